@@ -1,0 +1,98 @@
+# Knobs: make BUILD=asan CUDA=0 PREFIX=/opt/couplet install
+CUDA   ?= auto
+ARCHS  ?=
+BUILD  ?= release
+PREFIX ?= /usr/local
+# `make help` lists the targets, `make print-config` every decision taken here.
+
+ifeq ($(filter $(BUILD),release debug asan tsan),)
+$(error BUILD=$(BUILD) is none of release, debug, asan, tsan)
+endif
+ifeq ($(filter $(CUDA),auto 0 1),)
+$(error CUDA=$(CUDA) is none of auto, 0, 1)
+endif
+
+# Release programs lie in build/, every other kind of build in a folder of its own.
+OUT := build$(if $(filter-out release,$(BUILD)),/$(BUILD))
+OBJ := $(OUT)/obj
+GEN := $(OUT)/gen
+
+OPT_release := -O3 -DNDEBUG -g1
+OPT_debug   := -O0 -g
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+
+CXX      ?= g++
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+# -ffp-contract=off: a fused multiply-add only where the source says so, so that bits do not depend on the compiler's mood.
+CXXFLAGS_ALL := -std=c++20 -pthread -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
+LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
+LIBS := -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
+
+# What a build needs from the distribution, by Debian's and Ubuntu's names.
+DEPS := make g++ libdnnl-dev libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
+        libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev doctest-dev
+
+PROGRAMS := retrain label_image
+LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
+APP_SRC  := $(filter-out $(PROGRAMS:%=apps/%.cc),$(sort $(wildcard apps/*.cc)))
+TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
+                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
+PROTO    := $(wildcard loaders/*.proto)
+
+PROTO_OBJ := $(PROTO:%.proto=$(OBJ)/%.pb.o)
+LIB_OBJ   := $(LIB_SRC:%.cc=$(OBJ)/%.o) $(PROTO_OBJ)
+APP_OBJ   := $(APP_SRC:%.cc=$(OBJ)/%.o)
+TEST_OBJ  := $(TEST_SRC:%.cc=$(OBJ)/%.o)
+LIBRARY   := $(OUT)/libcouplet.a
+
+COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION := 0.1.0
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(PROGRAMS:%=$(OUT)/%)  ## build the programs
+
+$(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
+	@mkdir -p $(GEN)
+	protoc --cpp_out=$(GEN) $<
+
+# Generated code is not ours to warn about.
+$(OBJ)/%.pb.o: $(GEN)/%.pb.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -w -c $< -o $@
+
+$(OBJ)/%.o: %.cc | $(PROTO:%.proto=$(GEN)/%.pb.h)
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
+
+# The commit is in one object only; the stamp changes when the commit does.
+$(OBJ)/apps/version.o: CXXFLAGS_ALL += -DCOUPLET_VERSION='"$(VERSION)"' -DCOUPLET_COMMIT='"$(COMMIT)"'
+$(OBJ)/apps/version.o: $(OBJ)/commit
+$(OBJ)/commit: FORCE
+	@mkdir -p $(@D); echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' > $@
+FORCE:
+
+$(LIBRARY): $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(PROGRAMS:%=$(OUT)/%): $(OUT)/%: $(OBJ)/apps/%.o $(APP_OBJ) $(LIBRARY)
+	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
+
+$(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APP_OBJ) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APP_OBJ) $(LIBRARY) $(LIBS) -o $@
+
+.PHONY: tests test
+tests: all $(OUT)/tests/couplet_tests
+test:  ## install what is missing, build, run every test
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory tests
+	$(OUT)/tests/couplet_tests
+
+.PHONY: clean
+clean:  ## remove build/
+	rm -rf build
+
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -1,0 +1,48 @@
+// A folder of folders of photos -> labels and the split into training, validation and testing, exactly as
+// retrain.py's create_image_lists makes it (COMPATIBILITY "Split and labels").
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/status.h"
+
+namespace couplet {
+
+enum class Split { kTraining = 0, kValidation = 1, kTesting = 2 };
+inline constexpr std::array<const char*, 3> kSplitNames = {"training", "validation", "testing"};
+
+struct ImageListOptions {
+  std::string image_dir;
+  double testing_percentage = 10, validation_percentage = 10;
+  // Empty: jpg jpeg JPG JPEG exactly, and png, bmp, gif in any case. Otherwise these, as written.
+  std::vector<std::string> extensions;
+  enum class LabelNames { kStrict, kFolder, kTensorFlow } label_names = LabelNames::kStrict;
+};
+
+struct LabelledImages {
+  std::string label;   // cleaned: lower case, runs of anything but [a-z0-9] -> one blank
+  std::string folder;  // name of the sub-folder
+  std::array<std::vector<std::string>, 3> files;  // file names by Split, in the original's order
+};
+
+struct ImageLists {
+  std::vector<LabelledImages> classes;       // in the original's order (sorted folders)
+  std::vector<std::string> log;              // the original's INFO and WARNING lines, in order, "WARNING:" in front
+  std::map<std::string, int> ignored;        // files left out, by extension ("webp": 3)
+};
+
+// h / (2^27 - 1) * 100 of SHA-1 of the path as globbed, without "_nohash_...". [0, 100]
+double SplitPercentage(const std::string& path);
+Split ChooseSplit(const std::string& path, double testing_percentage, double validation_percentage);
+std::string CleanLabel(const std::string& folder);
+
+// Errors (kBadInput): no such folder, no class, one class, a class with no training photo, two folders with one label.
+Result<ImageLists> CreateImageLists(const ImageListOptions& options);
+std::string ImagePath(const ImageListOptions& options, const LabelledImages& images, const std::string& file);
+
+}  // namespace couplet

@@ -1,0 +1,27 @@
+// GraphDef -> Graph: one table row a TensorFlow op. Only what the wanted output needs is judged.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "loaders/graphdef.h"
+#include "runtime/graph.h"
+#include "runtime/status.h"
+
+namespace couplet {
+
+struct ImportOptions {
+  std::string input_layer;    // node that is fed ("input", "Mul"), with or without ":0"
+  std::string output_layer;   // wanted node
+  int input_height = 0, input_width = 0;
+  // Fed with photos: the graph begins with Preprocess. Otherwise with Input (floats, 3 channels).
+  bool photos = true;
+  Normalization normalization;
+  bool allow_nonfinite = false;
+};
+
+// Errors (kBadInput) name file, node and op: unknown layer (the nearest name is offered), unsupported op,
+// a cycle, an input that does not exist, shapes that do not fit, weights that are not finite.
+Result<Graph> ImportGraph(const GraphDef& def, const ImportOptions& options);
+
+}  // namespace couplet

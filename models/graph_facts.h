@@ -1,0 +1,24 @@
+// What can be read off a graph without being told: family, entry, size, normalisation (BEHAVIOUR "label_image").
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "loaders/graphdef.h"
+#include "runtime/graph.h"
+
+namespace couplet {
+
+struct GraphFacts {
+  enum class Family { kUnknown, kMobileNetV1, kInception2015, kHub } family = Family::kUnknown;
+  std::string input_layer;       // "" where it cannot be told
+  std::string output_layer;      // "final_result", "MobilenetV1/Predictions/Reshape_1", "softmax": the last layer
+  std::string bottleneck_layer;  // "MobilenetV1/Predictions/Reshape", "pool_3/_reshape"
+  int input_size = 0;            // 0 where it cannot be told
+  bool has_normalization = false;
+  Normalization normalization;   // by family, multiply mode
+};
+
+GraphFacts InspectGraph(const GraphDef& def);
+
+}  // namespace couplet

@@ -1,0 +1,56 @@
+// A graph made ready to run: every layer prepared, memory planned, then batches through it.
+//
+//   auto session = Session::Create(Optimize(graph), backend, {.max_batch = 1});
+//   auto worker = session->NewWorker();          // one a thread: arena, scratch, per-layer state
+//   session->Run(*worker, images, vectors);      // thread-safe for different workers, allocates nothing
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "runtime/graph.h"
+#include "runtime/planner.h"
+
+namespace couplet {
+
+struct SessionOptions {
+  int max_batch = 1;
+  int threads = 1;         // that one Run may use
+  bool keep_all = false;   // every layer keeps memory of its own, so Output() works for all of them
+};
+
+class Session {
+ public:
+  class Worker;
+
+  // `backend` outlives the session. The error names the layer that cannot be prepared.
+  static Result<std::unique_ptr<Session>> Create(Graph graph, Backend& backend, const SessionOptions& options);
+  ~Session();
+
+  Result<std::unique_ptr<Worker>> NewWorker() const;
+
+  // REQUIRES: the graph starts with Preprocess, 1 <= images.images.size() <= max_batch,
+  // dst.size() == n * output_size(). The row of a photo does not depend on what else is in the batch.
+  Status Run(Worker& worker, const ImageBatch& images, std::span<float> dst) const;
+  // The same from floats that replace the first layer's output: pixels [n, h, w, c], already normalised.
+  Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
+  // After a run with keep_all: the n rows of layer `index`.
+  Result<std::vector<float>> Output(Worker& worker, int index, int n) const;
+
+  const Graph& graph() const;
+  Shape input_shape() const;    // of one photo after preprocessing
+  int64_t output_size() const;  // floats a photo
+  size_t worker_bytes() const;  // memory each worker takes
+
+ private:
+  Session();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace couplet
