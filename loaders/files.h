@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,10 +14,11 @@
 
 namespace couplet {
 
-// A read-only mapping of a whole file. Shared: views into it hold a reference.
+// A read-only mapping of a whole file. Shared: views into it hold a reference. Our own files change by rename, which
+// leaves a mapping whole; a foreign program that cuts the file short while it is mapped ends us with SIGBUS.
 class MappedFile {
  public:
-  // kIo if it cannot be opened, kBadInput if it is no regular file or larger than max_bytes.
+  // kIo if it cannot be opened, kBadInput if it is no regular file or larger than max_bytes. Never blocks on a FIFO.
   static Result<std::shared_ptr<const MappedFile>> Open(const std::string& path, uint64_t max_bytes);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -31,21 +31,28 @@ class MappedFile {
   size_t size_;
 };
 
-// Appends the file's bytes to nothing: `out` is resized, its capacity reused.
+// `out` becomes the file's bytes, its capacity reused. Errors as MappedFile::Open's; then `out` is empty.
 Status ReadFile(const std::string& path, uint64_t max_bytes, std::vector<uint8_t>* out);
 
-// Writes beside `path`, fsyncs, renames over it, fsyncs the folder. kIo with path and errno's text; then `path` is
-// untouched and nothing is left beside it.
-Status WriteFileAtomically(const std::string& path, std::string_view contents);
-// Both files or neither is begun before both are safely beside their names; then renamed in the order given.
+// kSurvivePowerLoss fsyncs the file and its folder. kSurviveCrash leaves that to the system: for caches, which are
+// checked when read and made again.
+enum class Durability { kSurvivePowerLoss, kSurviveCrash };
+
+// Writes beside `path` and renames over it. kIo with path and errno's text; then `path` is untouched and nothing is
+// left beside it. A symbolic link stays and what it points to is replaced; an existing file keeps its permissions;
+// a device or FIFO (/dev/stdout) is written into.
+Status WriteFileAtomically(const std::string& path, std::string_view contents,
+                           Durability durability = Durability::kSurvivePowerLoss);
+// All are safely beside their names before the first is renamed; then renamed in the order given.
 struct FileToWrite {
   std::string path;
   std::string_view contents;
 };
-Status WriteFilesAtomically(std::span<const FileToWrite> files);
+Status WriteFilesAtomically(std::span<const FileToWrite> files,
+                            Durability durability = Durability::kSurvivePowerLoss);
 
 Status MakeDirectories(const std::string& path);  // as mkdir -p
-bool FileExists(const std::string& path);
+bool FileExists(const std::string& path);         // of any kind
 bool IsDirectory(const std::string& path);
 // Names (not paths) in a folder, byte order, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);

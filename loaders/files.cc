@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loaders/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+namespace couplet {
+namespace {
+
+std::string ErrnoText(int error) { return std::generic_category().message(error); }
+Status Failed(const char* what, const std::string& path, int error) {
+  return IoError(fmt::format("cannot {} {}: {}", what, path, ErrnoText(error)));
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+  // 0 or errno. Some file systems (NFS) report a failed write only here.
+  int Close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return ::close(fd) == 0 || errno == EINTR ? 0 : errno;
+  }
+
+ private:
+  int fd_;
+};
+
+template <class Call>
+auto RetryOnSignal(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+// Size of the regular file behind `fd`, or why it is not wanted.
+Result<uint64_t> CheckRegular(int fd, const std::string& path, uint64_t max_bytes) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return Failed("read", path, errno);
+  if (S_ISDIR(info.st_mode)) return BadInput(fmt::format("{} is a folder, not a file", path));
+  if (!S_ISREG(info.st_mode)) return BadInput(fmt::format("{} is not a regular file", path));
+  const uint64_t size = static_cast<uint64_t>(info.st_size);
+  if (size > max_bytes)
+    return BadInput(fmt::format("{} has {} bytes; the limit is {}", path, size, max_bytes));
+  return size;
+}
+
+// O_NONBLOCK: opening a FIFO must not wait for a writer; it means nothing to a regular file.
+int OpenToRead(const std::string& path) {
+  return RetryOnSignal([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+}
+
+int WriteAll(int fd, std::string_view contents) {
+  while (!contents.empty()) {
+    // Linux takes at most 2 GiB a call.
+    const size_t chunk = std::min(contents.size(), size_t{1} << 30);
+    const ssize_t wrote = RetryOnSignal([&] { return write(fd, contents.data(), chunk); });
+    if (wrote < 0) return errno;
+    contents.remove_prefix(static_cast<size_t>(wrote));
+  }
+  return 0;
+}
+
+int Sync(int fd) {
+  if (RetryOnSignal([&] { return fsync(fd); }) == 0) return 0;
+  // Some file systems have no fsync, least of all for folders.
+  return errno == EINVAL || errno == ENOTSUP || errno == EROFS ? 0 : errno;
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// A file beside its final name: renamed by Commit, or gone when this object dies.
+class StagedFile {
+ public:
+  explicit StagedFile(std::string path) : path_(std::move(path)) {}
+  StagedFile(StagedFile&& other) noexcept
+      : path_(std::move(other.path_)), target_(std::move(other.target_)), temp_(std::move(other.temp_)) {
+    other.temp_.clear();
+  }
+  ~StagedFile() {
+    if (!temp_.empty()) unlink(temp_.c_str());
+  }
+
+  Status Stage(std::string_view contents, Durability durability) {
+    target_ = path_;
+    mode_t mode = 0666 & ~Umask();
+    struct stat info;
+    if (stat(path_.c_str(), &info) == 0) {
+      if (S_ISDIR(info.st_mode)) return Failed("write", path_, EISDIR);
+      if (!S_ISREG(info.st_mode)) return WriteInto(contents);
+      mode = info.st_mode & 07777;
+      std::error_code error;
+      const auto real = std::filesystem::canonical(path_, error);
+      if (!error) target_ = real.string();
+    }
+    const int opened = OpenTemp();
+    if (opened < 0) return Explain(errno);
+    Fd fd(opened);
+    int error = fchmod(fd.get(), mode) == 0 || errno == EPERM || errno == ENOTSUP ? 0 : errno;
+    if (error == 0) error = WriteAll(fd.get(), contents);
+    if (error == 0 && durability == Durability::kSurvivePowerLoss) error = Sync(fd.get());
+    const int close_error = fd.Close();
+    if (error == 0) error = close_error;
+    return error == 0 ? Status() : Failed("write", path_, error);
+  }
+
+  Status Commit() {
+    if (temp_.empty()) return {};  // written into a device
+    if (rename(temp_.c_str(), target_.c_str()) != 0) return Failed("write", path_, errno);
+    temp_.clear();
+    return {};
+  }
+
+  Status SyncFolder() const {
+    const int opened = open(FolderOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0) return {};  // a folder one may write but not read
+    Fd fd(opened);
+    const int error = Sync(fd.get());
+    return error == 0 ? Status() : Failed("write", path_, error);
+  }
+
+ private:
+  // There is no call that only reads the mask, and setting it would race with other threads.
+  static mode_t Umask() {
+    mode_t mask = 022;
+    if (FILE* status = std::fopen("/proc/self/status", "re"); status != nullptr) {
+      char line[256];
+      unsigned value;
+      while (std::fgets(line, sizeof line, status) != nullptr)
+        if (std::sscanf(line, "Umask: %o", &value) == 1) mask = static_cast<mode_t>(value);
+      std::fclose(status);
+    }
+    return mask;
+  }
+
+  // A short name of its own: the final name may already be as long as names can be.
+  int OpenTemp() {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      uint64_t random = 0;
+      if (getrandom(&random, sizeof random, 0) != sizeof random) random = static_cast<uint64_t>(attempt);
+      temp_ = JoinPath(FolderOf(target_), fmt::format(".couplet-{}-{:016x}", getpid(), random));
+      const int fd =
+          RetryOnSignal([&] { return open(temp_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); });
+      if (fd >= 0) return fd;
+      if (errno != EEXIST) break;
+    }
+    temp_.clear();
+    return -1;
+  }
+
+  Status Explain(int error) const {
+    const std::string folder = FolderOf(target_);
+    if (error == ENOENT && !FileExists(folder))
+      return IoError(fmt::format("cannot write {}: there is no folder {}", path_, folder));
+    return Failed("write", path_, error);
+  }
+
+  Status WriteInto(std::string_view contents) const {
+    const int opened = RetryOnSignal([&] { return open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY); });
+    if (opened < 0) return Failed("write", path_, errno);
+    Fd fd(opened);
+    int error = WriteAll(fd.get(), contents);
+    const int close_error = fd.Close();
+    if (error == 0) error = close_error;
+    return error == 0 ? Status() : Failed("write", path_, error);
+  }
+
+  std::string path_;    // as the user named it
+  std::string target_;  // with symbolic links followed
+  std::string temp_;    // empty: nothing to rename or remove
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path, uint64_t max_bytes) {
+  Fd fd(OpenToRead(path));
+  if (fd.get() < 0) return Failed("open", path, errno);
+  COUPLET_ASSIGN_OR_RETURN(const uint64_t size, CheckRegular(fd.get(), path, max_bytes));
+  void* data = nullptr;
+  if (size != 0) {
+    data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    if (data == MAP_FAILED) return Failed("map", path, errno);
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Status ReadFile(const std::string& path, uint64_t max_bytes, std::vector<uint8_t>* out) {
+  out->clear();
+  Fd fd(OpenToRead(path));
+  if (fd.get() < 0) return Failed("open", path, errno);
+  COUPLET_ASSIGN_OR_RETURN(const uint64_t size, CheckRegular(fd.get(), path, max_bytes));
+  out->resize(size);
+  size_t have = 0;
+  // A file that shrinks while it is read ends early; one that grows is read as long as it was.
+  while (have < size) {
+    const ssize_t got = RetryOnSignal([&] { return read(fd.get(), out->data() + have, size - have); });
+    if (got < 0) {
+      const int error = errno;
+      out->clear();
+      return Failed("read", path, error);
+    }
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  out->resize(have);
+  return {};
+}
+
+Status WriteFilesAtomically(std::span<const FileToWrite> files, Durability durability) {
+  std::vector<StagedFile> staged;
+  staged.reserve(files.size());
+  for (const FileToWrite& file : files) {
+    staged.emplace_back(file.path);
+    COUPLET_RETURN_IF_ERROR(staged.back().Stage(file.contents, durability));
+  }
+  for (StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.Commit());
+  if (durability == Durability::kSurvivePowerLoss)
+    for (const StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.SyncFolder());
+  return {};
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view contents, Durability durability) {
+  const FileToWrite file{path, contents};
+  return WriteFilesAtomically({&file, 1}, durability);
+}
+
+Status MakeDirectories(const std::string& path) {
+  if (path.empty()) return {};
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (!error && !IsDirectory(path)) error = std::make_error_code(std::errc::not_a_directory);
+  if (error) return IoError(fmt::format("cannot make the folder {}: {}", path, error.message()));
+  return {};
+}
+
+bool FileExists(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0;
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+Result<std::vector<std::string>> ListDirectory(const std::string& path) {
+  DIR* folder = opendir(path.c_str());
+  if (folder == nullptr) return Failed("open the folder", path, errno);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(folder)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
+  }
+  const int error = errno;
+  closedir(folder);
+  if (error != 0) return Failed("read the folder", path, error);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string JoinPath(std::string_view folder, std::string_view name) {
+  if (name.starts_with('/')) return std::string(name);
+  std::string path(folder);
+  if (!path.empty() && !path.ends_with('/')) path += '/';
+  path += name;
+  return path;
+}
+
+}  // namespace couplet

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loaders/files.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "tests/support/test.h"
+
+namespace couplet {
+namespace {
+
+std::string Contents(const std::string& path) {
+  std::vector<uint8_t> bytes;
+  const Status status = ReadFile(path, 1 << 20, &bytes);
+  CHECK_MESSAGE(status.ok(), status.message());
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::string> Names(const std::string& folder) {
+  auto names = ListDirectory(folder);
+  REQUIRE(names.ok());
+  return *names;
+}
+
+// Files of more than `bytes` cannot be written while this lives: stands for a full disk (EFBIG).
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &old_);
+    rlimit limit = old_;
+    limit.rlim_cur = bytes;
+    old_handler_ = signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit old_{};
+  sighandler_t old_handler_;
+};
+
+TEST_CASE("files: written, read, mapped") {
+  test::TempDir dir;
+  const std::string text("a\0b\n", 4);
+  REQUIRE(WriteFileAtomically(dir / "f", text).ok());
+  CHECK(Contents(dir / "f") == text);
+  auto mapped = MappedFile::Open(dir / "f", 4);
+  REQUIRE(mapped.ok());
+  CHECK(std::string(reinterpret_cast<const char*>((*mapped)->bytes().data()), (*mapped)->bytes().size()) == text);
+  CHECK(Names(dir.path()) == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("files: an empty file is a file") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "empty", "").ok());
+  CHECK(Contents(dir / "empty").empty());
+  auto mapped = MappedFile::Open(dir / "empty", 0);
+  REQUIRE(mapped.ok());
+  CHECK((*mapped)->bytes().empty());
+}
+
+TEST_CASE("files: a mapping outlives the file's replacement") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "f", "old").ok());
+  auto mapped = MappedFile::Open(dir / "f", 10);
+  REQUIRE(mapped.ok());
+  REQUIRE(WriteFileAtomically(dir / "f", "newer").ok());
+  CHECK((*mapped)->bytes()[0] == std::byte{'o'});
+  CHECK(Contents(dir / "f") == "newer");
+}
+
+TEST_CASE("files: what is no regular file is refused without waiting") {
+  test::TempDir dir;
+  REQUIRE(mkfifo((dir / "fifo").c_str(), 0600) == 0);
+  std::vector<uint8_t> bytes(3);
+  for (const std::string& path : {dir / "fifo", dir.path(), std::string("/dev/zero")}) {
+    CAPTURE(path);
+    const Status read = ReadFile(path, 1 << 20, &bytes);
+    CHECK(read.code() == Code::kBadInput);
+    CHECK(read.message().find(path) != std::string::npos);
+    CHECK(bytes.empty());
+    CHECK(MappedFile::Open(path, 1 << 20).status().code() == Code::kBadInput);
+  }
+  CHECK(ReadFile(dir / "none", 1, &bytes).message() ==
+        "cannot open " + (dir / "none") + ": No such file or directory");
+  CHECK(ReadFile(dir / "none", 1, &bytes).code() == Code::kIo);
+}
+
+TEST_CASE("files: a file over the limit is refused and one at the limit taken") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "f", "12345").ok());
+  std::vector<uint8_t> bytes;
+  CHECK(ReadFile(dir / "f", 5, &bytes).ok());
+  CHECK(ReadFile(dir / "f", 4, &bytes).code() == Code::kBadInput);
+  CHECK(MappedFile::Open(dir / "f", 4).status().message() == (dir / "f") + " has 5 bytes; the limit is 4");
+}
+
+TEST_CASE("files: a write that fails leaves the old file and nothing beside it") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "f", "old").ok());
+  {
+    FileSizeLimit limit(1000);
+    const Status status = WriteFileAtomically(dir / "f", std::string(100'000, 'x'));
+    CHECK(status.code() == Code::kIo);
+    CHECK(status.message() == "cannot write " + (dir / "f") + ": File too large");
+  }
+  CHECK(Contents(dir / "f") == "old");
+  CHECK(Names(dir.path()) == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("files: a pair is written both or neither") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "labels", "old labels").ok());
+  const std::string big(100'000, 'x');
+  const FileToWrite pair[] = {{dir / "labels", "new labels"}, {dir / "graph", big}};
+  {
+    FileSizeLimit limit(1000);
+    CHECK(WriteFilesAtomically(pair).code() == Code::kIo);
+  }
+  CHECK(Contents(dir / "labels") == "old labels");
+  CHECK(Names(dir.path()) == std::vector<std::string>{"labels"});
+  REQUIRE(WriteFilesAtomically(pair).ok());
+  CHECK(Contents(dir / "labels") == "new labels");
+  CHECK(Contents(dir / "graph") == big);
+  CHECK(Names(dir.path()) == std::vector<std::string>{"graph", "labels"});
+}
+
+TEST_CASE("files: errors of writing say which path and why") {
+  test::TempDir dir;
+  CHECK(WriteFileAtomically(dir / "no/f", "x").message() ==
+        "cannot write " + (dir / "no/f") + ": there is no folder " + (dir / "no"));
+  CHECK(WriteFileAtomically(dir.path(), "x").message() == "cannot write " + dir.path() + ": Is a directory");
+  // A device is written into and stays a device.
+  CHECK(WriteFileAtomically("/dev/full", "x").message() == "cannot write /dev/full: No space left on device");
+  CHECK(WriteFileAtomically("/dev/null", "x").ok());
+  struct stat info;
+  REQUIRE(stat("/dev/null", &info) == 0);
+  CHECK(S_ISCHR(info.st_mode));
+}
+
+TEST_CASE("files: permissions and symbolic links survive") {
+  test::TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "f", "old").ok());
+  struct stat info;
+  const mode_t mask = umask(0);
+  umask(mask);
+  REQUIRE(stat((dir / "f").c_str(), &info) == 0);
+  CHECK((info.st_mode & 07777) == (0666 & ~mask));
+  REQUIRE(chmod((dir / "f").c_str(), 0640) == 0);
+  REQUIRE(symlink("f", (dir / "link").c_str()) == 0);
+  REQUIRE(WriteFileAtomically(dir / "link", "new").ok());
+  REQUIRE(lstat((dir / "link").c_str(), &info) == 0);
+  CHECK(S_ISLNK(info.st_mode));
+  REQUIRE(stat((dir / "f").c_str(), &info) == 0);
+  CHECK((info.st_mode & 07777) == 0640);
+  CHECK(Contents(dir / "f") == "new");
+}
+
+TEST_CASE("files: a name as long as names may be can be written") {
+  test::TempDir dir;
+  const std::string name(255, 'n');
+  CHECK(WriteFileAtomically(dir / name, "x", Durability::kSurviveCrash).ok());
+  CHECK(Contents(dir / name) == "x");
+}
+
+TEST_CASE("files: folders are made and listed in byte order") {
+  test::TempDir dir;
+  REQUIRE(MakeDirectories(dir / "a/b/c/").ok());
+  REQUIRE(MakeDirectories(dir / "a/b/c").ok());
+  CHECK(IsDirectory(dir / "a/b/c"));
+  for (const char* name : {"a/z", "a/\xc3\xa4", "a/Z", "a/.hidden"})
+    REQUIRE(WriteFileAtomically(dir / name, "").ok());
+  CHECK(Names(dir / "a") == std::vector<std::string>{".hidden", "Z", "b", "z", "\xc3\xa4"});
+  CHECK(FileExists(dir / "a/z"));
+  CHECK_FALSE(IsDirectory(dir / "a/z"));
+  CHECK_FALSE(FileExists(dir / "a/y"));
+  const Status under_file = MakeDirectories(dir / "a/z/y");
+  CHECK(under_file.code() == Code::kIo);
+  CHECK(under_file.message().find("a/z/y: Not a directory") != std::string::npos);
+  CHECK(MakeDirectories(dir / "a/z").code() == Code::kIo);
+  CHECK(ListDirectory(dir / "none").status().message() ==
+        "cannot open the folder " + (dir / "none") + ": No such file or directory");
+}
+
+TEST_CASE("files: paths are joined as os.path.join does") {
+  CHECK(JoinPath("a", "b") == "a/b");
+  CHECK(JoinPath("a/", "b") == "a/b");
+  CHECK(JoinPath("", "b") == "b");
+  CHECK(JoinPath("a", "/b") == "/b");
+  CHECK(JoinPath("a", "") == "a/");
+}
+
+}  // namespace
+}  // namespace couplet
