@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/cli.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+
+#include "apps/version.h"
+
+namespace couplet {
+namespace {
+
+std::atomic<int> caught_signal{0};
+bool quiet = false;
+
+size_t EditDistance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::vector<std::string> FlagNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back(name);
+  return names;
+}
+
+Result<std::string> FullName(const std::string& given, const std::vector<std::string>& names) {
+  std::string name = given;
+  std::replace(name.begin(), name.end(), '-', '_');
+  if (name == "summarys_dir") {  // the codelab's text has this typo
+    LogWarning("--summarys_dir is taken as --summaries_dir");
+    name = "summaries_dir";
+  }
+  if (std::find(names.begin(), names.end(), name) != names.end()) return name;
+  std::vector<std::string> matches;
+  for (const std::string& candidate : names)
+    if (candidate.starts_with(name)) matches.push_back(candidate);
+  if (matches.size() == 1) return matches[0];
+  if (matches.size() > 1)
+    return BadInput(fmt::format("--{} is ambiguous: --{}", given, fmt::join(matches, ", --")));
+  const std::string nearest = NearestName(name, names);
+  return BadInput(fmt::format("unknown flag --{}{}; --help lists them all", given,
+                              nearest.empty() ? "" : fmt::format(" (nearest: --{})", nearest)));
+}
+
+void OnSignal(int number) {
+  if (caught_signal.exchange(number) != 0) _exit(128 + number);
+}
+
+}  // namespace
+
+std::string NearestName(const std::string& name, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, name.size() / 2) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = EditDistance(name, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const std::vector<std::string>& args) {
+  const std::vector<std::string> names = FlagNames(app);
+  std::vector<std::string> out;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const std::string& arg = args[i];
+    if (arg == "--") {
+      out.insert(out.end(), args.begin() + static_cast<std::ptrdiff_t>(i), args.end());
+      break;
+    }
+    if (!arg.starts_with("--")) {
+      out.push_back(arg);
+      continue;
+    }
+    const size_t equals = arg.find('=');
+    const size_t name_length = equals == std::string::npos ? std::string::npos : equals - 2;
+    COUPLET_ASSIGN_OR_RETURN(const std::string name, FullName(arg.substr(2, name_length), names));
+    out.push_back("--" + name);
+    const bool takes_value = app.get_option("--" + name)->get_items_expected_min() > 0;
+    if (equals != std::string::npos) {
+      if (!takes_value) return BadInput(fmt::format("--{} is a switch and takes no value", name));
+      out.push_back(arg.substr(equals + 1));
+    } else if (takes_value) {
+      if (i + 1 == args.size() || args[i + 1].starts_with("--"))
+        return BadInput(fmt::format("--{} needs a value", name));
+      out.push_back(args[++i]);
+    }
+  }
+  return out;
+}
+
+Status ParseCommandLine(CLI::App& app, int argc, char** argv) {
+  app.set_help_flag("-h,--help", "this text");
+  app.set_version_flag("--version", [&app] { return VersionText(app.get_name()); },
+                       "version, commit, libraries, backends");
+  app.get_formatter()->column_width(40);
+  COUPLET_ASSIGN_OR_RETURN(std::vector<std::string> args,
+                           CanonicalArguments(app, std::vector<std::string>(argv + 1, argv + argc)));
+  std::reverse(args.begin(), args.end());  // CLI11 takes a vector from its end
+  try {
+    app.parse(args);
+  } catch (const CLI::CallForVersion& version) {
+    fmt::print("{}", version.what());
+    std::exit(0);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    std::exit(0);
+  } catch (const CLI::ParseError& error) {
+    return BadInput(fmt::format("{}; --help lists the flags", error.what()));
+  }
+  return {};
+}
+
+int Fail(const std::string& program, const Status& status) {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}: error: {}\n", program, status.message());
+  return status.exit_code();
+}
+
+std::string NowText() {
+  const auto now = std::chrono::system_clock::now();
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1'000'000;
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06d}", fmt::localtime(std::chrono::system_clock::to_time_t(now)), micros);
+}
+
+void LogInfo(const std::string& line) {
+  if (!quiet) fmt::print(stderr, "INFO:tensorflow:{}\n", line);
+}
+void LogWarning(const std::string& line) { fmt::print(stderr, "WARNING:tensorflow:{}\n", line); }
+void SetQuiet(bool value) { quiet = value; }
+
+void InstallSignalHandlers() {
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+int CaughtSignal() { return caught_signal.load(); }
+
+}  // namespace couplet

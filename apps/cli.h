@@ -1,0 +1,43 @@
+// Command lines as argparse reads them, on top of CLI11: `--flag value` and `--flag=value`, `-` and `_` alike in
+// names, unique prefixes, the nearest name for an unknown flag; the lines programs print; signals.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <string>
+#include <vector>
+
+#include "runtime/status.h"
+
+namespace couplet {
+
+// Rewrites `args` (without the program's name) to CLI11's form: full flag names, values as arguments of their own.
+// kBadInput: an unknown or ambiguous flag, a flag without its value.
+Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const std::vector<std::string>& args);
+
+// Parses; prints help or version and exits 0 when asked to. kBadInput with one line otherwise.
+Status ParseCommandLine(CLI::App& app, int argc, char** argv);
+
+// Prints `<program>: error: <message>` on stderr and gives the exit code.
+int Fail(const std::string& program, const Status& status);
+
+// The candidate that is fewest edits from `name`, "" when none is near.
+std::string NearestName(const std::string& name, const std::vector<std::string>& candidates);
+
+// "2018-12-17 23:30:48.123456", local time, as Python's str(datetime.now()).
+std::string NowText();
+
+// The original's log form on stderr: "INFO:tensorflow:<line>".
+void LogInfo(const std::string& line);
+void LogWarning(const std::string& line);
+// Silences LogInfo (--quiet); warnings and errors stay.
+void SetQuiet(bool quiet);
+
+// Turns SIGINT and SIGTERM into a flag that the loops poll; a second signal ends at once. SIGPIPE is ignored.
+void InstallSignalHandlers();
+// 0, or the signal that came.
+int CaughtSignal();
+
+}  // namespace couplet

@@ -1,0 +1,26 @@
+// The only object that knows the commit: see the Makefile.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/version.h"
+
+#include <curl/curlver.h>
+#include <fmt/format.h>
+#include <google/protobuf/stubs/common.h>
+#include <sqlite3.h>
+
+#include "runtime/backend.h"
+
+namespace couplet {
+
+std::string Version() { return COUPLET_VERSION; }
+
+std::string VersionText(const std::string& program) {
+  return fmt::format(
+      "{} (Couplet) {}, commit {}\n"
+      "backends: cpu ({}); cuda: not in this build\n"
+      "libraries: protobuf {}.{}.{}, SQLite {}, libcurl {}, fmt {}\n",
+      program, COUPLET_VERSION, COUPLET_COMMIT, MakeCpuBackend()->description(), GOOGLE_PROTOBUF_VERSION / 1000000,
+      GOOGLE_PROTOBUF_VERSION / 1000 % 1000, GOOGLE_PROTOBUF_VERSION % 1000, SQLITE_VERSION, LIBCURL_VERSION,
+      FMT_VERSION);
+}
+
+}  // namespace couplet
