@@ -40,6 +40,8 @@ struct ImageLists {
 double SplitPercentage(const std::string& path);
 Split ChooseSplit(const std::string& path, double testing_percentage, double validation_percentage);
 std::string CleanLabel(const std::string& folder);
+// jpg, jpeg, JPG, JPEG exactly; png, bmp, gif in any case.
+bool HasImageExtension(const std::string& file);
 
 // Errors (kBadInput): no such folder, no class, one class, a class with no training photo, two folders with one label.
 Result<ImageLists> CreateImageLists(const ImageListOptions& options);

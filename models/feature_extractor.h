@@ -56,7 +56,4 @@ Result<ExtractResult> ExtractFeatures(const std::vector<Photo>& photos, int dim,
                                       const std::function<void(const ExtractProgress&)>& progress,
                                       const std::function<bool()>& interrupted);
 
-// How many threads this process may use (affinity and cgroup quota).
-int UsableThreads();
-
 }  // namespace couplet
