@@ -11,6 +11,14 @@ endif
 ifeq ($(filter $(CUDA),auto 0 1),)
 $(error CUDA=$(CUDA) is none of auto, 0, 1)
 endif
+ifeq ($(CUDA),1)
+$(error CUDA=1: this version has no CUDA engine yet; CUDA=auto or CUDA=0 build the CPU engine)
+endif
+
+# Every processor, unless a number was asked for: make -j1.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
 
 # Release programs lie in build/, every other kind of build in a folder of its own.
 OUT := build$(if $(filter-out release,$(BUILD)),/$(BUILD))
@@ -31,11 +39,16 @@ LIBS := -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -l
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
 DEPS := make g++ libdnnl-dev libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
-        libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev doctest-dev
+        libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev doctest-dev \
+        ca-certificates
+DEMO_DEPS        := tuxpaint-stamps-default
+TENSORBOARD_DEPS := python3-venv
 
-PROGRAMS := retrain label_image
+# What is installed, and what only the Makefile and the tests call.
+PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
+TOOLS    := fetch
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
-APP_SRC  := $(filter-out $(PROGRAMS:%=apps/%.cc),$(sort $(wildcard apps/*.cc)))
+APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
 PROTO    := $(wildcard loaders/*.proto)
@@ -51,7 +64,7 @@ VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(PROGRAMS:%=$(OUT)/%)  ## build the programs
+all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain and build/label_image
 
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 	@mkdir -p $(GEN)
@@ -62,7 +75,12 @@ $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) -w -c $< -o $@
 
-$(OBJ)/%.o: %.cc | $(PROTO:%.proto=$(GEN)/%.pb.h)
+# Other compiler flags make other objects: whatever was built with the old ones is built again.
+FLAGS := $(CXX) $(CXXFLAGS_ALL) $(WARNINGS)
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+
+$(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
 
@@ -77,7 +95,7 @@ $(LIBRARY): $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(PROGRAMS:%=$(OUT)/%): $(OUT)/%: $(OBJ)/apps/%.o $(APP_OBJ) $(LIBRARY)
+$(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)): $(OUT)/%: $(OBJ)/apps/%.o $(APP_OBJ) $(LIBRARY)
 	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
 
 $(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APP_OBJ) $(LIBRARY)
@@ -85,11 +103,52 @@ $(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APP_OBJ) $(LIBRARY)
 	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APP_OBJ) $(LIBRARY) $(LIBS) -o $@
 
 .PHONY: tests test
-tests: all $(OUT)/tests/couplet_tests
+tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests  ## build the tests
 test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests
+
+.PHONY: deps
+deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there
+	@sh .ci/install-packages $(DEPS)
+
+.PHONY: check-includes
+check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
+	@sh tests/check_includes.sh
+
+
+.PHONY: install uninstall
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/couplet
+install: all  ## copy the programs to $(PREFIX)/bin (PREFIX=, DESTDIR=)
+	install -d $(BINDIR) $(DOCDIR)
+	install $(PROGRAMS:%=$(OUT)/%) $(BINDIR)
+	install -m 644 LICENSE README.md $(DOCDIR)
+uninstall:  ## remove what install copied
+	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(DOCDIR)/LICENSE $(DOCDIR)/README.md
+	-@rmdir $(DOCDIR) 2>/dev/null || true
+
+.PHONY: help print-config
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Knobs: CUDA=$(CUDA) ARCHS=$(ARCHS) BUILD=$(BUILD) PREFIX=$(PREFIX)'
+
+NVCC := $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
+	@echo 'version     $(VERSION), commit $(COMMIT)'
+	@echo "compiler    $(CXX): $$($(CXX) --version 2>/dev/null | head -n 1 || true)"
+	@echo 'build       $(BUILD) in $(OUT): $(OPT_$(BUILD))'
+	@echo "CUDA        $(CUDA): $(if $(filter 0,$(CUDA)),not looked for,$(if $(NVCC),found $(NVCC)$(shell \
+	  $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/ (\1)/p'),no nvcc found)); this version builds the CPU engine only"
+	@echo 'arch list   $(or $(ARCHS),none, as no CUDA code is built)'
+	@echo "SIMD        $$(sed -n 's/^\(flags\|Features\)[^:]*: *//p;' /proc/cpuinfo | head -n 1 | tr ' ' '\n' | \
+	  grep -xE 'sse4_2|avx|avx2|fma|f16c|avx512(f|bw|vl|dq|_vnni|_bf16)|avx_vnni|amx_tile|asimd|asimddp|sve' | tr '\n' ' ')"
+	@echo 'processors  $(shell nproc)'
+	@echo 'prefix      $(PREFIX)'
+	@for package in $(DEPS); do \
+	  printf 'library     %-24s %s\n' $$package \
+	    "$$(dpkg-query -W -f '$${Version}' $$package 2>/dev/null || echo 'not installed')"; done
 
 .PHONY: clean
 clean:  ## remove build/
