@@ -46,7 +46,7 @@ TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
 PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
-TOOLS    := fetch
+TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
