@@ -26,7 +26,17 @@ struct SessionOptions {
 
 class Session {
  public:
-  class Worker;
+  // What one thread owns: arena, scratch and the layers' state. It must not outlive its session.
+  class Worker {
+   public:
+    ~Worker();
+
+   private:
+    friend class Session;
+    Worker();
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+  };
 
   // `backend` outlives the session. The error names the layer that cannot be prepared.
   static Result<std::unique_ptr<Session>> Create(Graph graph, Backend& backend, const SessionOptions& options);
