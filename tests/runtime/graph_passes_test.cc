@@ -67,8 +67,9 @@ TEST_CASE("passes: DropIdentity gives readers the source and the output its name
 TEST_CASE("passes: DropIdentity keeps a reshape that moves elements, and an output that is the input") {
   Builder b;
   const int in = b.Add("in", {}, kPlane, InputAttrs{});
-  b.Add("flat", {in}, {1, 1, 1, 32}, IdentityAttrs{});
-  CHECK(Names(DropIdentity(b.graph)) == "in flat");
+  b.Add("conv", {in}, kPlane, Conv());
+  b.Add("flat", {1}, {1, 1, 1, 32}, IdentityAttrs{});
+  CHECK(Names(DropIdentity(b.graph)) == "in conv flat");
 
   Builder only;
   only.Add("in", {}, kPlane, InputAttrs{});
@@ -236,7 +237,7 @@ TEST_CASE("passes: Optimize makes MobileNet's block two layers, and folds what o
   b.Add("pw/mul_1", {7}, kPlane, Scale(6, 7));
   b.Add("pw/add_1", {8}, kPlane, Offset(8, 9));
   b.Add("pw/Relu6", {9}, kPlane, Relu6());
-  b.Add("unneeded", {6}, kPlane, Relu6());
+  b.Add("unneeded", {5}, {1, 6, 6, 2}, Relu6());
   b.graph.output = 10;
   const Graph g = Optimize(b.graph);
   CHECK(Names(g) == "in dw/Relu6 pw/Relu6");
