@@ -4,8 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "runtime/head_trainer.h"
@@ -25,11 +23,18 @@ struct HeadBatch {
   std::vector<int32_t> labels;
 };
 
-// BEHAVIOUR "Numbers": for row i, class = (u0 * C) >> 32 over the classes with photos in that split, index =
-// (u1 mod 2^27) mod n. `size` < 0: every row of the split, class by class.
+// A batch of `size` rows drawn class by class as retrain.py draws: row i takes u = Philox(seed, i, step, stream);
+// class = (u0 * C) >> 32 over the C classes that have rows, index = (u1 mod 2^27) mod n in that class's list of n.
+// `size` < 0: every row, class by class, in the lists' order. No rows at all: an empty batch.
 HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint64_t seed, uint32_t step,
                     uint32_t stream);
-// Truncated normal of stddev 0.001, biases 0.
+
+// Weights: truncated normal of stddev 0.001; biases 0. Weight k (row-major [features, classes]) looks at
+// u = Philox(seed, k, attempt, kStreamWeights) for attempt 0, 1, ... and of each at the four normals
+//   r(u0) cos(a(u1)), r(u0) sin(a(u1)), r(u2) cos(a(u3)), r(u2) sin(a(u3)),
+//   r(u) = sqrt(-2 ln((u + 1) / 2^32)), a(u) = 2 pi u / 2^32   (Box and Muller 1958; all in double),
+// and takes the first that lies within (-2, 2), times 0.001, rounded to float32.
+// Test vectors with the script that made them: tests/golden/draws.txt, draws.py.
 HeadParams InitialParams(const HeadShape& shape, uint64_t seed);
 
 }  // namespace couplet

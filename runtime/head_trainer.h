@@ -26,6 +26,8 @@ struct HeadParams {
 struct BatchResult {
   double mean_loss = 0.0;  // mean softmax cross-entropy
   int correct = 0;         // rows whose largest logit is the label's (the first of equals, as TensorFlow's argmax)
+  // False when a logit, the loss or, in a step, an updated parameter is not finite.
+  bool finite = true;
 };
 
 // Optional outputs of a pass, for summaries and reports; null = not wanted.
@@ -41,9 +43,15 @@ class HeadTrainer {
   // next call; a device copies them.
   virtual Status set_vectors(std::span<const float> vectors) = 0;
   virtual Status set_params(const HeadParams& params) = 0;
-  virtual Result<HeadParams> params() const = 0;
-  // One SGD step on rows[i] of the vectors with labels[i]. The result is of the forward pass, before the update. A
-  // loss that is not finite leaves the parameters as they were.
+  // `out`'s memory is reused.
+  virtual Status read_params(HeadParams* out) const = 0;
+  Result<HeadParams> params() const {
+    HeadParams out;
+    COUPLET_RETURN_IF_ERROR(read_params(&out));
+    return out;
+  }
+  // One SGD step on rows[i] of the vectors with labels[i]. The result is of the forward pass, before the update.
+  // What is not finite (BatchResult::finite) leaves the parameters as they were.
   virtual Result<BatchResult> step(std::span<const uint32_t> rows, std::span<const int32_t> labels,
                                    float learning_rate, const BatchOutputs& outputs) = 0;
   virtual Result<BatchResult> evaluate(std::span<const uint32_t> rows, std::span<const int32_t> labels,

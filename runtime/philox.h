@@ -26,10 +26,9 @@ enum PhiloxStream : uint32_t {
   kStreamDistortion = 4,
 };
 
-// key = seed (low, high), counter = (row, step, stream, 0).
-COUPLET_HOST_DEVICE inline Philox4 Philox(uint64_t seed, uint32_t row, uint32_t step, uint32_t stream) {
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  uint32_t c0 = row, c1 = step, c2 = stream, c3 = 0;
+// The bare function: ten rounds on counter (c0, c1, c2, c3) under key (low, high half of `key`).
+COUPLET_HOST_DEVICE inline Philox4 Philox4x32(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3) {
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0;
     const uint64_t p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
@@ -46,6 +45,11 @@ COUPLET_HOST_DEVICE inline Philox4 Philox(uint64_t seed, uint32_t row, uint32_t 
   out.v[2] = c2;
   out.v[3] = c3;
   return out;
+}
+
+// Couplet's addresses: key = seed (low, high), counter = (row, step, stream, 0).
+COUPLET_HOST_DEVICE inline Philox4 Philox(uint64_t seed, uint32_t row, uint32_t step, uint32_t stream) {
+  return Philox4x32(seed, row, step, stream, 0);
 }
 
 }  // namespace couplet

@@ -1,0 +1,229 @@
+// See head_kernels.h. Highway compiles this file once an instruction set (foreach_target.h includes it again).
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/head_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/cpu/head_kernels.cc"
+// Accumulators are arrays of vectors, which vectors without a fixed size cannot be.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace couplet::head {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::CappedTag<float, kPad>;
+using V = hn::Vec<D>;
+
+// With 32 registers 4 rows (or vectors) by 6 classes are held at once, with 16 registers 2 by 6.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr int kBlock = 4;
+#else
+constexpr int kBlock = 2;
+#endif
+constexpr int kClassBlock = 6;
+
+// Classes are dealt evenly: 7 as 4 + 3 rather than 6 + 1.
+size_t ClassStep(size_t classes) {
+  const size_t blocks = (classes + kClassBlock - 1) / kClassBlock;
+  return (classes + blocks - 1) / blocks;
+}
+
+// Calls f(integral_constant<K>) for K = count <= kClassBlock.
+template <int K = kClassBlock, class F>
+HWY_INLINE void WithClasses(size_t count, const F& f) {
+  if constexpr (K > 1) {
+    if (count < K) return WithClasses<K - 1>(count, f);
+  }
+  f(std::integral_constant<int, K>());
+}
+
+// Dot products of R vectors with K classes.
+template <int R, int K>
+HWY_INLINE void Accumulate(const float* const* x, const float* w, size_t stride, size_t count, V (&sum)[R][K]) {
+  const D d;
+  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
+    V xv[R];
+    for (int r = 0; r < R; ++r) xv[r] = hn::LoadU(d, x[r] + i);
+    for (int k = 0; k < K; ++k) {
+      const V wv = hn::Load(d, w + k * stride + i);
+      for (int r = 0; r < R; ++r) sum[r][k] = hn::MulAdd(xv[r], wv, sum[r][k]);
+    }
+  }
+}
+
+template <int R, int K>
+HWY_INLINE void ForwardBlock(const Batch& batch, size_t row, size_t first_class, const float* weights,
+                             const float* biases, float* logits) {
+  const D d;
+  const size_t stride = Padded(batch.features), whole = batch.features / kPad * kPad;
+  V sum[R][K];
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
+  const float* w = weights + first_class * stride;
+  Accumulate<R, K>(batch.rows + row, w, stride, whole, sum);
+  if (whole < batch.features) {
+    const float* tails[R];
+    for (int r = 0; r < R; ++r) tails[r] = batch.tails + (row + r) * kPad;
+    Accumulate<R, K>(tails, w + whole, stride, kPad, sum);
+  }
+  for (int r = 0; r < R; ++r) {
+    float* out = logits + (row + r) * Padded(batch.classes) + first_class;
+    for (int k = 0; k < K; ++k) out[k] = hn::GetLane(hn::SumOfLanes(d, sum[r][k])) + biases[first_class + k];
+  }
+}
+
+void ForwardImpl(const Batch& batch, const float* weights, const float* biases, float* logits) {
+  const size_t step = ClassStep(batch.classes);
+  for (size_t row = 0; row < batch.n;) {
+    const bool full = row + kBlock <= batch.n;
+    for (size_t c = 0; c < batch.classes; c += step) {
+      WithClasses(std::min(step, batch.classes - c), [&](auto k) {
+        if (full)
+          ForwardBlock<kBlock, k()>(batch, row, c, weights, biases, logits);
+        else
+          ForwardBlock<1, k()>(batch, row, c, weights, biases, logits);
+      });
+    }
+    row += full ? kBlock : 1;
+  }
+}
+
+// One row; the return value is sum of exp(logit - largest).
+HWY_INLINE float SoftmaxRow(const float* logits, size_t classes, float* probabilities, float* largest,
+                            bool* finite) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  V most = lowest, zeros = hn::Zero(d);
+  for (size_t c = 0; c < classes; c += lanes) {
+    const auto mask = hn::FirstN(d, classes - c);
+    const V z = hn::LoadU(d, logits + c);
+    most = hn::Max(most, hn::IfThenElse(mask, z, lowest));
+    zeros = hn::Add(zeros, hn::IfThenElseZero(mask, hn::Sub(z, z)));  // 0, or NaN where z is not finite
+  }
+  *largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  *finite = hn::GetLane(hn::SumOfLanes(d, zeros)) == 0.0f;
+  const V max = hn::Set(d, *largest);
+  V sum = hn::Zero(d);
+  for (size_t c = 0; c < Padded(classes); c += lanes) {
+    const auto mask = hn::FirstN(d, c < classes ? classes - c : 0);
+    const V e = hn::IfThenElseZero(mask, hn::Exp(d, hn::Sub(hn::LoadU(d, logits + c), max)));
+    sum = hn::Add(sum, e);
+    hn::StoreU(e, d, probabilities + c);
+  }
+  const V total = hn::SumOfLanes(d, sum);
+  for (size_t c = 0; c < Padded(classes); c += lanes)
+    hn::StoreU(hn::Div(hn::LoadU(d, probabilities + c), total), d, probabilities + c);
+  return hn::GetLane(total);
+}
+
+SoftmaxSums SoftmaxImpl(const float* logits, const int32_t* labels, size_t n, size_t classes,
+                        float* probabilities) {
+  SoftmaxSums sums;
+  for (size_t i = 0; i < n; ++i) {
+    const float* z = logits + i * Padded(classes);
+    float largest;
+    bool finite;
+    const float total = SoftmaxRow(z, classes, probabilities + i * Padded(classes), &largest, &finite);
+    const size_t label = static_cast<size_t>(labels[i]);
+    sums.loss += std::log(static_cast<double>(total)) - (static_cast<double>(z[label]) - largest);
+    sums.correct += z[label] == largest && std::find(z, z + label, largest) == z + label;
+    sums.finite = sums.finite && finite;
+  }
+  sums.finite = sums.finite && std::isfinite(sums.loss);
+  return sums;
+}
+
+// T vectors of features from `d0` on by K classes. x[i] is where row i's features d0... lie.
+template <int T, int K, class Rows>
+HWY_INLINE V UpdateBlock(const Rows& x, size_t n, const float* slopes, size_t slope_stride, float learning_rate,
+                         const float* src, float* dst, size_t stride, V bad) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V sum[K][T];
+  for (int k = 0; k < K; ++k)
+    for (int t = 0; t < T; ++t) sum[k][t] = hn::Zero(d);
+  for (size_t i = 0; i < n; ++i) {
+    const float* row = x(i);
+    const float* slope = slopes + i * slope_stride;
+    V xv[T];
+    for (int t = 0; t < T; ++t) xv[t] = hn::LoadU(d, row + t * lanes);
+    for (int k = 0; k < K; ++k) {
+      const V s = hn::Set(d, slope[k]);
+      for (int t = 0; t < T; ++t) sum[k][t] = hn::MulAdd(xv[t], s, sum[k][t]);
+    }
+  }
+  const V rate = hn::Set(d, learning_rate);
+  for (int k = 0; k < K; ++k) {
+    for (int t = 0; t < T; ++t) {
+      const size_t at = k * stride + t * lanes;
+      const V w = hn::NegMulAdd(rate, sum[k][t], hn::Load(d, src + at));
+      hn::Store(w, d, dst + at);
+      bad = hn::Add(bad, hn::Sub(w, w));  // 0, or NaN for good
+    }
+  }
+  return bad;
+}
+
+bool UpdateImpl(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
+  const D d;
+  const size_t lanes = hn::Lanes(d), stride = Padded(batch.features), whole = batch.features / kPad * kPad;
+  const size_t step = ClassStep(batch.classes), slope_stride = Padded(batch.classes);
+  V bad = hn::Zero(d);
+  for (size_t f = 0; f < stride;) {
+    const bool full = f + kBlock * lanes <= whole;
+    const bool in_tail = f >= whole;
+    for (size_t c = 0; c < batch.classes; c += step) {
+      const size_t at = c * stride + f;
+      WithClasses(std::min(step, batch.classes - c), [&](auto k) {
+        const auto rows = [&](size_t i) { return batch.rows[i] + f; };
+        const auto tails = [&](size_t i) { return batch.tails + i * kPad + (f - whole); };
+        const auto run = [&]<int T>(const auto& x) {
+          bad = UpdateBlock<T, k()>(x, batch.n, slopes + c, slope_stride, learning_rate, src + at, dst + at, stride,
+                                    bad);
+        };
+        if (full)
+          run.template operator()<kBlock>(rows);
+        else if (in_tail)
+          run.template operator()<1>(tails);
+        else
+          run.template operator()<1>(rows);
+      });
+    }
+    f += full ? kBlock * lanes : lanes;
+  }
+  return hn::GetLane(hn::SumOfLanes(d, bad)) == 0.0f;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace couplet::head
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace couplet::head {
+
+HWY_EXPORT(ForwardImpl);
+HWY_EXPORT(SoftmaxImpl);
+HWY_EXPORT(UpdateImpl);
+
+void Forward(const Batch& batch, const float* weights, const float* biases, float* logits) {
+  HWY_DYNAMIC_DISPATCH(ForwardImpl)(batch, weights, biases, logits);
+}
+SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes, float* probabilities) {
+  return HWY_DYNAMIC_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
+}
+bool Update(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
+  return HWY_DYNAMIC_DISPATCH(UpdateImpl)(batch, slopes, learning_rate, src, dst);
+}
+
+}  // namespace couplet::head
+#endif  // HWY_ONCE

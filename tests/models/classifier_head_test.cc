@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/classifier_head.h"
+
+#include <bit>
+#include <cmath>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+
+#include "runtime/philox.h"
+#include "tests/support/test.h"
+
+using namespace couplet;
+
+namespace {
+
+// LISTS of tests/golden/draws.py
+std::vector<std::vector<uint32_t>> GoldenLists() {
+  std::vector<std::vector<uint32_t>> lists(5);
+  const auto fill = [&](size_t c, uint32_t first, size_t count) {
+    lists[c].resize(count);
+    std::iota(lists[c].begin(), lists[c].end(), first);
+  };
+  fill(0, 100, 7);
+  fill(2, 3, 1);
+  fill(3, 1000, 3000);
+  fill(4, 11, 2);
+  return lists;
+}
+
+}  // namespace
+
+TEST_CASE("head: batches and initial weights are those of the golden table, to the bit") {
+  std::ifstream golden("tests/golden/draws.txt");
+  REQUIRE(golden.good());
+  int batches = 0, weights = 0;
+  for (std::string line; std::getline(golden, line);) {
+    std::istringstream words(line);
+    std::string kind;
+    uint64_t seed = 0;
+    words >> kind >> seed;
+    if (kind == "batch") {
+      uint32_t step = 0, stream = 0;
+      int size = 0;
+      words >> step >> stream >> size;
+      const HeadBatch batch = DrawBatch(GoldenLists(), size, seed, step, stream);
+      REQUIRE(batch.rows.size() == static_cast<size_t>(size));
+      REQUIRE(batch.labels.size() == batch.rows.size());
+      for (size_t i = 0; i < batch.rows.size(); ++i, ++batches) {
+        std::string pair;
+        words >> pair;
+        CHECK(std::to_string(batch.labels[i]) + ":" + std::to_string(batch.rows[i]) == pair);
+      }
+    } else {
+      size_t first = 0;
+      words >> first;
+      std::vector<uint32_t> want;
+      for (std::string hex; words >> hex;) want.push_back(static_cast<uint32_t>(std::stoul(hex, nullptr, 16)));
+      const HeadParams params = InitialParams({.features = static_cast<int>(first + want.size()), .classes = 1}, seed);
+      for (size_t i = 0; i < want.size(); ++i, ++weights)
+        CHECK(std::bit_cast<uint32_t>(params.weights[first + i]) == want[i]);
+    }
+  }
+  CHECK(batches == 60);
+  CHECK(weights == 41);
+}
+
+TEST_CASE("head: a batch of the whole split is every row in order; an empty split gives an empty batch") {
+  const std::vector<std::vector<uint32_t>> lists = {{5, 1}, {}, {7}};
+  const HeadBatch all = DrawBatch(lists, -1, 1, 2, kStreamTest);
+  CHECK(all.rows == std::vector<uint32_t>{5, 1, 7});
+  CHECK(all.labels == std::vector<int32_t>{0, 0, 2});
+  CHECK(DrawBatch(lists, 0, 1, 2, kStreamTest).rows.empty());
+  CHECK(DrawBatch({{}, {}}, 100, 0, 0, kStreamValidation).rows.empty());
+  CHECK(DrawBatch({{}, {}}, -1, 0, 0, kStreamValidation).rows.empty());
+}
+
+TEST_CASE("head: classes are drawn evenly, whatever their number of photos") {
+  const auto lists = GoldenLists();
+  std::array<int, 5> drawn{};
+  for (uint32_t step = 0; step < 400; ++step)
+    for (const int32_t label : DrawBatch(lists, 100, 3, step, kStreamTrain).labels) ++drawn[static_cast<size_t>(label)];
+  CHECK(drawn[1] == 0);
+  for (const int c : {0, 2, 3, 4}) CHECK(std::abs(drawn[static_cast<size_t>(c)] - 10000) < 5 * 87);  // 5 sigma
+}
+
+TEST_CASE("head: initial weights are a normal cut at two sigma, biases zero") {
+  const HeadShape shape{.features = 2001, .classes = 50};
+  const HeadParams params = InitialParams(shape, 42);
+  REQUIRE(params.weights.size() == 100050);
+  CHECK(params.biases == std::vector<float>(50, 0.0f));
+  double sum = 0, squares = 0;
+  float largest = 0;
+  for (const float w : params.weights) {
+    sum += w;
+    squares += double{w} * w;
+    largest = std::max(largest, std::abs(w));
+  }
+  const double n = static_cast<double>(params.weights.size());
+  CHECK(std::abs(sum / n) < 5 * 0.00088 / std::sqrt(n));
+  CHECK(largest < 0.002f);
+  CHECK(largest > 0.0019f);
+  // Variance of a standard normal cut at +-2: 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737
+  CHECK(std::abs(squares / n / 1e-6 - 0.7737) < 0.01);
+  CHECK(InitialParams(shape, 42).weights == params.weights);
+  CHECK(InitialParams(shape, 43).weights != params.weights);
+}
