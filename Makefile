@@ -91,6 +91,9 @@ $(OBJ)/commit: FORCE
 	@mkdir -p $(@D); echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' > $@
 FORCE:
 
+# In the file that holds stb_image an index past an array's end is a trap, not a silent write.
+$(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
+
 $(LIBRARY): $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^

@@ -1,0 +1,120 @@
+// Small JPEGs of photos for reports.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it
+#include <cstdlib>
+#include <vector>
+
+#include <fmt/format.h>
+#include <jpeglib.h>
+
+#include "loaders/image_internal.h"
+
+namespace couplet {
+namespace {
+
+constexpr int kQuality = 80;
+
+struct ErrorManager {
+  jpeg_error_mgr base;
+  jmp_buf jump;
+};
+
+[[noreturn]] void ExitByJump(j_common_ptr cinfo) { std::longjmp(reinterpret_cast<ErrorManager*>(cinfo->err)->jump, 1); }
+void PrintNothing(j_common_ptr) {}
+
+struct Compressor {
+  jpeg_compress_struct cinfo{};
+  ErrorManager errors{};
+  unsigned char* out = nullptr;
+  unsigned long out_bytes = 0;
+
+  Compressor() {
+    cinfo.err = jpeg_std_error(&errors.base);
+    errors.base.error_exit = ExitByJump;
+    errors.base.output_message = PrintNothing;
+  }
+  ~Compressor() {
+    jpeg_destroy_compress(&cinfo);
+    std::free(out);
+  }
+  Compressor(const Compressor&) = delete;
+  Compressor& operator=(const Compressor&) = delete;
+
+  // Owns nothing with a destructor: libjpeg may leave it by longjmp.
+  bool Compress(uint8_t* pixels, int width, int height) {
+    if (setjmp(errors.jump) != 0) return false;
+    jpeg_create_compress(&cinfo);
+    jpeg_mem_dest(&cinfo, &out, &out_bytes);
+    cinfo.image_width = static_cast<JDIMENSION>(width);
+    cinfo.image_height = static_cast<JDIMENSION>(height);
+    cinfo.input_components = 3;
+    cinfo.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&cinfo);
+    jpeg_set_quality(&cinfo, kQuality, TRUE);
+    jpeg_start_compress(&cinfo, TRUE);
+    while (cinfo.next_scanline < cinfo.image_height) {
+      JSAMPROW row = pixels + size_t{3} * cinfo.image_width * cinfo.next_scanline;
+      jpeg_write_scanlines(&cinfo, &row, 1);
+    }
+    jpeg_finish_compress(&cinfo);
+    return true;
+  }
+};
+
+// Box `i` of `boxes` over `length` source pixels: whole pixels, none left out, at least one.
+struct Box {
+  int begin, end;
+};
+Box BoxOf(int i, int boxes, int length) {
+  const int begin = static_cast<int>(int64_t{i} * length / boxes);
+  const int end = static_cast<int>(int64_t{i + 1} * length / boxes);
+  return {std::min(begin, length - 1), std::max(end, begin + 1)};
+}
+
+// Mean of the pixels of each box. `rows` stored rows, which may be fewer or more than the photo has.
+std::vector<uint8_t> AverageBoxes(const uint8_t* pixels, int width, int rows, int out_width, int out_height) {
+  std::vector<uint8_t> out(size_t{3} * static_cast<size_t>(out_width) * static_cast<size_t>(out_height));
+  const size_t stride = size_t{3} * static_cast<size_t>(width);
+  std::vector<uint32_t> sums(stride);
+  uint8_t* to = out.data();
+  for (int oy = 0; oy < out_height; ++oy) {
+    const Box down = BoxOf(oy, out_height, rows);
+    std::fill(sums.begin(), sums.end(), 0u);
+    for (int y = down.begin; y < down.end; ++y) {
+      const uint8_t* row = pixels + static_cast<size_t>(y) * stride;
+      for (size_t i = 0; i < stride; ++i) sums[i] += row[i];
+    }
+    for (int ox = 0; ox < out_width; ++ox) {
+      const Box across = BoxOf(ox, out_width, width);
+      const uint64_t count = static_cast<uint64_t>(down.end - down.begin) * static_cast<uint64_t>(across.end - across.begin);
+      for (int c = 0; c < 3; ++c) {
+        uint64_t sum = 0;
+        for (int x = across.begin; x < across.end; ++x) sum += sums[static_cast<size_t>(x) * 3 + static_cast<size_t>(c)];
+        *to++ = static_cast<uint8_t>((sum + count / 2) / count);
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Status MakeThumbnail(const Image& image, int max_side, std::vector<uint8_t>* jpeg) {
+  const ImageEntry& entry = image.entry;
+  COUPLET_CHECK(entry.width > 0 && entry.height > 0 && max_side > 0);
+  const int rows = entry.paired_rows > 0 ? 2 * entry.paired_rows : entry.height;
+  COUPLET_CHECK(image.pixels.size() >= size_t{3} * static_cast<size_t>(entry.width) * static_cast<size_t>(rows));
+  const double scale = std::min(1.0, static_cast<double>(max_side) / std::max(entry.width, entry.height));
+  const int out_width = std::max(1, static_cast<int>(std::lround(entry.width * scale)));
+  const int out_height = std::max(1, static_cast<int>(std::lround(entry.height * scale)));
+  std::vector<uint8_t> small = AverageBoxes(image.pixels.data(), entry.width, rows, out_width, out_height);
+  Compressor compressor;
+  if (!compressor.Compress(small.data(), out_width, out_height)) return Internal("libjpeg could not make a thumbnail");
+  jpeg->assign(compressor.out, compressor.out + compressor.out_bytes);
+  return {};
+}
+
+}  // namespace couplet
