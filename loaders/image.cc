@@ -1,4 +1,5 @@
-// Chooses the decoder by the first bytes, names what is not an image we read, and holds what the decoders share.
+// Chooses the decoder by the first bytes, names what is not an image we read, and holds what the decoders
+// share.
 // SPDX-License-Identifier: Apache-2.0
 #include "loaders/image.h"
 
@@ -54,7 +55,9 @@ bool HasMagic(Bytes bytes, const Magic& magic) {
   return bytes.size() >= magic.offset + magic.bytes.size() &&
          std::memcmp(bytes.data() + magic.offset, magic.bytes.data(), magic.bytes.size()) == 0;
 }
-bool StartsWith(Bytes bytes, std::string_view prefix) { return HasMagic(bytes, {prefix, 0, ""}); }
+bool StartsWith(Bytes bytes, std::string_view prefix) {
+  return HasMagic(bytes, {prefix, 0, ""});
+}
 
 std::string DescribeForeign(Bytes bytes) {
   if (bytes.empty()) return "an empty file";

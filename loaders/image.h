@@ -1,6 +1,6 @@
 // Image files -> RGB bytes, as TensorFlow decodes them. The decoder is chosen by content, never by name.
-// JPEG: libjpeg-turbo with JDCT_IFAST and fancy upsampling (TensorFlow's default; other settings change bottlenecks);
-// PNG and BMP: stb_image, hardened; GIF: first frame by giflib.
+// JPEG: libjpeg-turbo with JDCT_IFAST and fancy upsampling (TensorFlow's default; other settings change
+// bottlenecks); PNG and BMP: stb_image, hardened; GIF: first frame by giflib.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -17,23 +17,24 @@ namespace couplet {
 enum class AlphaMode { kDrop, kWhite, kBlack };  // kDrop is TensorFlow's
 
 struct DecodeOptions {
-  int64_t max_pixels = 100'000'000;              // baseline JPEG
-  int64_t max_pixels_buffered = 40'000'000;      // progressive JPEG, PNG, BMP, GIF; never over max_pixels
+  int64_t max_pixels = 100'000'000;          // baseline JPEG
+  int64_t max_pixels_buffered = 40'000'000;  // progressive JPEG, PNG, BMP, GIF; never over max_pixels
   AlphaMode alpha = AlphaMode::kDrop;
-  bool apply_exif = false;                       // TensorFlow ignores the orientation
+  bool apply_exif = false;  // TensorFlow ignores the orientation
   // > 0: a JPEG with more than twice as many rows keeps only those a resize to so many rows reads
   // (ImageEntry::paired_rows). 0: all rows.
   int resize_rows = 0;
 };
 
 struct Image {
-  ImageEntry entry;              // offset 0
-  std::vector<uint8_t> pixels;   // stored rows x width x 3
-  int warnings = 0;              // libjpeg's, counted and not fatal
+  ImageEntry entry;             // offset 0
+  std::vector<uint8_t> pixels;  // stored rows x width x 3
+  int warnings = 0;             // libjpeg's, counted and not fatal
 };
 
-// `image`'s memory is reused. The error says what is wrong with the bytes, without a file name ("premature end of
-// JPEG data", "expected a JPEG, PNG, GIF or BMP image, found WebP"): the caller adds it. Always kBadInput.
+// `image`'s memory is reused. The error says what is wrong with the bytes, without a file name ("premature
+// end of JPEG data", "expected a JPEG, PNG, GIF or BMP image, found WebP"): the caller adds it. Always
+// kBadInput.
 Status DecodeImage(std::span<const uint8_t> bytes, const DecodeOptions& options, Image* image);
 
 // Goes into the bottleneck store's key; changes whenever pixels can change.

@@ -1,5 +1,6 @@
 // PNG and BMP files taken apart, checked, and put together again in the one form that stb_image gets to see.
-// PNG: W3C "Portable Network Graphics", chapter 5. BMP: BITMAPFILEHEADER, BITMAPCOREHEADER, BITMAPINFOHEADER and V4.
+// PNG: W3C "Portable Network Graphics", chapter 5. BMP: BITMAPFILEHEADER, BITMAPCOREHEADER, BITMAPINFOHEADER
+// and V4.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
@@ -17,11 +18,14 @@ constexpr int kMaxSide = 16384;  // STBI_MAX_DIMENSIONS
 
 Status CheckSides(const char* format, int64_t width, int64_t height, const DecodeOptions& options) {
   if (std::max(width, height) > kMaxSide)
-    return BadInput(fmt::format("{} of {}x{} pixels, over the limit of {} a side", format, width, height, kMaxSide));
+    return BadInput(
+        fmt::format("{} of {}x{} pixels, over the limit of {} a side", format, width, height, kMaxSide));
   return CheckPixels(format, width, height, std::min(options.max_pixels, options.max_pixels_buffered));
 }
 
-void AppendBytes(Bytes bytes, std::vector<uint8_t>* out) { out->insert(out->end(), bytes.begin(), bytes.end()); }
+void AppendBytes(Bytes bytes, std::vector<uint8_t>* out) {
+  out->insert(out->end(), bytes.begin(), bytes.end());
+}
 void AppendBe32(uint32_t value, std::vector<uint8_t>* out) {
   for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<uint8_t>(value >> shift));
 }
@@ -131,8 +135,8 @@ struct BmpHeader {
   uint32_t bits = 0, compression = 0;  // 0 none, 1 RLE8, 2 RLE4, 3 masks
   size_t data_offset = 0;
   Bytes palette;
-  size_t palette_entry = 4;            // bytes
-  std::array<uint32_t, 4> masks{};     // red, green, blue, alpha
+  size_t palette_entry = 4;         // bytes
+  std::array<uint32_t, 4> masks{};  // red, green, blue, alpha
 };
 
 Status CheckBmpForm(const BmpHeader& h, uint32_t header_bytes) {

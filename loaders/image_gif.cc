@@ -1,5 +1,5 @@
-// The first frame of a GIF by giflib, on its canvas: what the frame does not cover and what is transparent is black
-// (TensorFlow's decode_gif), or white with AlphaMode::kWhite. Later frames are not read.
+// The first frame of a GIF by giflib, on its canvas: what the frame does not cover and what is transparent is
+// black (TensorFlow's decode_gif), or white with AlphaMode::kWhite. Later frames are not read.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
@@ -80,7 +80,8 @@ Status GifDecoder::Paint(int width, AlphaMode alpha, uint8_t* pixels) {
   const GifImageDesc& frame = gif_->Image;
   const ColorMapObject* colors = frame.ColorMap != nullptr ? frame.ColorMap : gif_->SColorMap;
   if (colors == nullptr) return BadInput("corrupt GIF: no colour table");
-  const GifColorType background = alpha == AlphaMode::kWhite ? GifColorType{255, 255, 255} : GifColorType{0, 0, 0};
+  const GifColorType background =
+      alpha == AlphaMode::kWhite ? GifColorType{255, 255, 255} : GifColorType{0, 0, 0};
   std::vector<GifPixelType> row(static_cast<size_t>(frame.Width));
   const int steps[] = {8, 8, 4, 2}, starts[] = {0, 4, 2, 1};  // of an interlaced frame's passes
   const int passes = frame.Interlace ? 4 : 1;

@@ -1,8 +1,8 @@
-// JPEG by libjpeg-turbo, with TensorFlow's settings (core/lib/jpeg/jpeg_mem.cc): fast integer DCT, fancy upsampling,
-// CMYK by its own formula, the whole file read to its end marker, data that ends early refused.
+// JPEG by libjpeg-turbo, with TensorFlow's settings (core/lib/jpeg/jpeg_mem.cc): fast integer DCT, fancy
+// upsampling, CMYK by its own formula, the whole file read to its end marker, data that ends early refused.
 //
-// libjpeg reports errors by longjmp. Every call into it is made through Run(), whose callee owns nothing that has a
-// destructor; what has one lives in the callers of Run() and is not jumped over.
+// libjpeg reports errors by longjmp. Every call into it is made through Run(), whose callee owns nothing that
+// has a destructor; what has one lives in the callers of Run() and is not jumped over.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <csetjmp>
@@ -18,8 +18,10 @@
 namespace couplet::internal {
 namespace {
 
-constexpr int kMaxScans = 100;               // a usual progressive file has 10; each costs a pass over all coefficients
-constexpr long kMaxMemory = 512l << 20;      // of coefficients of a progressive file: 40 million pixels need 320 MB
+// A usual progressive file has 10; each costs a pass over all coefficients.
+constexpr int kMaxScans = 100;
+// Of coefficients of a progressive file: 40 million pixels of CMYK need 320 MB.
+constexpr long kMaxMemory = 512l << 20;
 constexpr JDIMENSION kRowsPerCall = 16;
 
 struct ErrorManager {
@@ -29,10 +31,16 @@ struct ErrorManager {
   bool too_many_scans = false;
 };
 
-ErrorManager* ErrorsOf(j_common_ptr cinfo) { return reinterpret_cast<ErrorManager*>(cinfo->err); }
-ErrorManager* ErrorsOf(j_decompress_ptr cinfo) { return ErrorsOf(reinterpret_cast<j_common_ptr>(cinfo)); }
+ErrorManager* ErrorsOf(j_common_ptr cinfo) {
+  return reinterpret_cast<ErrorManager*>(cinfo->err);
+}
+ErrorManager* ErrorsOf(j_decompress_ptr cinfo) {
+  return ErrorsOf(reinterpret_cast<j_common_ptr>(cinfo));
+}
 
-[[noreturn]] void ExitByJump(j_common_ptr cinfo) { std::longjmp(ErrorsOf(cinfo)->jump, 1); }
+[[noreturn]] void ExitByJump(j_common_ptr cinfo) {
+  std::longjmp(ErrorsOf(cinfo)->jump, 1);
+}
 
 // Level -1 is a warning (corrupt data that could be decoded), the rest is trace.
 void CountWarning(j_common_ptr cinfo, int level) {
@@ -49,8 +57,8 @@ void LimitScans(j_common_ptr cinfo) {
 void InitSource(j_decompress_ptr) {}
 void TermSource(j_decompress_ptr) {}
 
-// All data was there from the start. As in TensorFlow's source manager: an error when libjpeg's books say that
-// nothing is left, else a suspension, which ends the decoding unless every row is out already.
+// All data was there from the start. As in TensorFlow's source manager: an error when libjpeg's books say
+// that nothing is left, else a suspension, which ends the decoding unless every row is out already.
 boolean FillInputBuffer(j_decompress_ptr cinfo) {
   ErrorsOf(cinfo)->out_of_data = true;
   if (cinfo->src->bytes_in_buffer == 0) ExitByJump(reinterpret_cast<j_common_ptr>(cinfo));
@@ -67,12 +75,13 @@ void SkipInputData(j_decompress_ptr cinfo, long count) {
   cinfo->src->bytes_in_buffer -= static_cast<size_t>(count);
 }
 
-// Which decoded pixels are stored where. "Oriented" is the photo as shown: the decoded one, unless EXIF is applied.
+// Which decoded pixels are stored where. "Oriented" is the photo as shown: the decoded one, unless EXIF is
+// applied.
 struct RowPlan {
-  bool transposed = false;     // oriented rows are decoded columns
-  bool flip_rows = false;      // decoded rows count backwards
-  bool flip_columns = false;   // decoded columns count backwards
-  std::vector<int> wanted;     // oriented rows to store, ascending; the index is the stored row
+  bool transposed = false;    // oriented rows are decoded columns
+  bool flip_rows = false;     // decoded rows count backwards
+  bool flip_columns = false;  // decoded columns count backwards
+  std::vector<int> wanted;    // oriented rows to store, ascending; the index is the stored row
 
   explicit RowPlan(int orientation)
       : transposed(orientation >= 5),
@@ -85,7 +94,7 @@ struct RowPlan {
 struct RowTarget {
   const RowPlan* plan;
   uint8_t* pixels;
-  size_t stored_width;            // pixels
+  size_t stored_width;  // pixels
   int decoded_width, decoded_height;
 };
 
@@ -166,7 +175,8 @@ class JpegDecoder {
 };
 
 Status JpegDecoder::Failure() {
-  if (errors_.too_many_scans) return BadInput(fmt::format("progressive JPEG of more than {} scans", kMaxScans));
+  if (errors_.too_many_scans)
+    return BadInput(fmt::format("progressive JPEG of more than {} scans", kMaxScans));
   if (errors_.out_of_data) return BadInput("premature end of JPEG data");
   if (errors_.base.msg_code == 0) return BadInput("corrupt JPEG");
   char text[JMSG_LENGTH_MAX];
@@ -190,8 +200,9 @@ Status JpegDecoder::ReadHeader(const DecodeOptions& options) {
   });
   if (!ok) return Failure();
   const bool buffered = jpeg_has_multiple_scans(&cinfo_);
-  return CheckPixels(buffered ? "progressive JPEG" : "JPEG", width(), height(),
-                     buffered ? std::min(options.max_pixels, options.max_pixels_buffered) : options.max_pixels);
+  return CheckPixels(
+      buffered ? "progressive JPEG" : "JPEG", width(), height(),
+      buffered ? std::min(options.max_pixels, options.max_pixels_buffered) : options.max_pixels);
 }
 
 int JpegDecoder::Orientation() const {
@@ -281,7 +292,8 @@ Status DecodeJpeg(Bytes bytes, const DecodeOptions& options, Image* image) {
   } else if (!plan.AsDecoded() || decoder.cmyk()) {
     for (int y = 0; y < entry.height; ++y) plan.wanted.push_back(y);
   }
-  COUPLET_RETURN_IF_ERROR(plan.wanted.empty() ? decoder.DecodeAsIs(image) : decoder.DecodePlanned(plan, image));
+  COUPLET_RETURN_IF_ERROR(plan.wanted.empty() ? decoder.DecodeAsIs(image)
+                                              : decoder.DecodePlanned(plan, image));
   image->warnings = decoder.warnings();
   image->entry = entry;
   return {};

@@ -31,19 +31,29 @@ struct LabelledImages {
 };
 
 struct ImageLists {
-  std::vector<LabelledImages> classes;       // in the original's order (sorted folders)
-  std::vector<std::string> log;              // the original's INFO and WARNING lines, in order, "WARNING:" in front
-  std::map<std::string, int> ignored;        // files left out, by extension ("webp": 3)
+  std::vector<LabelledImages> classes;  // in the original's order (sorted folders)
+  // The original's lines, in order: INFO as it is, a warning with "WARNING:" in front (which leaves
+  // "WARNING:WARNING: " where the original's own text begins so). At the end one for each class without a
+  // validation or testing photo.
+  std::vector<std::string> log;
+  // Files in the classes' folders that were left out, by extension as written ("webp": 3, "": 1 for none).
+  std::map<std::string, int> ignored;
 };
 
-// h / (2^27 - 1) * 100 of SHA-1 of the path as globbed, without "_nohash_...". [0, 100]
+// h * (100 / (2^27 - 1)), h the low 27 bits of SHA-1 of the path as globbed, without "_nohash_...". [0, 100]
+// The path is JoinPath(JoinPath(image_dir, folder), file) to the byte: "./a" and "a" split differently.
 double SplitPercentage(const std::string& path);
 Split ChooseSplit(const std::string& path, double testing_percentage, double validation_percentage);
 std::string CleanLabel(const std::string& folder);
 // jpg, jpeg, JPG, JPEG exactly; png, bmp, gif in any case.
 bool HasImageExtension(const std::string& file);
 
-// Errors (kBadInput): no such folder, no class, one class, a class with no training photo, two folders with one label.
+// Sub-folders in byte order, links to folders followed, one level; files beside them don't matter. Names are
+// never patterns (the original globs, and finds nothing in a folder called "old [1]").
+//
+// Errors (kBadInput): no
+// such folder, no class, one class, a class with no training photo, two folders with one label or a blank one
+// (kStrict).
 Result<ImageLists> CreateImageLists(const ImageListOptions& options);
 std::string ImagePath(const ImageListOptions& options, const LabelledImages& images, const std::string& file);
 

@@ -1,7 +1,7 @@
-// PNG and BMP by stb_image, the only file that sees it. Debian's stb_image is behind upstream and has had memory
-// errors in every release, so it is fenced in: only files that image_clean.cc has rewritten reach it, pixel counts are
-// checked before, its memory is zeroed and comes out of a budget, and the Makefile makes an index past the end of an
-// array in this file a trap.
+// PNG and BMP by stb_image, the only file that sees it. Debian's stb_image is behind upstream and has had
+// memory errors in every release, so it is fenced in: only files that image_clean.cc has rewritten reach it,
+// pixel counts are checked before, its memory is zeroed and comes out of a budget, and the Makefile makes an
+// index past the end of an array in this file a trap.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace {
 
-// 40 million pixels of 8-bit RGBA need 320 MB at once. stb_image's allocator has no argument to carry a budget in,
-// hence the thread's own counter.
+// 40 million pixels of 8-bit RGBA need 320 MB at once. stb_image's allocator has no argument to carry a
+// budget in, hence the thread's own counter.
 constexpr size_t kBudgetBytes = size_t{512} << 20;
 thread_local size_t budget_used = 0;
 
@@ -103,7 +103,8 @@ Status DecodeClean(const char* format, Bytes clean, AlphaMode alpha, Image* imag
 
 Status CheckFileSize(const char* format, Bytes bytes) {
   if (bytes.size() <= kMaxFileBytes) return {};
-  return BadInput(fmt::format("{} file of {} MB, over the limit of 64 MiB", format, bytes.size() / 1'000'000));
+  return BadInput(
+      fmt::format("{} file of {} MB, over the limit of 64 MiB", format, bytes.size() / 1'000'000));
 }
 
 }  // namespace

@@ -22,7 +22,9 @@ struct ErrorManager {
   jmp_buf jump;
 };
 
-[[noreturn]] void ExitByJump(j_common_ptr cinfo) { std::longjmp(reinterpret_cast<ErrorManager*>(cinfo->err)->jump, 1); }
+[[noreturn]] void ExitByJump(j_common_ptr cinfo) {
+  std::longjmp(reinterpret_cast<ErrorManager*>(cinfo->err)->jump, 1);
+}
 void PrintNothing(j_common_ptr) {}
 
 struct Compressor {
@@ -89,10 +91,12 @@ std::vector<uint8_t> AverageBoxes(const uint8_t* pixels, int width, int rows, in
     }
     for (int ox = 0; ox < out_width; ++ox) {
       const Box across = BoxOf(ox, out_width, width);
-      const uint64_t count = static_cast<uint64_t>(down.end - down.begin) * static_cast<uint64_t>(across.end - across.begin);
+      const uint64_t count =
+          static_cast<uint64_t>(down.end - down.begin) * static_cast<uint64_t>(across.end - across.begin);
       for (int c = 0; c < 3; ++c) {
         uint64_t sum = 0;
-        for (int x = across.begin; x < across.end; ++x) sum += sums[static_cast<size_t>(x) * 3 + static_cast<size_t>(c)];
+        for (int x = across.begin; x < across.end; ++x)
+          sum += sums[static_cast<size_t>(x) * 3 + static_cast<size_t>(c)];
         *to++ = static_cast<uint8_t>((sum + count / 2) / count);
       }
     }
@@ -106,13 +110,15 @@ Status MakeThumbnail(const Image& image, int max_side, std::vector<uint8_t>* jpe
   const ImageEntry& entry = image.entry;
   COUPLET_CHECK(entry.width > 0 && entry.height > 0 && max_side > 0);
   const int rows = entry.paired_rows > 0 ? 2 * entry.paired_rows : entry.height;
-  COUPLET_CHECK(image.pixels.size() >= size_t{3} * static_cast<size_t>(entry.width) * static_cast<size_t>(rows));
+  COUPLET_CHECK(image.pixels.size() >=
+                size_t{3} * static_cast<size_t>(entry.width) * static_cast<size_t>(rows));
   const double scale = std::min(1.0, static_cast<double>(max_side) / std::max(entry.width, entry.height));
   const int out_width = std::max(1, static_cast<int>(std::lround(entry.width * scale)));
   const int out_height = std::max(1, static_cast<int>(std::lround(entry.height * scale)));
   std::vector<uint8_t> small = AverageBoxes(image.pixels.data(), entry.width, rows, out_width, out_height);
   Compressor compressor;
-  if (!compressor.Compress(small.data(), out_width, out_height)) return Internal("libjpeg could not make a thumbnail");
+  if (!compressor.Compress(small.data(), out_width, out_height))
+    return Internal("libjpeg could not make a thumbnail");
   jpeg->assign(compressor.out, compressor.out + compressor.out_bytes);
   return {};
 }

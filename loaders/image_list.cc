@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loaders/image_list.h"
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "loaders/files.h"
+#include "loaders/hash.h"
+
+namespace couplet {
+namespace {
+
+constexpr uint32_t kMaxImagesPerClass = (1u << 27) - 1;
+constexpr size_t kFewImages = 20;
+
+// The original's four, in its order and case.
+constexpr const char* kJpegExtensions[] = {"jpg", "jpeg", "JPG", "JPEG"};
+// Couplet's own, in any case.
+constexpr const char* kOtherExtensions[] = {"png", "bmp", "gif"};
+
+// As the glob '*.jpg' does: ".jpg" alone matches too.
+bool HasExtension(std::string_view file, std::string_view extension) {
+  return file.size() > extension.size() && file.ends_with(extension) &&
+         file[file.size() - extension.size() - 1] == '.';
+}
+
+bool HasExtensionInAnyCase(std::string_view file, std::string_view extension) {
+  if (file.size() < extension.size()) return false;
+  std::string lower(file);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return HasExtension(lower, extension);
+}
+
+std::string ExtensionOf(const std::string& file) {
+  const size_t dot = file.rfind('.');
+  return dot == std::string::npos || dot == 0 ? "" : file.substr(dot + 1);
+}
+
+// re.sub(r'_nohash_.*$', '', path): '.' stops at a newline, '$' also matches before one that ends the path.
+std::string WithoutNohash(const std::string& path) {
+  constexpr std::string_view kMark = "_nohash_";
+  for (size_t at = path.find(kMark); at != std::string::npos; at = path.find(kMark, at + 1)) {
+    const size_t newline = path.find('\n', at + kMark.size());
+    if (newline == std::string::npos) return path.substr(0, at);
+    if (newline == path.size() - 1) return path.substr(0, at) + "\n";
+  }
+  return path;
+}
+
+// The class's photos in the original's order: one list an extension, each sorted. (gfile.Glob gives them as
+// the file system does; sorted, a run repeats itself on another disk.)
+std::vector<std::string> ListPhotos(const std::vector<std::string>& names, const ImageListOptions& options) {
+  std::vector<std::string> photos;
+  const auto take = [&](const auto& matches) {
+    for (const std::string& name : names)
+      if (matches(name)) photos.push_back(name);
+  };
+  if (!options.extensions.empty()) {
+    for (const std::string& extension : options.extensions)
+      take([&](const std::string& name) { return HasExtension(name, extension); });
+    return photos;
+  }
+  for (const char* extension : kJpegExtensions)
+    take([&](const std::string& name) { return HasExtension(name, extension); });
+  for (const char* extension : kOtherExtensions)
+    take([&](const std::string& name) { return HasExtensionInAnyCase(name, extension); });
+  return photos;
+}
+
+// Files of the folder that are no photos, by extension; sub-folders do not count.
+void CountIgnored(const std::string& folder, const std::vector<std::string>& names,
+                  const std::vector<std::string>& photos, std::map<std::string, int>* ignored) {
+  std::vector<std::string> taken = photos;
+  std::sort(taken.begin(), taken.end());
+  for (const std::string& name : names)
+    if (!std::binary_search(taken.begin(), taken.end(), name) && !IsDirectory(JoinPath(folder, name)))
+      ++(*ignored)[ExtensionOf(name)];
+}
+
+Result<std::string> LabelOf(const std::string& folder, ImageListOptions::LabelNames mode) {
+  if (mode == ImageListOptions::LabelNames::kFolder) {
+    if (folder.find('\n') != std::string::npos)
+      return BadInput(
+          fmt::format("folder '{}': a label cannot hold a line break; rename the folder", folder));
+    return folder;
+  }
+  std::string label = CleanLabel(folder);
+  if (mode == ImageListOptions::LabelNames::kStrict && label.find_first_not_of(' ') == std::string::npos)
+    return BadInput(
+        fmt::format("folder '{}' gives an empty label, as labels keep a-z and 0-9 only; rename it or "
+                    "pass --label_names=folder",
+                    folder));
+  return label;
+}
+
+// Adds the class, or as the original does replaces an earlier one of the same label in its place.
+Status AddClass(LabelledImages images, ImageListOptions::LabelNames mode, ImageLists* lists) {
+  const auto same = std::find_if(lists->classes.begin(), lists->classes.end(),
+                                 [&](const LabelledImages& other) { return other.label == images.label; });
+  if (same == lists->classes.end()) {
+    lists->classes.push_back(std::move(images));
+    return {};
+  }
+  if (mode != ImageListOptions::LabelNames::kTensorFlow)
+    return BadInput(
+        fmt::format("folders '{}' and '{}' both give the label '{}'; rename one or pass "
+                    "--label_names=folder",
+                    same->folder, images.folder, images.label));
+  *same = std::move(images);
+  return {};
+}
+
+// One sub-folder, as the body of create_image_lists' loop; log lines in its words.
+Status ListFolder(const std::string& folder, const ImageListOptions& options, ImageLists* lists) {
+  const std::string path = JoinPath(options.image_dir, folder);
+  lists->log.push_back(fmt::format("Looking for images in '{}'", folder));
+  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  const std::vector<std::string> photos = ListPhotos(names, options);
+  CountIgnored(path, names, photos, &lists->ignored);
+  if (photos.empty()) {
+    lists->log.push_back("WARNING:No files found");
+    return {};
+  }
+  if (photos.size() < kFewImages) {
+    lists->log.push_back("WARNING:WARNING: Folder has less than 20 images, which may cause issues.");
+  } else if (photos.size() > kMaxImagesPerClass) {
+    lists->log.push_back(
+        fmt::format("WARNING:WARNING: Folder {} has more than {} images. Some images will never be "
+                    "selected.",
+                    folder, kMaxImagesPerClass));
+  }
+  LabelledImages images;
+  COUPLET_ASSIGN_OR_RETURN(images.label, LabelOf(folder, options.label_names));
+  images.folder = folder;
+  for (const std::string& photo : photos) {
+    const Split split =
+        ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
+    images.files[static_cast<size_t>(split)].push_back(photo);
+  }
+  return AddClass(std::move(images), options.label_names, lists);
+}
+
+Status CheckSplits(const ImageListOptions& options, ImageLists* lists) {
+  const std::pair<Split, double> wanted[] = {{Split::kValidation, options.validation_percentage},
+                                             {Split::kTesting, options.testing_percentage}};
+  for (const LabelledImages& images : lists->classes) {
+    if (images.files[static_cast<size_t>(Split::kTraining)].empty())
+      return BadInput(
+          fmt::format("no photo of '{}' falls into the training split; add photos or lower "
+                      "--testing_percentage and --validation_percentage",
+                      images.folder));
+    for (const auto& [split, percentage] : wanted) {
+      if (percentage <= 0 || !images.files[static_cast<size_t>(split)].empty()) continue;
+      lists->log.push_back(
+          fmt::format("WARNING:No photo of '{}' falls into the {} split; going on with what there is.",
+                      images.folder, kSplitNames[static_cast<size_t>(split)]));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+double SplitPercentage(const std::string& path) {
+  const std::string hashed = WithoutNohash(path);
+  const Sha1Digest digest = Sha1(std::as_bytes(std::span(hashed)));
+  // The digest as one big number, modulo 2^27.
+  const uint32_t low = static_cast<uint32_t>(digest[16]) << 24 | static_cast<uint32_t>(digest[17]) << 16 |
+                       static_cast<uint32_t>(digest[18]) << 8 | digest[19];
+  return (low & kMaxImagesPerClass) * (100.0 / kMaxImagesPerClass);
+}
+
+Split ChooseSplit(const std::string& path, double testing_percentage, double validation_percentage) {
+  const double percentage = SplitPercentage(path);
+  if (percentage < validation_percentage) return Split::kValidation;
+  return percentage < testing_percentage + validation_percentage ? Split::kTesting : Split::kTraining;
+}
+
+std::string CleanLabel(const std::string& folder) {
+  // Two letters outside ASCII have a lower case inside it, in Python as in Unicode: the Kelvin sign, and the
+  // Turkish capital I, which becomes an i with a dot above (so a blank follows).
+  constexpr std::string_view kKelvin = "\u212a", kDottedI = "\u0130";
+  std::string label;
+  const auto blank = [&] {
+    if (label.empty() || label.back() != ' ') label += ' ';
+  };
+  for (size_t i = 0; i < folder.size(); ++i) {
+    const std::string_view rest = std::string_view(folder).substr(i);
+    const char c = folder[i];
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+      label += c;
+    } else if (c >= 'A' && c <= 'Z') {
+      label += static_cast<char>(c - 'A' + 'a');
+    } else if (rest.starts_with(kKelvin)) {
+      label += 'k';
+      i += kKelvin.size() - 1;
+    } else if (rest.starts_with(kDottedI)) {
+      label += 'i';
+      blank();
+      i += kDottedI.size() - 1;
+    } else {
+      blank();
+    }
+  }
+  return label;
+}
+
+bool HasImageExtension(const std::string& file) {
+  const auto exact = [&](const char* extension) { return HasExtension(file, extension); };
+  const auto any_case = [&](const char* extension) { return HasExtensionInAnyCase(file, extension); };
+  return std::any_of(std::begin(kJpegExtensions), std::end(kJpegExtensions), exact) ||
+         std::any_of(std::begin(kOtherExtensions), std::end(kOtherExtensions), any_case);
+}
+
+Result<ImageLists> CreateImageLists(const ImageListOptions& options) {
+  if (!IsDirectory(options.image_dir))
+    return BadInput(fmt::format("Image directory '{}' not found.", options.image_dir));
+  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.image_dir));
+  ImageLists lists;
+  for (const std::string& name : names)
+    if (IsDirectory(JoinPath(options.image_dir, name)))
+      COUPLET_RETURN_IF_ERROR(ListFolder(name, options, &lists));
+  if (lists.classes.empty())
+    return BadInput(fmt::format("No valid folders of images found at {}", options.image_dir));
+  if (lists.classes.size() == 1)
+    return BadInput(
+        fmt::format("Only one valid folder of images found at {} - multiple classes are needed for "
+                    "classification.",
+                    options.image_dir));
+  COUPLET_RETURN_IF_ERROR(CheckSplits(options, &lists));
+  return lists;
+}
+
+std::string ImagePath(const ImageListOptions& options, const LabelledImages& images,
+                      const std::string& file) {
+  return JoinPath(JoinPath(options.image_dir, images.folder), file);
+}
+
+}  // namespace couplet
