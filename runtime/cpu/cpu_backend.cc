@@ -43,8 +43,7 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 // Prepares one layer. Each overload checks the attributes against the shapes and names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options)
-      : layer_(layer), src_(src), dst_(layer.shape), options_(options) {}
+  Preparer(const Layer& layer, std::span<const Shape> src) : layer_(layer), src_(src), dst_(layer.shape) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -175,7 +174,7 @@ class Preparer {
     cpu::Convolution one = c;
     one.src.n = one.dst.n = 1;
     if (flat) one.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
-    return cpu::MakeConvolution(one, options_.threads);
+    return cpu::MakeConvolution(one);
   }
 
   bool FitsChannels(std::span<const float> values) const {
@@ -209,7 +208,6 @@ class Preparer {
   const Layer& layer_;
   std::span<const Shape> src_;
   Shape dst_;
-  PrepareOptions options_;
 };
 
 class CpuWorker final : public WorkerContext {};
@@ -219,12 +217,13 @@ class CpuBackend final : public Backend {
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override { return cpu::LibraryDescription(); }
 
-  OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
+  // Thread-safe. Neither the batch nor the threads change what is prepared, so they cannot change a bit either.
+  OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions&) override {
     const bool source = std::holds_alternative<InputAttrs>(layer.attrs) ||
                         std::holds_alternative<PreprocessAttrs>(layer.attrs);
     if (src.empty() != source || (src.size() > 1 && !std::holds_alternative<ConcatAttrs>(layer.attrs)))
       return BadInput(fmt::format("layer '{}' ({}) has {} sources", layer.name, KindName(layer.attrs), src.size()));
-    return std::visit(Preparer(layer, src, options), layer.attrs);
+    return std::visit(Preparer(layer, src), layer.attrs);
   }
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override {

@@ -21,9 +21,9 @@ const dnnl::engine& CpuEngine() {
 }
 
 // The distribution's library is an OpenMP build: a primitive is made for, and has to run with, the calling thread's
-// number of OpenMP threads. That number belongs to each thread, so workers do not disturb each other.
-void UseThreads(int threads) {
-  if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
+// number of OpenMP threads. That number belongs to each thread, so no other is disturbed.
+void StayOnThisThread() {
+  if (omp_get_max_threads() != 1) omp_set_num_threads(1);
 }
 
 memory::desc Nhwc(const Shape& shape) {
@@ -41,14 +41,13 @@ struct WorkerState final : OpState {
 class PrimitiveOp final : public PreparedOp {
  public:
   template <class PrimitiveDesc>
-  PrimitiveOp(const PrimitiveDesc& desc, dnnl::primitive primitive, const Shape& src, const Shape& dst, int threads)
+  PrimitiveOp(const PrimitiveDesc& desc, dnnl::primitive primitive, const Shape& src, const Shape& dst)
       : primitive_(std::move(primitive)),
         src_desc_(desc.src_desc()),
         dst_desc_(desc.dst_desc()),
         scratch_desc_(desc.scratchpad_desc()),
         src_floats_(src.per_image()),
-        dst_floats_(dst.per_image()),
-        threads_(threads) {}
+        dst_floats_(dst.per_image()) {}
 
   void SetWeights(memory weights, memory bias) {
     weights_ = std::move(weights);
@@ -79,7 +78,7 @@ class PrimitiveOp final : public PreparedOp {
 
   Status run(const RunArgs& args) const override {
     auto& state = static_cast<WorkerState&>(*args.state);
-    UseThreads(threads_);
+    StayOnThisThread();
     if (state.scratch) dnnl_memory_set_data_handle(state.scratch.get(), args.scratch);
     for (int i = 0; i < args.n; ++i) {
       float* src = const_cast<float*>(static_cast<const float*>(args.src[0])) + i * src_floats_;
@@ -99,7 +98,6 @@ class PrimitiveOp final : public PreparedOp {
   memory::desc src_desc_, dst_desc_, scratch_desc_;
   memory weights_, bias_;
   int64_t src_floats_, dst_floats_;
-  int threads_;
 };
 
 dnnl::primitive_attr Attributes(Activation activation) {
@@ -195,21 +193,14 @@ Status Refused(std::string_view layer, const char* kind, const dnnl::error& erro
 
 }  // namespace
 
-int PrimitiveThreads(int64_t multiply_adds, int threads) {
-  // Under 10 M multiply-adds (about 0.1 ms) waking a second thread costs what it saves. Beyond eight threads the
-  // library was seen to cut the sum over input channels differently (64 threads on 8x8x384).
-  return multiply_adds < 10'000'000 ? 1 : std::clamp(threads, 1, 8);
-}
-
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, int threads) {
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
   const memory::dim groups = c.src.c;
   const memory::dims dims = c.depthwise ? memory::dims{groups, c.dst.c / groups, 1, c.kh, c.kw}
                                         : memory::dims{c.dst.c, c.src.c, c.kh, c.kw};
-  const int used = PrimitiveThreads(c.dst.per_image() * c.kh * c.kw * (c.depthwise ? 1 : c.src.c), threads);
   try {
-    UseThreads(used);
+    StayOnThisThread();
     const auto desc = DescribeConvolution(c, dims);
-    auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst, used);
+    auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst);
     op->SetWeights(Pack(c, dims, desc.weights_desc()), MakeBias(c));
     return std::unique_ptr<PreparedOp>(std::move(op));
   } catch (const dnnl::error& error) {
@@ -220,10 +211,10 @@ Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, int th
 Result<std::unique_ptr<PreparedOp>> MakePool(std::string_view layer, const Shape& src, const Shape& dst,
                                              const PoolAttrs& attrs) {
   try {
-    UseThreads(1);
+    StayOnThisThread();
     const auto desc = DescribePool(src, dst, attrs);
     return std::unique_ptr<PreparedOp>(
-        std::make_unique<PrimitiveOp>(desc, dnnl::pooling_forward(desc), src, dst, 1));
+        std::make_unique<PrimitiveOp>(desc, dnnl::pooling_forward(desc), src, dst));
   } catch (const dnnl::error& error) {
     return Refused(layer, "pool", error);
   }
