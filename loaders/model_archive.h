@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
+#include "loaders/download.h"
 #include "runtime/status.h"
 
 namespace couplet {
@@ -14,27 +16,22 @@ struct ArchiveRequest {
   std::string folder;          // sub-folder that the archive's graph is looked for in and unpacked to ("" = dir)
   std::string archive_name;    // file name of the archive in dir
   std::string member;          // base name wanted from the archive ("frozen_graph.pb")
-  std::string url;             // https first; plain http only for loopback, mirrors, pinned archives
+  std::string url;             // https
+  std::string http_url;        // asked when `url` fails and archive_sha256 is known; "" = none
   std::string archive_sha256;  // "" = unknown: the hash is printed, kept beside the file, held to later
   std::string member_sha256;   // "" = unknown
-  bool offline = false;
-  uint64_t max_bytes = uint64_t{512} << 20;  // of archive and member
+  std::string advice;          // what the user can do when the network does not help; ends the message
+  bool offline = false;        // ask no network; a folder in COUPLET_MIRROR still serves
+  uint64_t max_bytes = uint64_t{512} << 20;  // of archive and of member
+  std::function<bool()> interrupted;         // as in DownloadRequest
 };
 
-// Lines for the user ("Downloading ..., 12.3 of 19.1 MB").
-using ProgressFn = std::function<void(const std::string& line, bool transient)>;
-
-// Path of the graph file. COUPLET_MIRROR (URL or folder) comes before request.url.
+// Path of the graph file dir/folder/member: there already, or unpacked from dir/archive_name, or from COUPLET_MIRROR (a
+// URL or a folder that holds the archive, or the unpacked folder), or from the network. Known SHA-256s are checked in
+// every case. kBadInput: a file that is not what it should be; kIo: none could be had, saying where and why.
 Result<std::string> ObtainModel(const ArchiveRequest& request, const ProgressFn& progress);
 
-// Resumable download to `path` (through path.part), atomic. Used by ObtainModel and by `make flowers`.
-Status Download(const std::string& url, const std::string& path, const std::string& sha256, uint64_t max_bytes,
-                const ProgressFn& progress);
-// The one regular file with base name `member` in a .tar.gz, written atomically to `path`. Nothing else is extracted.
-Status ExtractMember(const std::string& archive, const std::string& member, const std::string& path,
-                     uint64_t max_bytes);
-// All regular image files and the licence of an archive such as flower_photos.tgz, under `dir`; names that leave it
-// (absolute, "..", links) are refused.
-Status ExtractTree(const std::string& archive, const std::string& dir, uint64_t max_bytes);
+// The same without unpacking: path of the verified archive dir/archive_name.
+Result<std::string> ObtainArchive(const ArchiveRequest& request, const ProgressFn& progress);
 
 }  // namespace couplet

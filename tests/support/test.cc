@@ -14,6 +14,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
 
 extern char** environ;
 
@@ -31,6 +34,19 @@ namespace {
 // Folder of the test program: build/tests, build/asan/tests.
 std::string TestsDir() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
 }  // namespace
+
+std::string Noise(size_t bytes) {
+  std::minstd_rand random(1);
+  std::string noise(bytes, '\0');
+  for (char& c : noise) c = static_cast<char>(random() >> 16);
+  return noise;
+}
+
+std::string FileContents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  CHECK_MESSAGE(file.is_open(), path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
 
 TempDir::TempDir() {
   path_ = TestsDir() + "/tmp.XXXXXX";

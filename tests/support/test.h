@@ -29,6 +29,11 @@ class TempDir {
   std::string path_;
 };
 
+// Bytes that look random and do not compress; the same on every call.
+std::string Noise(size_t bytes);
+// The whole file; fails the running test when it cannot be read.
+std::string FileContents(const std::string& path);
+
 // Runs a program with no shell, waits, and gives what it wrote. `timeout_s` ends it with SIGKILL (code 137).
 struct ProcessResult {
   int code = -1;  // exit code, or 128 + signal
@@ -53,3 +58,10 @@ std::string ProgramPath(const std::string& name);
 #define COUPLET_NEEDS_SHARED(dir)                         \
   const std::string dir = ::couplet::test::SharedDir();   \
   if (dir.empty()) COUPLET_SKIP("needs the shared graphs and photos (COUPLET_DATA or ../shared)")
+
+// Fails with the whole text when `part` is not in it.
+#define CHECK_HAS(text, part)                                                          \
+  do {                                                                                 \
+    const std::string text_ = (text), part_ = (part);                                  \
+    CHECK_MESSAGE(text_.find(part_) != std::string::npos, part_, " is not in ", text_); \
+  } while (false)
