@@ -86,6 +86,7 @@ std::string_view NodeNameOf(std::string_view input);
 struct RetrainedGraphOptions {
   std::string bottleneck_tensor;               // "MobilenetV1/Predictions/Reshape:0"
   std::string final_tensor_name = "final_result";
+  float learning_rate = 0.01f;                 // a constant of the training graph
 };
 // The frozen graph that retrain.py writes (COMPATIBILITY section 4): the backbone's nodes that the head needs, in
 // their order and to the byte, then the head with `params`; names made unique as TensorFlow does ("input_1/...").
