@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/onednn.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
+#include <vector>
+
+namespace couplet::cpu {
+namespace {
+
+using dnnl::memory;
+
+const dnnl::engine& CpuEngine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// The distribution's library is an OpenMP build: a primitive is made for, and has to run with, the calling thread's
+// number of OpenMP threads. That number belongs to each thread, so no other is disturbed.
+void StayOnThisThread() {
+  if (omp_get_max_threads() != 1) omp_set_num_threads(1);
+}
+
+memory::desc Nhwc(const Shape& shape) {
+  return {{1, shape.c, shape.h, shape.w}, memory::data_type::f32, memory::format_tag::nhwc};
+}
+
+struct WorkerState final : OpState {
+  dnnl::stream stream{CpuEngine()};
+  memory src, dst, scratch;
+  std::array<dnnl_exec_arg_t, 5> args{};
+  int count = 0;
+};
+
+// One primitive, run once a photo. Weights and bias are empty for a pool.
+class PrimitiveOp final : public PreparedOp {
+ public:
+  template <class PrimitiveDesc>
+  PrimitiveOp(const PrimitiveDesc& desc, dnnl::primitive primitive, const Shape& src, const Shape& dst)
+      : primitive_(std::move(primitive)),
+        src_desc_(desc.src_desc()),
+        dst_desc_(desc.dst_desc()),
+        scratch_desc_(desc.scratchpad_desc()),
+        src_floats_(src.per_image()),
+        dst_floats_(dst.per_image()) {}
+
+  void SetWeights(memory weights, memory bias) {
+    weights_ = std::move(weights);
+    bias_ = std::move(bias);
+  }
+
+  size_t scratch_bytes() const override { return scratch_desc_.get_size(); }
+
+  std::unique_ptr<OpState> make_state() const override {
+    auto state = std::make_unique<WorkerState>();
+    state->src = memory(src_desc_, CpuEngine(), nullptr);
+    state->dst = memory(dst_desc_, CpuEngine(), nullptr);
+    const auto add = [&](int name, const memory& held) {
+      state->args[static_cast<size_t>(state->count++)] = {name, held.get()};
+    };
+    add(DNNL_ARG_SRC, state->src);
+    add(DNNL_ARG_DST, state->dst);
+    if (weights_) {
+      add(DNNL_ARG_WEIGHTS, weights_);
+      add(DNNL_ARG_BIAS, bias_);
+    }
+    if (scratch_bytes() != 0) {
+      state->scratch = memory(scratch_desc_, CpuEngine(), nullptr);
+      add(DNNL_ARG_SCRATCHPAD, state->scratch);
+    }
+    return state;
+  }
+
+  Status run(const RunArgs& args) const override {
+    auto& state = static_cast<WorkerState&>(*args.state);
+    StayOnThisThread();
+    if (state.scratch) dnnl_memory_set_data_handle(state.scratch.get(), args.scratch);
+    for (int i = 0; i < args.n; ++i) {
+      float* src = const_cast<float*>(static_cast<const float*>(args.src[0])) + i * src_floats_;
+      float* dst = static_cast<float*>(args.dst) + i * dst_floats_;
+      dnnl_status_t status = dnnl_memory_set_data_handle(state.src.get(), src);
+      if (status == dnnl_success) status = dnnl_memory_set_data_handle(state.dst.get(), dst);
+      if (status == dnnl_success)
+        status = dnnl_primitive_execute(primitive_.get(), state.stream.get(), state.count, state.args.data());
+      if (status != dnnl_success)
+        return Internal(fmt::format("oneDNN could not run a layer (status {})", static_cast<int>(status)));
+    }
+    return {};
+  }
+
+ private:
+  dnnl::primitive primitive_;
+  memory::desc src_desc_, dst_desc_, scratch_desc_;
+  memory weights_, bias_;
+  int64_t src_floats_, dst_floats_;
+};
+
+dnnl::primitive_attr Attributes(Activation activation) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_fpmath_mode(dnnl::fpmath_mode::strict);  // whatever the environment says
+  if (activation == Activation::kNone) return attr;
+  const bool relu6 = activation == Activation::kRelu6;
+  const auto algorithm = relu6 ? dnnl::algorithm::eltwise_clip : dnnl::algorithm::eltwise_relu;
+  dnnl::post_ops post_ops;
+#if DNNL_VERSION_MAJOR >= 3
+  post_ops.append_eltwise(algorithm, 0.0f, relu6 ? 6.0f : 0.0f);
+#else
+  post_ops.append_eltwise(1.0f, algorithm, 0.0f, relu6 ? 6.0f : 0.0f);
+#endif
+  attr.set_post_ops(post_ops);
+  return attr;
+}
+
+// TensorFlow's layout of the weights, in the library's order of dimensions (strides in floats).
+memory::desc TensorFlowWeights(const memory::dims& dims, const Convolution& c) {
+  const memory::dim ic = c.src.c, oc = c.dst.c;
+  if (!c.depthwise) return {dims, memory::data_type::f32, memory::dims{1, oc, c.kw * ic * oc, ic * oc}};
+  return {dims, memory::data_type::f32, memory::dims{oc / ic, 1, 1, c.kw * oc, oc}};
+}
+
+dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution& c, const memory::dims& weights) {
+  const memory::desc src = Nhwc(c.src), dst = Nhwc(c.dst);
+  const memory::desc packed(weights, memory::data_type::f32, memory::format_tag::any);
+  const memory::desc bias({c.dst.c}, memory::data_type::f32, memory::format_tag::x);
+  const memory::dims strides = {c.sh, c.sw}, dilates = {c.dh - 1, c.dw - 1};
+  const memory::dims before = {c.pads.top, c.pads.left}, after = {c.pads.bottom, c.pads.right};
+  constexpr auto kKind = dnnl::prop_kind::forward_inference;
+  constexpr auto kDirect = dnnl::algorithm::convolution_direct;  // Winograd rounds worse
+#if DNNL_VERSION_MAJOR >= 3
+  return {CpuEngine(), kKind, kDirect, src, packed, bias, dst, strides, dilates, before, after, Attributes(c.activation)};
+#else
+  return {{kKind, kDirect, src, packed, bias, dst, strides, dilates, before, after},
+          Attributes(c.activation),
+          CpuEngine()};
+#endif
+}
+
+dnnl::pooling_forward::primitive_desc DescribePool(const Shape& src, const Shape& dst, const PoolAttrs& p) {
+  const auto algorithm = p.kind == PoolAttrs::Kind::kMax ? dnnl::algorithm::pooling_max
+                                                         : dnnl::algorithm::pooling_avg_exclude_padding;
+  const memory::dims strides = {p.sh, p.sw}, kernel = {p.kh, p.kw};
+  const memory::dims before = {p.pads.top, p.pads.left}, after = {p.pads.bottom, p.pads.right};
+  constexpr auto kKind = dnnl::prop_kind::forward_inference;
+  const auto attr = Attributes(Activation::kNone);
+#if DNNL_VERSION_MAJOR >= 3
+  return {CpuEngine(), kKind, algorithm, Nhwc(src), Nhwc(dst), strides, kernel, {0, 0}, before, after, attr};
+#else
+  return {{kKind, algorithm, Nhwc(src), Nhwc(dst), strides, kernel, before, after}, attr, CpuEngine()};
+#endif
+}
+
+// The weights times scale, an aligned copy in TensorFlow's layout.
+std::vector<float> ScaledWeights(const Convolution& c) {
+  std::vector<float> weights = c.weights->ToVector();
+  if (c.scale.empty()) return weights;
+  const size_t oc = c.scale.size();
+  for (size_t row = 0; row < weights.size(); row += oc)
+    for (size_t i = 0; i < oc; ++i) weights[row + i] *= c.scale[i];
+  return weights;
+}
+
+// Weights in the layout the primitive asks for.
+memory Pack(const Convolution& c, const memory::dims& dims, const memory::desc& packed_desc) {
+  std::vector<float> plain = ScaledWeights(c);
+  memory packed(packed_desc, CpuEngine());
+  memory source(TensorFlowWeights(dims, c), CpuEngine(), plain.data());
+  dnnl::stream stream(CpuEngine());
+  dnnl::reorder(source, packed).execute(stream, source, packed);
+  stream.wait();
+  return packed;
+}
+
+memory MakeBias(const Convolution& c) {
+  memory bias({{c.dst.c}, memory::data_type::f32, memory::format_tag::x}, CpuEngine());
+  auto* values = static_cast<float*>(bias.get_data_handle());
+  if (c.bias.empty())
+    std::fill_n(values, c.dst.c, 0.0f);
+  else
+    std::copy(c.bias.begin(), c.bias.end(), values);
+  return bias;
+}
+
+Status Refused(std::string_view layer, const char* kind, const dnnl::error& error) {
+  return Internal(fmt::format("layer '{}' ({}): oneDNN has no primitive for it ({}, status {})", layer, kind,
+                              error.message, static_cast<int>(error.status)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
+  const memory::dim groups = c.src.c;
+  const memory::dims dims = c.depthwise ? memory::dims{groups, c.dst.c / groups, 1, c.kh, c.kw}
+                                        : memory::dims{c.dst.c, c.src.c, c.kh, c.kw};
+  try {
+    StayOnThisThread();
+    const auto desc = DescribeConvolution(c, dims);
+    auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst);
+    op->SetWeights(Pack(c, dims, desc.weights_desc()), MakeBias(c));
+    return std::unique_ptr<PreparedOp>(std::move(op));
+  } catch (const dnnl::error& error) {
+    return Refused(c.layer, "convolution", error);
+  }
+}
+
+Result<std::unique_ptr<PreparedOp>> MakePool(std::string_view layer, const Shape& src, const Shape& dst,
+                                             const PoolAttrs& attrs) {
+  try {
+    StayOnThisThread();
+    const auto desc = DescribePool(src, dst, attrs);
+    return std::unique_ptr<PreparedOp>(
+        std::make_unique<PrimitiveOp>(desc, dnnl::pooling_forward(desc), src, dst));
+  } catch (const dnnl::error& error) {
+    return Refused(layer, "pool", error);
+  }
+}
+
+std::string LibraryDescription() {
+  const dnnl_version_t* version = dnnl_version();
+  const char* instructions = "SSE4.1 or less";
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto has = [&](dnnl::cpu_isa level) {
+    return (isa & static_cast<unsigned>(level)) == static_cast<unsigned>(level);
+  };
+  if (has(dnnl::cpu_isa::avx2)) instructions = "AVX2";
+  if (has(dnnl::cpu_isa::avx512_core)) instructions = "AVX-512";
+  return fmt::format("oneDNN {}.{}.{}, {}", version->major, version->minor, version->patch, instructions);
+}
+
+}  // namespace couplet::cpu
