@@ -1,7 +1,7 @@
-// The cache of bottlenecks: SQLite, keyed by content (BEHAVIOUR "Bottleneck store"). A changed photo, a renamed
-// folder or another model never brings a stale vector; a second run over unchanged photos decodes nothing and, by
-// path, size and times, reads nothing.
-// SPDX-License-Identifier: Apache-2.0
+// The cache of bottlenecks: SQLite, keyed by content (BEHAVIOUR "Bottleneck store"). A changed photo, a
+// renamed folder or another model never brings a stale vector; a second run over unchanged photos decodes
+// nothing and, by path, size and times, reads nothing. And retrain.py's own cache of text files
+// (bottleneck_text.cc). SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace couplet {
 // Everything beside the photo's own bytes that a vector depends on.
 struct FeatureKey {
   Sha256Digest graph_sha256{};
-  std::string tensor;         // "MobilenetV1/Predictions/Reshape:0"
+  std::string tensor;  // "MobilenetV1/Predictions/Reshape:0"
   int input_size = 0;
   float mean = 0, std = 1;
   std::string preprocessing;  // decoder and preprocessing version with their options (alpha, exif)
@@ -27,28 +27,49 @@ struct FeatureKey {
   std::string device;         // "cpu", "cuda"
 };
 
+// What tells that a file is as it was. Take it before the file is read: a change in between is then noticed.
+struct FileStamp {
+  int64_t size = 0, mtime_ns = 0, ctime_ns = 0;
+  uint64_t inode = 0;
+  int64_t taken_ns = 0;  // when, since 1970
+};
+std::optional<FileStamp> StampFile(const std::string& path);  // none: it cannot be stat'ed
+
+// Thread-safe. Every error names the file, the reason and the way out.
 class BottleneckStore {
  public:
-  // Opens or makes `<dir>/bottlenecks.sqlite`. A file that is no store of ours: kBadInput; a folder or disk that
-  // refuses: kIo. Two runs on one store: the second waits for writes.
-  static Result<std::unique_ptr<BottleneckStore>> Open(const std::string& dir, const FeatureKey& key, int dim);
+  // Opens or makes `<dir>/bottlenecks.sqlite`. kBadInput: a file that is no store of ours, is damaged, or was
+  // made by another version. kIo: the folder or disk refuses. A store that can only be read opens; then Put
+  // says kIo. Two runs on one store: the second waits for the first one's writes.
+  static Result<std::unique_ptr<BottleneckStore>> Open(const std::string& dir, const FeatureKey& key,
+                                                       int dim);
   virtual ~BottleneckStore() = default;
 
-  struct Record {
-    std::string path;                 // of the photo, as the run names it
+  struct Found {
+    std::optional<FileStamp> stamp;  // now; none: no such file
+    bool known = false;       // photo_sha256 is the file's, by a note that its stamp says can be trusted
+    bool has_vector = false;  // and its row was filled
     Sha256Digest photo_sha256{};
-    std::span<const float> vector;    // [dim]
-    std::span<const uint8_t> thumbnail;  // JPEG, may be empty
   };
-  // The photo's hash if path, size, mtime_ns, ctime and inode are as when it was last read.
-  virtual std::optional<Sha256Digest> KnownHash(const std::string& path) = 0;
-  // False: not there, or there and damaged (counted in damaged()). `dst` has dim floats.
+  // Looks for many photos at once, reading none of them. `vectors` is [paths, dim]; rows of photos without
+  // has_vector are left alone. The fast way: a SELECT a photo outside of a transaction costs locks.
+  virtual Result<std::vector<Found>> Find(std::span<const std::string> paths, std::span<float> vectors) = 0;
+
+  // The vector of a photo that was there when the store was opened. False: not there, or damaged (counted).
+  // `dst` has dim floats. Costs next to nothing for a photo that is not there.
   virtual bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) = 0;
   virtual std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) = 0;
-  // Notes that `path` holds these bytes (stat'ed now), and the record; one transaction a call.
+
+  struct Record {
+    std::string path;  // of the photo, as the run names it
+    FileStamp stamp;   // taken before its bytes were read
+    Sha256Digest photo_sha256{};
+    std::span<const float> vector;       // [dim]; empty: only the path is noted, the vector is there already
+    std::span<const uint8_t> thumbnail;  // JPEG; empty: none is added
+  };
+  // One transaction: all or nothing.
   virtual Status Put(std::span<const Record> records) = 0;
-  // Notes the hashes of photos whose vector is already there.
-  virtual Status NotePaths(std::span<const std::pair<std::string, Sha256Digest>> paths) = 0;
+  // Records that failed their checksum or could not be read so far.
   virtual int damaged() const = 0;
 };
 
@@ -57,6 +78,7 @@ std::string BottleneckTextPath(const std::string& bottleneck_dir, const std::str
                                const std::string& file, const std::string& architecture);
 // Any float syntax Python's float() takes; kBadInput unless there are exactly dst.size() finite numbers.
 Status ReadBottleneckText(const std::string& path, std::span<float> dst);
-std::string FormatBottleneckText(std::span<const float> vector);  // shortest that reads back to the same float32
+std::string FormatBottleneckText(
+    std::span<const float> vector);  // shortest that reads back to the same float32
 
 }  // namespace couplet

@@ -18,7 +18,9 @@
 namespace couplet {
 namespace {
 
-std::string ErrnoText(int error) { return std::generic_category().message(error); }
+std::string ErrnoText(int error) {
+  return std::generic_category().message(error);
+}
 Status Failed(const char* what, const std::string& path, int error) {
   return IoError(fmt::format("cannot {} {}: {}", what, path, ErrnoText(error)));
 }

@@ -33,7 +33,9 @@ std::array<uint8_t, kSize> Digest(std::span<const std::byte> bytes, const EVP_MD
 // One instruction takes eight bytes; the last few go one by one.
 #if defined(__x86_64__)
 constexpr bool kHasInstruction = true;
-bool CpuHasCrc32c() { return __builtin_cpu_supports("sse4.2") != 0; }
+bool CpuHasCrc32c() {
+  return __builtin_cpu_supports("sse4.2") != 0;
+}
 __attribute__((target("sse4.2"))) uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
   uint64_t crc = 0xffffffffu;
   size_t i = 0;
@@ -48,7 +50,9 @@ __attribute__((target("sse4.2"))) uint32_t Crc32cByInstruction(std::span<const s
 }
 #elif defined(__aarch64__)
 constexpr bool kHasInstruction = true;
-bool CpuHasCrc32c() { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
+bool CpuHasCrc32c() {
+  return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+}
 __attribute__((target("+crc"))) uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
   uint32_t crc = 0xffffffffu;
   size_t i = 0;
@@ -62,14 +66,22 @@ __attribute__((target("+crc"))) uint32_t Crc32cByInstruction(std::span<const std
 }
 #else
 constexpr bool kHasInstruction = false;
-bool CpuHasCrc32c() { return false; }
-uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) { return Crc32cPortable(bytes); }
+bool CpuHasCrc32c() {
+  return false;
+}
+uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
+  return Crc32cPortable(bytes);
+}
 #endif
 
 }  // namespace
 
-Sha1Digest Sha1(std::span<const std::byte> bytes) { return Digest<20>(bytes, EVP_sha1()); }
-Sha256Digest Sha256(std::span<const std::byte> bytes) { return Digest<32>(bytes, EVP_sha256()); }
+Sha1Digest Sha1(std::span<const std::byte> bytes) {
+  return Digest<20>(bytes, EVP_sha1());
+}
+Sha256Digest Sha256(std::span<const std::byte> bytes) {
+  return Digest<32>(bytes, EVP_sha256());
+}
 
 std::string ToHex(std::span<const uint8_t> bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -93,6 +105,8 @@ uint32_t Crc32c(std::span<const std::byte> bytes) {
   return Crc32cPortable(bytes);
 }
 
-uint32_t MaskedCrc32c(std::span<const std::byte> bytes) { return std::rotr(Crc32c(bytes), 15) + 0xa282ead8u; }
+uint32_t MaskedCrc32c(std::span<const std::byte> bytes) {
+  return std::rotr(Crc32c(bytes), 15) + 0xa282ead8u;
+}
 
 }  // namespace couplet

@@ -54,7 +54,8 @@ TEST_CASE("files: written, read, mapped") {
   CHECK(Contents(dir / "f") == text);
   auto mapped = MappedFile::Open(dir / "f", 4);
   REQUIRE(mapped.ok());
-  CHECK(std::string(reinterpret_cast<const char*>((*mapped)->bytes().data()), (*mapped)->bytes().size()) == text);
+  CHECK(std::string(reinterpret_cast<const char*>((*mapped)->bytes().data()), (*mapped)->bytes().size()) ==
+        text);
   CHECK(Names(dir.path()) == std::vector<std::string>{"f"});
 }
 

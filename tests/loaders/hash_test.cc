@@ -10,7 +10,9 @@
 namespace couplet {
 namespace {
 
-std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> Bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 TEST_CASE("hash: SHA-1 and SHA-256 of FIPS 180's examples") {
   CHECK(ToHex(Sha1(Bytes(""))) == "da39a3ee5e6b4b0d3255bfef95601890afd80709");
@@ -49,7 +51,8 @@ TEST_CASE("hash: both CRC-32C agree at every length and alignment") {
 }
 
 TEST_CASE("hash: masked CRC as in a TFRecord") {
-  // The length field of 24 (a "brain.Event:2" record), whose masked CRC starts every event file TensorFlow writes.
+  // The length field of 24 (a "brain.Event:2" record), whose masked CRC starts every event file TensorFlow
+  // writes.
   const uint8_t length[8] = {24, 0, 0, 0, 0, 0, 0, 0};
   CHECK(MaskedCrc32c(std::as_bytes(std::span(length))) == 0x224b7fa3u);
 }

@@ -1,0 +1,485 @@
+// The SQLite file, layout version 1 (PRAGMA user_version; PRAGMA application_id is "Cplt"):
+//
+//   models      id, key: SHA-256 of the text of a FeatureKey and the vector's length, description: that text
+//   vectors     model, photo: SHA-256 of the photo's bytes, crc, vector: float32, little endian
+//   thumbnails  photo, crc, jpeg
+//   paths       path -> photo, with the size, times and inode the file had, and when that was noted
+//
+// A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well.
+// Rollback journal, not WAL: WAL needs shared memory (no network folders) and a writable folder even to read,
+// and its gain, readers beside a writer, is nothing to us, who read once and then write about once a second.
+// SPDX-License-Identifier: Apache-2.0
+#include "loaders/bottleneck_store.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <system_error>
+
+#include "loaders/files.h"
+
+namespace couplet {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
+
+constexpr int kApplicationId = 0x43706c74;  // "Cplt"
+constexpr int kLayoutVersion = 1;
+constexpr int kWaitForOthersMs =
+    60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
+// Nearer than this to its note, a file may have changed again without a new mtime (FAT counts in steps of 2
+// s).
+constexpr int64_t kTrustAfterNs = 2'000'000'000;
+
+constexpr char kSchema[] = R"(
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
+CREATE TABLE vectors (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, photo BLOB NOT NULL, crc INTEGER NOT NULL,
+  vector BLOB NOT NULL, UNIQUE (model, photo));
+CREATE TABLE thumbnails (
+  id INTEGER PRIMARY KEY, photo BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, jpeg BLOB NOT NULL);
+CREATE TABLE paths (
+  path BLOB PRIMARY KEY, photo BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+  ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, noted_ns INTEGER NOT NULL) WITHOUT ROWID;
+)";
+
+std::string Describe(const FeatureKey& key, int dim) {
+  return fmt::format(
+      "graph sha256: {}\ntensor: {}\nvalues: {}\ninput size: {}\nmean: {}\nstd: {}\npreprocessing: {}\n"
+      "precision: {}\ndevice: {}\n",
+      ToHex(key.graph_sha256), key.tensor, dim, key.input_size, key.mean, key.std, key.preprocessing,
+      key.precision, key.device);
+}
+
+template <class T>
+std::span<const std::byte> BytesOf(std::span<const T> values) {
+  return std::as_bytes(values);
+}
+
+uint32_t Checksum(std::span<const uint8_t> model, std::span<const uint8_t> photo,
+                  std::span<const std::byte> payload) {
+  const uint32_t parts[3] = {Crc32c(BytesOf(model)), Crc32c(BytesOf(photo)), Crc32c(payload)};
+  return Crc32c(std::as_bytes(std::span(parts)));
+}
+
+// One prepared statement. Bound memory must live until the next Reset.
+class Statement {
+ public:
+  ~Statement() { sqlite3_finalize(handle_); }
+  Statement() = default;
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  int Prepare(sqlite3* db, const char* sql) {
+    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
+  }
+  Statement& Bind(int index, int64_t value) {
+    sqlite3_bind_int64(handle_, index, value);
+    return *this;
+  }
+  // Never null: an empty value is an empty blob.
+  Statement& Bind(int index, std::span<const std::byte> value) {
+    sqlite3_bind_blob64(handle_, index, value.empty() ? "" : static_cast<const void*>(value.data()),
+                        value.size(), SQLITE_STATIC);
+    return *this;
+  }
+  Statement& Bind(int index, std::span<const uint8_t> value) { return Bind(index, BytesOf(value)); }
+  Statement& Bind(int index, std::string_view value) { return Bind(index, std::as_bytes(std::span(value))); }
+  int Step() { return sqlite3_step(handle_); }
+  void Reset() { sqlite3_reset(handle_); }
+  // Runs a statement without rows: SQLITE_OK or the error.
+  int Run() {
+    const int code = Step();
+    Reset();
+    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+  }
+  int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
+  // Valid until the next Step or Reset.
+  std::span<const std::byte> Blob(int column) const {
+    const void* data = sqlite3_column_blob(handle_, column);
+    const int size = sqlite3_column_bytes(handle_, column);
+    return {static_cast<const std::byte*>(data), data == nullptr ? 0 : static_cast<size_t>(size)};
+  }
+
+ private:
+  sqlite3_stmt* handle_ = nullptr;
+};
+
+bool ReadDigest(std::span<const std::byte> blob, Sha256Digest* digest) {
+  if (blob.size() != digest->size()) return false;
+  std::memcpy(digest->data(), blob.data(), blob.size());
+  return true;
+}
+
+class SqliteStore final : public BottleneckStore {
+ public:
+  SqliteStore(std::string path, int dim) : path_(std::move(path)), dim_(static_cast<size_t>(dim)) {}
+  ~SqliteStore() override {
+    // Statements go before the connection they belong to.
+    statements_.reset();
+    sqlite3_close(db_);
+  }
+
+  Status Init(const FeatureKey& key);
+  Result<std::vector<Found>> Find(std::span<const std::string> paths, std::span<float> vectors) override;
+  bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) override;
+  std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) override;
+  Status Put(std::span<const Record> records) override;
+  int damaged() const override { return damaged_.load(); }
+
+ private:
+  struct Statements {
+    Statement begin, begin_write, commit, rollback;
+    Statement get_path, get_vector, get_thumbnail, put_path, put_vector, put_thumbnail;
+  };
+
+  Status Error(int code, const char* verb) const;
+  int Exec(const char* sql) { return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr); }
+  int ReadNumber(const char* sql, int64_t* value);
+  Status CheckOrMakeLayout();
+  Status MakeLayout();
+  Status FindModel(const std::string& description);
+  Status PrepareStatements();
+  int LoadKnownPhotos();
+  int LookUpPath(std::string_view path, Found* found);
+  bool LookUpVector(const Sha256Digest& photo, std::span<float> dst);
+  int PutRecord(const Record& record);
+
+  const std::string path_;
+  const size_t dim_;
+  sqlite3* db_ = nullptr;
+  bool read_only_ = false;
+  Sha256Digest model_key_{};
+  int64_t model_ = 0;  // 0: this model has no row yet and none can be made (read-only)
+  std::unique_ptr<Statements> statements_;
+  std::mutex mutex_;  // guards db_ and statements_
+  // With a vector of this model when the store was opened, sorted; const after Init.
+  std::vector<Sha256Digest> known_photos_;
+  std::atomic<int> damaged_{0};
+};
+
+Status SqliteStore::Error(int code, const char* verb) const {
+  const int system_error = errno;  // of SQLite's last failing call; sqlite3_system_errno() tells less
+  const int kind = code & 0xff;
+  std::string reason = sqlite3_errstr(code);
+  if ((kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) && system_error != 0)
+    reason = std::generic_category().message(system_error);
+  switch (kind) {
+    case SQLITE_NOTADB:
+      return BadInput(fmt::format(
+          "{} is not a bottleneck store: it is no SQLite file; move it away or name another --bottleneck_dir",
+          path_));
+    case SQLITE_CORRUPT:
+      return BadInput(fmt::format(
+          "the bottleneck store {} is damaged ({}); delete it, its vectors will be computed again", path_,
+          sqlite3_errstr(code)));
+    case SQLITE_FULL:
+      return IoError(fmt::format(
+          "cannot {} {}: the disk is full; free some space or name another --bottleneck_dir", verb, path_));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return IoError(
+          fmt::format("cannot {} {}: another program has kept it locked for {} s; end that or name "
+                      "another --bottleneck_dir",
+                      verb, path_, kWaitForOthersMs / 1000));
+    case SQLITE_READONLY:
+      reason = "it or its folder cannot be written";
+      break;
+    default:
+      break;
+  }
+  return IoError(fmt::format("cannot {} {}: {}; check the folder or name another --bottleneck_dir", verb,
+                             path_, reason));
+}
+
+int SqliteStore::ReadNumber(const char* sql, int64_t* value) {
+  Statement statement;
+  int code = statement.Prepare(db_, sql);
+  if (code != SQLITE_OK) return code;
+  code = statement.Step();
+  if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_CORRUPT : code;
+  *value = statement.Int(0);
+  return SQLITE_OK;
+}
+
+Status SqliteStore::Init(const FeatureKey& key) {
+  const std::string description = Describe(key, static_cast<int>(dim_));
+  model_key_ = Sha256(std::as_bytes(std::span(description)));
+  errno = 0;
+  // Our own mutex stands for SQLite's. A file that cannot be written is opened for reading by itself.
+  int code = sqlite3_open_v2(path_.c_str(), &db_,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (db_ == nullptr) return Internal("SQLite has no memory for a connection");
+  if (code != SQLITE_OK) return Error(code, FileExists(path_) ? "open" : "make");
+  sqlite3_extended_result_codes(db_, 1);
+  sqlite3_busy_timeout(db_, kWaitForOthersMs);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths.
+  code = Exec("PRAGMA page_size = 65536; PRAGMA cache_size = -16384; PRAGMA cell_size_check = ON;");
+  if (code != SQLITE_OK) return Error(code, "open");
+  read_only_ = sqlite3_db_readonly(db_, "main") == 1;
+  COUPLET_RETURN_IF_ERROR(CheckOrMakeLayout());
+  COUPLET_RETURN_IF_ERROR(FindModel(description));
+  COUPLET_RETURN_IF_ERROR(PrepareStatements());
+  code = LoadKnownPhotos();
+  return code == SQLITE_OK ? Status() : Error(code, "read");
+}
+
+Status SqliteStore::CheckOrMakeLayout() {
+  int64_t application = 0, version = 0, tables = 0, pages = 0, page_bytes = 0, file_bytes = 0;
+  // One transaction: nobody writes while the numbers are taken.
+  int code = Exec("BEGIN");
+  if (code == SQLITE_OK) code = ReadNumber("PRAGMA application_id", &application);
+  if (code == SQLITE_OK) code = ReadNumber("PRAGMA user_version", &version);
+  if (code == SQLITE_OK) code = ReadNumber("SELECT count(*) FROM sqlite_master", &tables);
+  if (code == SQLITE_OK) code = ReadNumber("PRAGMA page_count", &pages);
+  if (code == SQLITE_OK) code = ReadNumber("PRAGMA page_size", &page_bytes);
+  if (const auto stamp = StampFile(path_); stamp.has_value()) file_bytes = stamp->size;
+  // SQLite overwrites a file too short for a header, and takes a missing half of the last page for zeros.
+  if (code == SQLITE_OK && file_bytes != 0 && file_bytes < 512) code = SQLITE_NOTADB;
+  if (code == SQLITE_OK && file_bytes < pages * page_bytes) code = SQLITE_CORRUPT;
+  const Status status = code == SQLITE_OK ? Status() : Error(code, "read");
+  if (sqlite3_get_autocommit(db_) == 0) Exec("COMMIT");
+  COUPLET_RETURN_IF_ERROR(status);
+  if (application == 0 && version == 0 && tables == 0) return MakeLayout();
+  if (application != kApplicationId)
+    return BadInput(fmt::format(
+        "{} is not a bottleneck store but another program's SQLite file; move it away or name another "
+        "--bottleneck_dir",
+        path_));
+  if (version != kLayoutVersion)
+    return BadInput(
+        fmt::format("{} was made by another version of Couplet (layout {}, here {}); delete it or name "
+                    "another --bottleneck_dir",
+                    path_, version, kLayoutVersion));
+  return {};
+}
+
+Status SqliteStore::MakeLayout() {
+  int code = Exec("BEGIN IMMEDIATE");
+  if (code != SQLITE_OK) return Error(code, "make");
+  // Another run may have been quicker; its layout is checked like any other.
+  int64_t version = 0;
+  code = ReadNumber("PRAGMA user_version", &version);
+  const bool mine = code == SQLITE_OK && version == 0;
+  if (mine) code = Exec(kSchema);
+  if (mine && code == SQLITE_OK)
+    code = Exec(
+        fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, kLayoutVersion)
+            .c_str());
+  if (code == SQLITE_OK) code = Exec("COMMIT");
+  if (code != SQLITE_OK) {
+    const Status status = Error(code, "make");
+    Exec("ROLLBACK");
+    return status;
+  }
+  return mine ? Status() : CheckOrMakeLayout();
+}
+
+Status SqliteStore::FindModel(const std::string& description) {
+  Statement find, add;
+  int code = find.Prepare(db_, "SELECT id FROM models WHERE key = ?1");
+  if (code != SQLITE_OK) return Error(code, "read");
+  find.Bind(1, model_key_);
+  code = find.Step();
+  if (code == SQLITE_ROW) {
+    model_ = find.Int(0);
+    return {};
+  }
+  find.Reset();
+  if (code != SQLITE_DONE) return Error(code, "read");
+  if (read_only_) return {};
+  // OR IGNORE: another run may have added it just now.
+  code = add.Prepare(db_, "INSERT OR IGNORE INTO models (key, description) VALUES (?1, ?2)");
+  if (code == SQLITE_OK) code = add.Bind(1, model_key_).Bind(2, std::string_view(description)).Run();
+  if (code != SQLITE_OK) {
+    // The folder's refusal need not keep anyone from reading (a journal cannot be made there).
+    const int kind = code & 0xff;
+    if (kind != SQLITE_READONLY && kind != SQLITE_CANTOPEN) return Error(code, "write");
+    read_only_ = true;
+    return {};
+  }
+  find.Bind(1, model_key_);
+  code = find.Step();
+  if (code != SQLITE_ROW) return Error(code == SQLITE_DONE ? SQLITE_CORRUPT : code, "read");
+  model_ = find.Int(0);
+  return {};
+}
+
+Status SqliteStore::PrepareStatements() {
+  statements_ = std::make_unique<Statements>();
+  Statements& s = *statements_;
+  const std::pair<Statement*, const char*> wanted[] = {
+      {&s.begin, "BEGIN"},
+      {&s.begin_write, "BEGIN IMMEDIATE"},
+      {&s.commit, "COMMIT"},
+      {&s.rollback, "ROLLBACK"},
+      {&s.get_path, "SELECT photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path = ?1"},
+      {&s.get_vector, "SELECT crc, vector FROM vectors WHERE model = ?1 AND photo = ?2"},
+      {&s.get_thumbnail, "SELECT crc, jpeg FROM thumbnails WHERE photo = ?1"},
+      {&s.put_path,
+       "INSERT OR REPLACE INTO paths (path, photo, size, mtime_ns, ctime_ns, inode, noted_ns) "
+       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+      {&s.put_vector,
+       "INSERT INTO vectors (model, photo, crc, vector) VALUES (?1, ?2, ?3, ?4) "
+       "ON CONFLICT (model, photo) DO UPDATE SET crc = excluded.crc, vector = excluded.vector"},
+      {&s.put_thumbnail,
+       "INSERT INTO thumbnails (photo, crc, jpeg) VALUES (?1, ?2, ?3) "
+       "ON CONFLICT (photo) DO UPDATE SET crc = excluded.crc, jpeg = excluded.jpeg"},
+  };
+  for (const auto& [statement, sql] : wanted)
+    // A table that is missing though the version is ours is damage.
+    if (const int code = statement->Prepare(db_, sql); code != SQLITE_OK)
+      return Error((code & 0xff) == SQLITE_ERROR ? SQLITE_CORRUPT : code, "read");
+  return {};
+}
+
+int SqliteStore::LoadKnownPhotos() {
+  Statement all;
+  int code = all.Prepare(db_, "SELECT photo FROM vectors WHERE model = ?1 ORDER BY photo");
+  if (code != SQLITE_OK) return code;
+  all.Bind(1, model_);
+  Sha256Digest photo;
+  while ((code = all.Step()) == SQLITE_ROW)
+    if (ReadDigest(all.Blob(0), &photo)) known_photos_.push_back(photo);
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int SqliteStore::LookUpPath(std::string_view path, Found* found) {
+  Statement& get = statements_->get_path;
+  const int code = get.Bind(1, path).Step();
+  if (code == SQLITE_ROW) {
+    const FileStamp& now = *found->stamp;
+    const int64_t noted_ns = get.Int(5);
+    const int64_t apart_ns = noted_ns > now.mtime_ns ? noted_ns - now.mtime_ns : now.mtime_ns - noted_ns;
+    found->known = get.Int(1) == now.size && get.Int(2) == now.mtime_ns && get.Int(3) == now.ctime_ns &&
+                   get.Int(4) == static_cast<int64_t>(now.inode) && apart_ns >= kTrustAfterNs &&
+                   ReadDigest(get.Blob(0), &found->photo_sha256);
+  }
+  get.Reset();
+  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+bool SqliteStore::LookUpVector(const Sha256Digest& photo, std::span<float> dst) {
+  Statement& get = statements_->get_vector;
+  const int code = get.Bind(1, model_).Bind(2, photo).Step();
+  bool good = false;
+  if (code == SQLITE_ROW) {
+    const std::span<const std::byte> vector = get.Blob(1);
+    good = vector.size() == dst.size_bytes() && get.Int(0) == Checksum(model_key_, photo, vector);
+    if (good && !vector.empty()) std::memcpy(dst.data(), vector.data(), vector.size());
+  }
+  get.Reset();
+  if (!good && code != SQLITE_DONE) ++damaged_;
+  return good;
+}
+
+Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const std::string> paths,
+                                                              std::span<float> vectors) {
+  COUPLET_CHECK(vectors.size() == paths.size() * dim_);
+  std::vector<Found> found(paths.size());
+  // Before the transaction: on a network folder this takes its time, and writers would wait.
+  for (size_t i = 0; i < paths.size(); ++i) found[i].stamp = StampFile(paths[i]);
+  const std::lock_guard lock(mutex_);
+  errno = 0;
+  int code = statements_->begin.Run();
+  for (size_t i = 0; i < paths.size() && code == SQLITE_OK; ++i) {
+    if (!found[i].stamp.has_value()) continue;
+    code = LookUpPath(paths[i], &found[i]);
+    if (code == SQLITE_OK && found[i].known)
+      found[i].has_vector = LookUpVector(found[i].photo_sha256, vectors.subspan(i * dim_, dim_));
+  }
+  if (code == SQLITE_OK) code = statements_->commit.Run();
+  if (code == SQLITE_OK) return found;
+  const Status status = Error(code, "read");
+  statements_->rollback.Run();
+  return status;
+}
+
+bool SqliteStore::Get(const Sha256Digest& photo_sha256, std::span<float> dst) {
+  COUPLET_CHECK(dst.size() == dim_);
+  // Without the lock, which the writer may hold for as long as a disk takes to sync.
+  if (!std::binary_search(known_photos_.begin(), known_photos_.end(), photo_sha256)) return false;
+  const std::lock_guard lock(mutex_);
+  return LookUpVector(photo_sha256, dst);
+}
+
+std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& photo_sha256) {
+  const std::lock_guard lock(mutex_);
+  Statement& get = statements_->get_thumbnail;
+  std::optional<std::vector<uint8_t>> jpeg;
+  const int code = get.Bind(1, photo_sha256).Step();
+  if (code == SQLITE_ROW) {
+    const std::span<const std::byte> blob = get.Blob(1);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(blob.data());
+    if (get.Int(0) == Checksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
+  }
+  get.Reset();
+  if (!jpeg.has_value() && code != SQLITE_DONE) ++damaged_;
+  return jpeg;
+}
+
+int SqliteStore::PutRecord(const Record& record) {
+  Statements& s = *statements_;
+  int code = SQLITE_OK;
+  if (!record.vector.empty()) {
+    COUPLET_CHECK(record.vector.size() == dim_);
+    const auto bytes = BytesOf(record.vector);
+    s.put_vector.Bind(1, model_).Bind(2, record.photo_sha256);
+    code = s.put_vector.Bind(3, Checksum(model_key_, record.photo_sha256, bytes)).Bind(4, bytes).Run();
+  }
+  if (code == SQLITE_OK && !record.thumbnail.empty()) {
+    const uint32_t crc = Checksum({}, record.photo_sha256, BytesOf(record.thumbnail));
+    code = s.put_thumbnail.Bind(1, record.photo_sha256).Bind(2, crc).Bind(3, record.thumbnail).Run();
+  }
+  if (code != SQLITE_OK) return code;
+  const FileStamp& stamp = record.stamp;
+  s.put_path.Bind(1, std::string_view(record.path)).Bind(2, record.photo_sha256).Bind(3, stamp.size);
+  s.put_path.Bind(4, stamp.mtime_ns).Bind(5, stamp.ctime_ns).Bind(6, static_cast<int64_t>(stamp.inode));
+  return s.put_path.Bind(7, stamp.taken_ns).Run();
+}
+
+Status SqliteStore::Put(std::span<const Record> records) {
+  const std::lock_guard lock(mutex_);
+  if (read_only_) return Error(SQLITE_READONLY, "write");
+  errno = 0;
+  int code = statements_->begin_write.Run();
+  for (size_t i = 0; i < records.size() && code == SQLITE_OK; ++i) code = PutRecord(records[i]);
+  if (code == SQLITE_OK) code = statements_->commit.Run();
+  if (code == SQLITE_OK) return {};
+  const Status status = Error(code, "write");
+  // Some errors have rolled back by themselves.
+  if (sqlite3_get_autocommit(db_) == 0) statements_->rollback.Run();
+  return status;
+}
+
+}  // namespace
+
+std::optional<FileStamp> StampFile(const std::string& path) {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return std::nullopt;
+  const auto ns = [](const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
+  return FileStamp{info.st_size, ns(info.st_mtim), ns(info.st_ctim), info.st_ino, ns(now)};
+}
+
+Result<std::unique_ptr<BottleneckStore>> BottleneckStore::Open(const std::string& dir, const FeatureKey& key,
+                                                               int dim) {
+  COUPLET_RETURN_IF_ERROR(MakeDirectories(dir));
+  auto store = std::make_unique<SqliteStore>(JoinPath(dir, "bottlenecks.sqlite"), dim);
+  COUPLET_RETURN_IF_ERROR(store->Init(key));
+  return std::unique_ptr<BottleneckStore>(std::move(store));
+}
+
+}  // namespace couplet
