@@ -12,15 +12,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 
 namespace couplet {
 namespace {
 
-std::string ErrnoText(int error) {
-  return std::generic_category().message(error);
-}
+std::string ErrnoText(int error) { return std::generic_category().message(error); }
 Status Failed(const char* what, const std::string& path, int error) {
   return IoError(fmt::format("cannot {} {}: {}", what, path, ErrnoText(error)));
 }
@@ -258,6 +257,17 @@ Status MakeDirectories(const std::string& path) {
   if (!error && !IsDirectory(path)) error = std::make_error_code(std::errc::not_a_directory);
   if (error) return IoError(fmt::format("cannot make the folder {}: {}", path, error.message()));
   return {};
+}
+
+std::string ParentDirectory(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status CheckWritableDirectory(const std::string& path) {
+  if (access(path.c_str(), W_OK | X_OK) == 0) return {};
+  return IoError(fmt::format("cannot write into {}: {}", path, std::strerror(errno)));
 }
 
 bool FileExists(const std::string& path) {

@@ -14,13 +14,11 @@
 
 namespace couplet {
 
-// A read-only mapping of a whole file. Shared: views into it hold a reference. Our own files change by
-// rename, which leaves a mapping whole; a foreign program that cuts the file short while it is mapped ends us
-// with SIGBUS.
+// A read-only mapping of a whole file. Shared: views into it hold a reference. Our own files change by rename, which
+// leaves a mapping whole; a foreign program that cuts the file short while it is mapped ends us with SIGBUS.
 class MappedFile {
  public:
-  // kIo if it cannot be opened, kBadInput if it is no regular file or larger than max_bytes. Never blocks on
-  // a FIFO.
+  // kIo if it cannot be opened, kBadInput if it is no regular file or larger than max_bytes. Never blocks on a FIFO.
   static Result<std::shared_ptr<const MappedFile>> Open(const std::string& path, uint64_t max_bytes);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -36,13 +34,13 @@ class MappedFile {
 // `out` becomes the file's bytes, its capacity reused. Errors as MappedFile::Open's; then `out` is empty.
 Status ReadFile(const std::string& path, uint64_t max_bytes, std::vector<uint8_t>* out);
 
-// kSurvivePowerLoss fsyncs the file and its folder. kSurviveCrash leaves that to the system: for caches,
-// which are checked when read and made again.
+// kSurvivePowerLoss fsyncs the file and its folder. kSurviveCrash leaves that to the system: for caches, which are
+// checked when read and made again.
 enum class Durability { kSurvivePowerLoss, kSurviveCrash };
 
-// Writes beside `path` and renames over it. kIo with path and errno's text; then `path` is untouched and
-// nothing is left beside it. A symbolic link stays and what it points to is replaced; an existing file keeps
-// its permissions; a device or FIFO (/dev/stdout) is written into.
+// Writes beside `path` and renames over it. kIo with path and errno's text; then `path` is untouched and nothing is
+// left beside it. A symbolic link stays and what it points to is replaced; an existing file keeps its permissions;
+// a device or FIFO (/dev/stdout) is written into.
 Status WriteFileAtomically(const std::string& path, std::string_view contents,
                            Durability durability = Durability::kSurvivePowerLoss);
 // All are safely beside their names before the first is renamed; then renamed in the order given.
@@ -54,6 +52,8 @@ Status WriteFilesAtomically(std::span<const FileToWrite> files,
                             Durability durability = Durability::kSurvivePowerLoss);
 
 Status MakeDirectories(const std::string& path);  // as mkdir -p
+std::string ParentDirectory(const std::string& path);      // "." for a bare name
+Status CheckWritableDirectory(const std::string& path);    // kIo when files cannot be made in it
 bool FileExists(const std::string& path);         // of any kind
 bool IsDirectory(const std::string& path);
 // Names (not paths) in a folder, byte order, without "." and "..".
