@@ -121,6 +121,29 @@ check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 	@sh tests/check_includes.sh
 
 
+# Python is for developers' checks and for making the default backbone, in environments of their own under build/.
+# ORACLE_PYTHON= and TRAIN_PYTHON= name one that is there already.
+.PHONY: oracle train-default
+ORACLE_PYTHON ?= build/oracle-venv/bin/python
+TRAIN_PYTHON  ?= build/train-venv/bin/python
+define venv
+python3 -m venv $(1) || { echo 'cannot make a Python environment: apt-get install python3-venv'; rm -rf $(1); exit 1; }
+$(1)/bin/pip install --quiet $(2) || { rm -rf $(1); exit 1; }
+endef
+build/oracle-venv/bin/python:
+	$(call venv,build/oracle-venv,tensorflow-cpu tensorboard)
+build/train-venv/bin/python:
+	$(call venv,build/train-venv,torch numpy pillow)
+
+$(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+
+oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow's, layer by layer (fetches it)
+	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(ORACLE_PYTHON) tests/oracle/oracle.py $(ORACLE)
+train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
+	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
+
 .PHONY: install uninstall
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/couplet
