@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the default backbone, weights/couplet_mobilenet_v1_0.25_128.pb, from random weights.
+
+A MobileNet v1 0.25_128 student learns to give the outputs of a teacher graph (Google's, same layout) on unlabelled
+photos; MODEL_CARD.md says which, and how good it came out. No weight of the teacher is copied: the student starts
+from seeded random numbers and sees the teacher through its outputs alone.
+
+Two stages:
+ 1. blockwise: each block (depthwise + pointwise) is fed with what the teacher feeds its own and learns to give what
+    the teacher's gives. Thirteen shallow problems, each far better conditioned than the deep one.
+ 2. end to end: the student's own activations run through; the loss is on blocks, pooled features and logits.
+
+Interrupted or stopped, it goes on from its checkpoint. `make train-default` runs it.
+"""
+import argparse
+import io
+import math
+import os
+import random
+import tarfile
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")   # it runs beside other work: do not spin for a taken core
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from PIL import Image  # noqa: E402
+from torch import nn  # noqa: E402
+
+from graphdef_edit import read_float_constants, write_with_constants  # noqa: E402
+
+SIZE = 128       # of the network's input
+STORED = 160     # photos are kept squashed to this square, as retrain.py squashes them
+WIDTHS = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]   # channels after layer 0, blocks 1..13
+STRIDES = [2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
+BN_EPSILON = 0.001   # as in the graph
+
+
+class ConvBn(nn.Module):
+    """Convolution, batch norm, ReLU6, padded as TensorFlow's SAME."""
+
+    def __init__(self, name, ic, oc, kernel, stride, depthwise):
+        super().__init__()
+        self.name, self.depthwise = name, depthwise
+        # SAME on an even size with stride 2 pads below and to the right only.
+        self.pad = kernel == 3 and stride == 2
+        self.conv = nn.Conv2d(ic, oc, kernel, stride, padding=1 if kernel == 3 and stride == 1 else 0,
+                              groups=ic if depthwise else 1, bias=False)
+        nn.init.normal_(self.conv.weight, std=math.sqrt(2 / (kernel * kernel * (1 if depthwise else ic))))
+        self.bn = nn.BatchNorm2d(oc, eps=BN_EPSILON, momentum=0.01)
+
+    def forward(self, x):
+        return F.relu6(self.bn(self.conv(F.pad(x, (0, 1, 0, 1)) if self.pad else x)))
+
+    def names(self):
+        """Names of the graph's constants: weights, gamma, beta, mean, variance."""
+        scope = f"MobilenetV1/{self.name}/"
+        return [scope + ("depthwise_weights" if self.depthwise else "weights")] + [
+            scope + "BatchNorm/" + n for n in ("gamma", "beta", "moving_mean", "moving_variance")]
+
+    def tensors(self):
+        return [self.conv.weight, self.bn.weight, self.bn.bias, self.bn.running_mean, self.bn.running_var]
+
+    def weights_to_tf(self, w):
+        return w.permute(2, 3, 0, 1) if self.depthwise else w.permute(2, 3, 1, 0)
+
+    def weights_from_tf(self, w):
+        return w.permute(2, 3, 0, 1) if self.depthwise else w.permute(3, 2, 0, 1)
+
+
+class MobileNet(nn.Module):
+    LOGITS = "MobilenetV1/Logits/Conv2d_1c_1x1/"
+
+    def __init__(self):
+        super().__init__()
+        blocks = [nn.Sequential(ConvBn("Conv2d_0", 3, WIDTHS[0], 3, STRIDES[0], False))]
+        for i in range(1, len(WIDTHS)):
+            ic, oc = WIDTHS[i - 1], WIDTHS[i]
+            blocks.append(nn.Sequential(ConvBn(f"Conv2d_{i}_depthwise", ic, ic, 3, STRIDES[i], True),
+                                        ConvBn(f"Conv2d_{i}_pointwise", ic, oc, 1, 1, False)))
+        # Layer 0 alone is a very narrow target: it learns together with block 1.
+        self.blocks = nn.ModuleList([nn.Sequential(blocks[0], blocks[1]), *blocks[2:]])
+        self.fc = nn.Linear(WIDTHS[-1], 1001)
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def layers(self):
+        return [m for m in self.modules() if isinstance(m, ConvBn)]
+
+    def forward(self, x):
+        """Outputs of the 13 blocks, pooled features, logits."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        pooled = x.mean((2, 3))
+        return outputs, pooled, self.fc(pooled)
+
+    def load_graph(self, path):
+        constants = {k: torch.from_numpy(v.copy()) for k, v in read_float_constants(path).items()}
+        with torch.no_grad():
+            for layer in self.layers():
+                for i, (name, tensor) in enumerate(zip(layer.names(), layer.tensors())):
+                    value = constants[name]
+                    tensor.copy_(layer.weights_from_tf(value) if i == 0 else value)
+            self.fc.weight.copy_(constants[self.LOGITS + "weights"][0, 0].T)
+            self.fc.bias.copy_(constants[self.LOGITS + "biases"])
+        return self
+
+    def save_graph(self, template, path):
+        arrays = {}
+        for layer in self.layers():
+            for i, (name, tensor) in enumerate(zip(layer.names(), layer.tensors())):
+                value = layer.weights_to_tf(tensor) if i == 0 else tensor
+                arrays[name] = value.detach().contiguous().numpy()
+        arrays[self.LOGITS + "weights"] = self.fc.weight.detach().T.contiguous().numpy()[None, None]
+        arrays[self.LOGITS + "biases"] = self.fc.bias.detach().numpy()
+        write_with_constants(template, arrays, path + ".part")
+        os.replace(path + ".part", path)
+
+
+def load_photos(tar_path, cache):
+    """[n, 160, 160, 3] uint8, decoded once."""
+    if not os.path.exists(cache):
+        photos = []
+        with tarfile.open(tar_path) as tar:
+            for member in sorted((m for m in tar if m.name.endswith(".jpg")), key=lambda m: m.name):
+                photo = Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB")
+                photos.append(np.asarray(photo.resize((STORED, STORED), Image.BILINEAR)))
+        np.save(cache + ".part.npy", np.stack(photos))
+        os.replace(cache + ".part.npy", cache)
+    return torch.from_numpy(np.load(cache))
+
+
+class Views:
+    """Batches of random views: crop of 15 to 100 % of the area, flip, brightness, contrast, colour, at times two
+    photos mixed."""
+
+    def __init__(self, photos, batch, seed):
+        self.photos, self.batch = photos, batch
+        self.rng = torch.Generator().manual_seed(seed)
+        self.order = torch.empty(0, dtype=torch.long)
+
+    def uniform(self, *shape, low=0.0, high=1.0):
+        return torch.rand(*shape, generator=self.rng) * (high - low) + low
+
+    def next(self, mix):
+        n = self.batch
+        if len(self.order) < n:
+            self.order = torch.cat([self.order, torch.randperm(len(self.photos), generator=self.rng)])
+        index, self.order = self.order[:n], self.order[n:]
+        x = self.photos[index].permute(0, 3, 1, 2).float()
+        area = self.uniform(n, low=0.15)
+        ratio = torch.exp(self.uniform(n, low=-0.3, high=0.3))
+        h, w = (area / ratio).sqrt().clamp(max=1), (area * ratio).sqrt().clamp(max=1)
+        cy, cx = (1 - h) * self.uniform(n, low=-1), (1 - w) * self.uniform(n, low=-1)
+        flip = torch.where(self.uniform(n) < 0.5, -1.0, 1.0)
+        zero = torch.zeros(n)
+        theta = torch.stack([torch.stack([w * flip, zero, cx], 1), torch.stack([zero, h, cy], 1)], 1)
+        x = F.grid_sample(x, F.affine_grid(theta, [n, 3, SIZE, SIZE], align_corners=False), mode="bilinear",
+                          padding_mode="border", align_corners=False)
+        x = x * (1 / 127.5) - 1
+        gain = self.uniform(n, 1, 1, 1, low=0.7, high=1.3) * self.uniform(n, 3, 1, 1, low=0.9, high=1.1)
+        x = (x * gain + self.uniform(n, 1, 1, 1, low=-0.25, high=0.25)).clamp(-1, 1)
+        if mix:
+            x = torch.lerp(x, x.flip(0), float(self.uniform(1, low=0.0, high=0.5)))
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+# Both: mean square errors of the 13 blocks and of what follows, in units of the target's own variance.
+
+def blockwise_losses(student, x, targets, variances):
+    *outputs, pooled, logits = targets
+    got = [block(i) for block, i in zip(student.blocks, [x, *outputs[:-1]])] + [pooled, student.fc(pooled)]
+    return [F.mse_loss(g, t) / v for g, t, v in zip(got, targets, variances)]
+
+
+def end_to_end_losses(student, x, targets, variances):
+    outputs, pooled, logits = student(x)
+    return [F.mse_loss(g, t) / v for g, t, v in zip([*outputs, pooled, logits], targets, variances)]
+
+
+# --- the yardstick: a linear probe on photos that are never trained on ---
+
+def legacy_resize(photo):
+    """TensorFlow's ResizeBilinear of 2015 (no antialiasing, corners at 0), then (x - 127.5) / 127.5."""
+    a = np.asarray(photo, np.float32)
+    for axis in (0, 1):
+        at = np.arange(SIZE, dtype=np.float32) * (a.shape[axis] / SIZE)
+        low = at.astype(int)
+        high = np.minimum(low + 1, a.shape[axis] - 1)
+        t = (at - low).reshape([-1 if i == axis else 1 for i in range(3)])
+        a = a.take(low, axis) * (1 - t) + a.take(high, axis) * t
+    return (a - 127.5) / 127.5
+
+
+def load_labelled(folder, cache):
+    if not os.path.exists(cache):
+        photos, labels = [], []
+        for label, name in enumerate(sorted(d for d in os.listdir(folder) if os.path.isdir(f"{folder}/{d}"))):
+            for file in sorted(os.listdir(f"{folder}/{name}")):
+                photos.append(legacy_resize(Image.open(f"{folder}/{name}/{file}").convert("RGB")))
+                labels.append(label)
+        np.savez(cache, photos=np.stack(photos).astype(np.float32), labels=np.array(labels))
+    data = np.load(cache)
+    return torch.from_numpy(data["photos"]).permute(0, 3, 1, 2), torch.from_numpy(data["labels"])
+
+
+def linear_probe(model, photos, labels, folds=5):
+    """Accuracy of softmax regression on the 1001 logits, each fifth of the photos held out once."""
+    model.eval()
+    with torch.no_grad():
+        x = torch.cat([model(p.contiguous(memory_format=torch.channels_last))[2] for p in photos.split(100)])
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
+    right = 0
+    for fold in range(folds):
+        held = torch.zeros(len(x), dtype=torch.bool)
+        held[order[fold::folds]] = True
+        mean, std = x[~held].mean(0), x[~held].std() + 1e-6
+        head = nn.Linear(x.shape[1], int(labels.max()) + 1)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(head((x[~held] - mean) / std), labels[~held])
+            loss = loss + 1e-3 * head.weight.square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        right += (head((x[held] - mean) / std).argmax(1) == labels[held]).sum().item()
+    return right / len(x)
+
+
+class Trainer:
+    def __init__(self, args):
+        self.args = args
+        torch.manual_seed(args.seed)
+        random.seed(args.seed)
+        self.checkpoint = f"{args.work}/checkpoint.pt"
+        self.student = MobileNet().to(memory_format=torch.channels_last)
+        self.teacher = MobileNet().load_graph(args.teacher).to(memory_format=torch.channels_last).eval()
+        self.optimizer = torch.optim.AdamW(self.student.parameters(), lr=1e-3, weight_decay=1e-5)
+        # Compiled, a step takes less than half the time: batch norm and ReLU6 are fused.
+        self.teacher_outputs = torch.compile(self.teacher)
+        self.losses = {True: torch.compile(blockwise_losses), False: torch.compile(end_to_end_losses)}
+        self.variances = None   # of the teacher's outputs, measured on the first batch
+        self.steps = 0
+        self.last_step = args.views // args.batch
+        self.blockwise_steps = int(args.blockwise * self.last_step)
+        if os.path.exists(self.checkpoint):
+            state = torch.load(self.checkpoint)
+            self.student.load_state_dict(state["student"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.steps = state["steps"]
+            print(f"going on after {self.steps * args.batch} views", flush=True)
+        # After a resume: other views, not the first ones again.
+        self.views = Views(load_photos(args.photos, f"{args.work}/photos.npy"), args.batch, args.seed + self.steps)
+
+    def learning_rate(self, blockwise):
+        """Each stage: a short ramp, then a cosine to almost nothing."""
+        begin, end, peak = ((0, self.blockwise_steps, 4e-3) if blockwise else
+                            (self.blockwise_steps, self.last_step, 2e-3))
+        t = min(1.0, (self.steps - begin) / max(1, end - begin))
+        return peak * min(1.0, t / 0.03 + 0.05) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
+
+    def step(self):
+        blockwise = self.steps < self.blockwise_steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(blockwise)
+        self.student.train()
+        x = self.views.next(mix=not blockwise and self.steps % 2 == 0)
+        with torch.no_grad():
+            outputs, pooled, logits = self.teacher_outputs(x)
+        targets = [*outputs, pooled, logits]
+        if self.variances is None:
+            self.variances = [float(t.var()) for t in targets]
+        losses = self.losses[blockwise](self.student, x, targets, self.variances)
+        self.optimizer.zero_grad(set_to_none=True)
+        weights = [0 if blockwise else 1, 1 if blockwise else 2]
+        sum(l * w for l, w in zip(losses, [1 if blockwise else 0.3] * len(outputs) + weights)).backward()
+        self.optimizer.step()
+        self.steps += 1
+        return blockwise, losses
+
+    def save(self):
+        torch.save({"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict(),
+                    "steps": self.steps}, self.checkpoint + ".part")
+        os.replace(self.checkpoint + ".part", self.checkpoint)
+        self.student.save_graph(self.args.teacher, self.args.output)
+
+    def probe(self):
+        if not self.args.probe:
+            return ""
+        photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
+        return f", linear probe {linear_probe(self.student, photos, labels):.1%}"
+
+    def train(self):
+        if self.args.probe:
+            photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
+            print(f"teacher: linear probe {linear_probe(self.teacher, photos, labels):.1%}", flush=True)
+        start = saved = probed = shown = time.monotonic()
+        while self.steps < self.last_step:
+            blockwise, losses = self.step()
+            now = time.monotonic()
+            views = self.steps * self.args.batch
+            if now - shown > 30:
+                shown = now
+                print(f"{(now - start) / 60:5.1f} min, {views} views, {'blockwise' if blockwise else 'end to end'}: "
+                      + " ".join(f"{float(l.detach()):.3f}" for l in losses), flush=True)
+            if now - saved > 120:
+                saved = now
+                self.save()
+            if now - probed > 600:
+                probed = now
+                print(f"{views} views{self.probe()}", flush=True)
+        self.save()
+        print(f"{self.args.output}: {self.steps * self.args.batch} views{self.probe()}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", default="../shared/data/distil/photos_160.tar", help="unlabelled photos")
+    parser.add_argument("--teacher", default="../shared/models/mobilenet_v1_0.25_128/frozen_graph.pb")
+    parser.add_argument("--probe", default="../shared/data/flower_photos",
+                        help="labelled folders, to measure with only; empty: do not measure")
+    parser.add_argument("--output", default="build/train-default/couplet_mobilenet_v1_0.25_128.pb")
+    parser.add_argument("--work", default="build/train-default", help="checkpoint and decoded photos")
+    parser.add_argument("--views", type=int, default=1_000_000,
+                        help="how many random views to train on, over all runs on one checkpoint")
+    parser.add_argument("--blockwise", type=float, default=0.35, help="share of them for the first stage")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    os.makedirs(args.work, exist_ok=True)
+    Trainer(args).train()
+
+
+if __name__ == "__main__":
+    main()
