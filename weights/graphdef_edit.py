@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and replaces the constants of a frozen GraphDef, without TensorFlow.
 
-A protobuf message is a list of (field number, wire type, value). Nothing is interpreted but the few fields named
-below, and everything else is written back as it was read, so the result differs from its template in the values of
-the constants alone.
+A protobuf message is a list of (field number, wire type, value). Nothing is interpreted but the few fields
+named below, and the rest is written back as it was read, so the result differs from its template in the
+values of the constants alone.
 """
 import math
 
@@ -126,7 +126,7 @@ def with_constant(node, array):
 
 
 def write_with_constants(template, arrays, path):
-    """The graph at `template` with the constants named in `arrays` replaced, to `path`. Every one must be there."""
+    """The graph at `template` with the constants named in `arrays` replaced, to `path`. All must be there."""
     left = dict(arrays)
     out = []
     with open(template, "rb") as file:
@@ -138,7 +138,7 @@ def write_with_constants(template, arrays, path):
             if name in left:
                 old, new = tensor_array(node_tensor(node)), left.pop(name)
                 if old.shape != new.shape or not np.isfinite(new).all():
-                    raise ValueError(f"{name}: shape {new.shape} for {old.shape}, or values that are not finite")
+                    raise ValueError(f"{name}: shape {new.shape} for {old.shape}, or values not finite")
                 data = serialize(with_constant(node, new))
         out.append((field, wire, data))
     if left:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the default backbone, weights/couplet_mobilenet_v1_0.25_128.pb, from random weights.
 
-A MobileNet v1 0.25_128 student learns to give the outputs of a teacher graph (Google's, same layout) on unlabelled
-photos; MODEL_CARD.md says which, and how good it came out. No weight of the teacher is copied: the student starts
-from seeded random numbers and sees the teacher through its outputs alone.
+A MobileNet v1 0.25_128 student learns to give the outputs of a teacher graph (Google's, same layout) on
+unlabelled photos; MODEL_CARD.md says which, and how good it came out. No weight of the teacher is copied: the
+student starts from seeded random numbers and sees the teacher through its layers' outputs alone.
 
 Two stages:
- 1. blockwise: each block (depthwise + pointwise) is fed with what the teacher feeds its own and learns to give what
-    the teacher's gives. Thirteen shallow problems, each far better conditioned than the deep one.
+ 1. blockwise: each block (depthwise + pointwise) is fed with what the teacher feeds its own and learns to
+    give what the teacher's gives. Thirteen shallow problems, each far better conditioned than the deep one.
  2. end to end: the student's own activations run through; the loss is on blocks, pooled features and logits.
 
 Interrupted or stopped, it goes on from its checkpoint. `make train-default` runs it.
@@ -20,7 +20,7 @@ import random
 import tarfile
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")   # it runs beside other work: do not spin for a taken core
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")   # beside other work: do not spin for a taken core
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -32,7 +32,7 @@ from graphdef_edit import read_float_constants, write_with_constants  # noqa: E4
 
 SIZE = 128       # of the network's input
 STORED = 160     # photos are kept squashed to this square, as retrain.py squashes them
-WIDTHS = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]   # channels after layer 0, blocks 1..13
+WIDTHS = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]   # after layer 0, blocks 1..13
 STRIDES = [2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
 BN_EPSILON = 0.001   # as in the graph
 
@@ -134,8 +134,8 @@ def load_photos(tar_path, cache):
 
 
 class Views:
-    """Batches of random views: crop of 15 to 100 % of the area, flip, brightness, contrast, colour, at times two
-    photos mixed."""
+    """Batches of random views: crop of 15 to 100 % of the area, flip, brightness, contrast, colour, at times
+    two photos mixed."""
 
     def __init__(self, photos, batch, seed):
         self.photos, self.batch = photos, batch
@@ -258,7 +258,8 @@ class Trainer:
             self.steps = state["steps"]
             print(f"going on after {self.steps * args.batch} views", flush=True)
         # After a resume: other views, not the first ones again.
-        self.views = Views(load_photos(args.photos, f"{args.work}/photos.npy"), args.batch, args.seed + self.steps)
+        photos = load_photos(args.photos, f"{args.work}/photos.npy")
+        self.views = Views(photos, args.batch, args.seed + self.steps)
 
     def learning_rate(self, blockwise):
         """Each stage: a short ramp, then a cosine to almost nothing."""
@@ -309,8 +310,9 @@ class Trainer:
             views = self.steps * self.args.batch
             if now - shown > 30:
                 shown = now
-                print(f"{(now - start) / 60:5.1f} min, {views} views, {'blockwise' if blockwise else 'end to end'}: "
-                      + " ".join(f"{float(l.detach()):.3f}" for l in losses), flush=True)
+                stage = "blockwise" if blockwise else "end to end"
+                print(f"{(now - start) / 60:5.1f} min, {views} views, {stage}: "
+                      + " ".join(f"{float(x.detach()):.3f}" for x in losses), flush=True)
             if now - saved > 120:
                 saved = now
                 self.save()
@@ -322,7 +324,8 @@ class Trainer:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", default="../shared/data/distil/photos_160.tar", help="unlabelled photos")
     parser.add_argument("--teacher", default="../shared/models/mobilenet_v1_0.25_128/frozen_graph.pb")
     parser.add_argument("--probe", default="../shared/data/flower_photos",

@@ -1,5 +1,6 @@
-// Whole networks against what TensorFlow computed: bottleneck files that retrain.py wrote, tables of layers, scores of
-// retrained graphs, the last layer's training (tests/golden/tensorflow/make.py makes ours, ../shared has the others).
+// Whole networks against what TensorFlow computed: bottleneck files that retrain.py wrote, tables of layers,
+// scores of retrained graphs, the last layer's training. tests/golden/tensorflow/make.py makes our tables,
+// the other goldens are shared.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
@@ -52,8 +53,8 @@ std::vector<float> ReadBottleneck(const std::string& path) {
   return ParseFloats(text);
 }
 
-std::unique_ptr<Network> LoadNetwork(const std::string& path, const ImportOptions& options, Network::Form form,
-                                     bool keep_all) {
+std::unique_ptr<Network> LoadNetwork(const std::string& path, const ImportOptions& options,
+                                     Network::Form form, bool keep_all) {
   auto network = Network::Load(path, options, form, keep_all);
   REQUIRE_MESSAGE(network.ok(), network.status().message());
   return std::move(network).value();
@@ -97,7 +98,9 @@ void CheckLayer(Network& network, const std::string& name, const std::vector<std
   CHECK(std::abs(mean - want_mean) <= bound);
   CHECK(std::abs(std::sqrt(squares / count) - want_std) <= bound);
   // One value may be off by more than the layer as a whole, the larger the more.
-  auto near = [&](double got, double want) { return std::abs(got - want) <= bound + kTolerance * std::abs(want); };
+  auto near = [&](double got, double want) {
+    return std::abs(got - want) <= bound + kTolerance * std::abs(want);
+  };
   CHECK(near(double{*least}, std::atof(fields[3].c_str())));
   CHECK(near(double{*greatest}, std::atof(fields[4].c_str())));
   const std::vector<float> first = ParseFloats(fields[5]);
@@ -143,8 +146,8 @@ TEST_CASE("golden: Inception bottlenecks of six photos") {
 TEST_CASE("golden: every listed layer of Inception") {
   COUPLET_NEEDS_SHARED(shared);
   const auto network = LoadNetwork(shared + "/models/inception_2015/classify_image_graph_def.pb",
-                                   PhotoOptions("Mul", "softmax", 299, 128, 128, false), Network::Form::kAsFound,
-                                   true);
+                                   PhotoOptions("Mul", "softmax", 299, 128, 128, false),
+                                   Network::Form::kAsFound, true);
   const std::string root = shared + "/golden/inception_2015/";
   RunPhoto(*network, root + "cropped_panda.jpg");
   const auto rows = ReadTable(root + "layers.tsv");
@@ -160,9 +163,9 @@ TEST_CASE("golden: every layer of MobileNet, float and with eight-bit weights") 
     auto& network = networks[row[0]];
     if (network == nullptr) {
       const int size = row[0].find("_128/") != std::string::npos ? 128 : 224;
-      network = LoadNetwork(shared + "/models/" + row[0],
-                            PhotoOptions("input", "MobilenetV1/Predictions/Reshape_1", size, 127.5f, 127.5f, false),
-                            Network::Form::kAsFound, true);
+      const auto options =
+          PhotoOptions("input", "MobilenetV1/Predictions/Reshape_1", size, 127.5f, 127.5f, false);
+      network = LoadNetwork(shared + "/models/" + row[0], options, Network::Form::kAsFound, true);
       RunPhoto(*network, shared + "/data/flower_photos/" + row[1]);
     }
     CheckLayer(*network, row[2], {row.begin() + 3, row.end()});

@@ -48,6 +48,7 @@ DIFFERENT = {"bmp_topdown.bmp": "TensorFlow takes palette indices for grey value
 
 
 def check(report, shared):
+    """Decoded pixels of every awkward file and of fifty photos."""
     decoder = Decoder()
     nasty = f"{shared}/data/nasty"
     photos = [f"{nasty}/{name}" for name in sorted(os.listdir(nasty)) if name != "EXPECTED.tsv"]

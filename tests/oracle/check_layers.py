@@ -50,7 +50,8 @@ def check_graphs(report, shared):
     photo = flower_photos(shared, 1)[0]
     for path in MOBILENETS:
         size = int(path.split("/")[0].rsplit("_", 1)[1])
-        compare_layers(report, path, f"{shared}/models/{path}", "input", MOBILENET_OUTPUT, size, 127.5, 127.5, photo)
+        compare_layers(report, path, f"{shared}/models/{path}", "input", MOBILENET_OUTPUT, size, 127.5, 127.5,
+                       photo)
     default = "weights/couplet_mobilenet_v1_0.25_128.pb"
     if os.path.exists(default):
         compare_layers(report, default, default, "input", MOBILENET_OUTPUT, 128, 127.5, 127.5, photo)

@@ -1,12 +1,12 @@
-// Developer's program for `make oracle`: what our side computes, for a Python script to hold against TensorFlow.
+// Developer's program for `make oracle`: what our side computes, for a script to hold against TensorFlow.
 //
 //   dump layers GRAPH INPUT_LAYER OUTPUT_LAYER SIZE MEAN STD multiply|divide found|optimized|output PHOTO...
 //       every layer's output, as the graph was found or after all rewrites, or the output layer's alone
 //   dump pixels PHOTO...
 //       the decoded photo
 //
-// To stdout, one record a layer: "name\tn\th\tw\tc\n" and n*h*w*c little-endian float32; a photo that cannot be read
-// gives "!reason\t0\t0\t0\t0\n".
+// To stdout, one record a layer: "name\tn\th\tw\tc\n" and n*h*w*c little-endian float32; a photo that cannot
+// be read gives "!reason\t0\t0\t0\t0\n".
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <cstdlib>
@@ -53,13 +53,14 @@ Status DumpLayers(std::span<char* const> args) {
   const bool divide = args[6] == std::string("divide");
   const std::string what = args[7];
   const couplet::ImportOptions options =
-      couplet::test::PhotoOptions(args[1], args[2], std::atoi(args[3]), static_cast<float>(std::atof(args[4])),
-                                  static_cast<float>(std::atof(args[5])), divide);
+      couplet::test::PhotoOptions(args[1], args[2], std::atoi(args[3]), std::strtof(args[4], nullptr),
+                                  std::strtof(args[5], nullptr), divide);
   COUPLET_ASSIGN_OR_RETURN(
       const auto network,
       Network::Load(args[0], options, what == "found" ? Network::Form::kAsFound : Network::Form::kOptimized,
                     what != "output"));
-  for (const char* photo : args.subspan(8)) COUPLET_RETURN_IF_ERROR(PutLayers(*network, photo, what == "output"));
+  for (const char* photo : args.subspan(8))
+    COUPLET_RETURN_IF_ERROR(PutLayers(*network, photo, what == "output"));
   return {};
 }
 

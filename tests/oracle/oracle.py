@@ -62,8 +62,7 @@ def main():
     shared = os.path.abspath(ref.shared_dir())
     report = Report()
     for part in wanted:
-        print(f"{part}: {(parts[part].__doc__ or sys.modules[parts[part].__module__].__doc__).strip().splitlines()[0]}",
-              flush=True)
+        print(f"{part}: {parts[part].__doc__.splitlines()[0]}", flush=True)
         parts[part](report, shared)
     print(f"{report.held} held, {report.failed} failed")
     return 1 if report.failed else 0

@@ -10,7 +10,7 @@ BUILD = os.environ.get("COUPLET_BUILD", "build")
 
 def run(program, *args, check=True):
     """stdout of build/<program>, as bytes. What it writes to stderr is shown when it fails."""
-    done = subprocess.run([f"{BUILD}/{program}", *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run([f"{BUILD}/{program}", *map(str, args)], capture_output=True)
     if check and done.returncode != 0:
         raise SystemExit(f"{program} {' '.join(map(str, args))}: exit {done.returncode}\n"
                          + done.stderr.decode(errors="replace"))

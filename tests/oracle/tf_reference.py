@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What retrain.py and label_image.py do, through TensorFlow: the reference that the goldens and the oracle use."""
+"""What retrain.py and label_image.py do, through TensorFlow: the reference of the goldens and the oracle."""
 import hashlib
 import os
 import re
@@ -44,8 +44,11 @@ def session(graph, threads=1):
 
 
 class Preprocess:
-    """Photo -> [1, size, size, 3], as add_jpeg_decoding in retrain.py (mode "multiply": (x - mean) * (1 / std)) or
-    as read_tensor_from_image_file in label_image.py ("divide": (x - mean) / std; decoder by extension)."""
+    """Photo -> [1, size, size, 3].
+
+    Mode "multiply": (x - mean) * (1 / std), as add_jpeg_decoding in retrain.py. Mode "divide": (x - mean) / std
+    and a decoder by extension, as read_tensor_from_image_file in label_image.py.
+    """
 
     def __init__(self, size, mean, std, mode="multiply"):
         self.mode = mode
@@ -60,7 +63,8 @@ class Preprocess:
             }
             self.pixels = {}
             for kind, image in self.decoded.items():
-                resized = tf.image.resize_bilinear(tf.expand_dims(tf.cast(image, tf.float32), 0), [size, size])
+                floats = tf.expand_dims(tf.cast(image, tf.float32), 0)
+                resized = tf.image.resize_bilinear(floats, [size, size])
                 centred = tf.subtract(resized, [mean])
                 self.pixels[kind] = (tf.multiply(centred, 1.0 / std) if mode == "multiply"
                                      else tf.divide(centred, [std]))
@@ -69,7 +73,8 @@ class Preprocess:
     def __call__(self, path):
         with open(path, "rb") as file:
             data = file.read()
-        kind = path[-3:].lower() if self.mode == "divide" and path[-4:].lower() in (".png", ".gif", ".bmp") else "jpg"
+        by_extension = self.mode == "divide" and path[-4:].lower() in (".png", ".gif", ".bmp")
+        kind = path[-3:].lower() if by_extension else "jpg"
         return self.session.run(self.pixels[kind], {self.data: data})
 
 
@@ -85,7 +90,8 @@ def create_image_lists(image_dir, testing_percentage=10, validation_percentage=1
         for file_name in files:
             hash_name = re.sub(r"_nohash_.*$", "", file_name)
             digest = hashlib.sha1(tf.compat.as_bytes(hash_name)).hexdigest()
-            percentage = (int(digest, 16) % (MAX_NUM_IMAGES_PER_CLASS + 1)) * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
+            h = int(digest, 16) % (MAX_NUM_IMAGES_PER_CLASS + 1)
+            percentage = h * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
             if percentage < validation_percentage:
                 lists["validation"].append(os.path.basename(file_name))
             elif percentage < testing_percentage + validation_percentage:

@@ -39,8 +39,8 @@ Result<std::vector<float>> Network::Run(const std::string& photo_path) {
 
 Result<std::vector<float>> Network::Output(int index) { return session_->Output(*worker_, index, 1); }
 
-ImportOptions PhotoOptions(const std::string& input_layer, const std::string& output_layer, int size, float mean,
-                           float std, bool divide) {
+ImportOptions PhotoOptions(const std::string& input_layer, const std::string& output_layer, int size,
+                           float mean, float std, bool divide) {
   ImportOptions options;
   options.input_layer = input_layer;
   options.output_layer = output_layer;

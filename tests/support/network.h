@@ -1,5 +1,5 @@
-// A graph file, ready to run one photo at a time and to show any layer: for the tests against TensorFlow's goldens
-// and for the oracle.
+// A graph file, ready to run one photo at a time and to show any layer: for the tests against TensorFlow's
+// goldens and for the oracle.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -32,8 +32,8 @@ class Network {
 };
 
 // `size` x `size` photos, (x - mean) * (1 / std), or (x - mean) / std where `divide`.
-ImportOptions PhotoOptions(const std::string& input_layer, const std::string& output_layer, int size, float mean,
-                           float std, bool divide);
+ImportOptions PhotoOptions(const std::string& input_layer, const std::string& output_layer, int size,
+                           float mean, float std, bool divide);
 
 // |got - want| / |want|; infinite where the sizes differ or a value is not finite.
 double RelativeL2(const std::vector<float>& got, const std::vector<float>& want);

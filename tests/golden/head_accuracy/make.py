@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes tensorflow.tsv: test accuracy of the last layer trained by TensorFlow, 5 splits x 5 seeds.
 
-The vectors of the 1,000 shared flowers (Google's MobileNet 0.25_128) are computed once through TensorFlow. The split
-depends on how the path is spelt, so five spellings of one folder are five splits. The head is retrain.py's: 4000
-steps, batches of 100 drawn class-uniformly, learning rate 0.01, truncated normal 0.001; the accuracy is over the
-whole test split.
+The vectors of the 1,000 shared flowers (Google's MobileNet 0.25_128) are computed once through TensorFlow.
+The split depends on how the path is spelt, so five spellings of one folder are five splits. The head is
+retrain.py's: 4000 steps, batches of 100 drawn class-uniformly, learning rate 0.01, truncated normal 0.001;
+the accuracy is over the whole test split.
 
     PYTHONPATH=tests/oracle build/oracle-venv/bin/python tests/golden/head_accuracy/make.py
 """
@@ -46,7 +46,8 @@ def train(lists, vectors, seed):
     classes = list(lists.values())
 
     def rows(split):
-        return [(vectors[f"{c['dir']}/{file}"], label) for label, c in enumerate(classes) for file in c[split]]
+        return [(vectors[f"{c['dir']}/{file}"], label)
+                for label, c in enumerate(classes) for file in c[split]]
 
     training = [[vectors[f"{c['dir']}/{file}"] for file in c["training"]] for c in classes]
     graph = tf.Graph()

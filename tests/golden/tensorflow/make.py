@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the small tables beside it, by TensorFlow, for tests/models/golden_test.cc:
 
-scores.tsv     outputs of the shared retrained graphs for eight photos; mode multiply is retrain.py's preprocessing
-               (x - mean) * (1 / std), divide is label_image.py's (x - mean) / std
-layers.tsv     every convolution, activation and what follows, of a float graph and of one with eight-bit weights:
-               mean, standard deviation, least, greatest and the first eight values, for one photo
-sgd.tsv        the last layer's training: loss and parameters over five steps on numbers made by a formula
+scores.tsv   outputs of the shared retrained graphs for eight photos; mode multiply is retrain.py's
+             preprocessing (x - mean) * (1 / std), divide is label_image.py's (x - mean) / std
+layers.tsv   every convolution, activation and what follows, of a float graph and of one with eight-bit
+             weights: mean, standard deviation, least, greatest and the first eight values, for one photo
+sgd.tsv      the last layer's training: loss and parameters over five steps on numbers made by a formula
 
     PYTHONPATH=tests/oracle build/oracle-venv/bin/python tests/golden/tensorflow/make.py
 """
@@ -66,18 +66,20 @@ def layers(shared):
                                       f"{shared}/data/flower_photos/{photo}")})
         for name, value in zip(names, outputs):
             v = value.astype(np.float64)
-            lines.append("\t".join([path, photo, name, "x".join(map(str, value.shape)), f"{v.mean():.9g}",
-                                    f"{v.std():.9g}", f"{v.min():.9g}", f"{v.max():.9g}", text(value.ravel()[:8])]))
+            statistics = [f"{x:.9g}" for x in (v.mean(), v.std(), v.min(), v.max())]
+            lines.append("\t".join([path, photo, name, "x".join(map(str, value.shape)), *statistics,
+                                    text(value.ravel()[:8])]))
     write("layers.tsv", lines)
 
 
 def sgd():
     """Seven features, three classes, batches of four: numbers that are exact in float32 on every machine."""
     features, classes, batch, steps = 7, 3, 4, 5
-    x = np.array([[(5 * i * i + 3 * j + i * j) % 17 - 8 for j in range(features)] for i in range(batch * steps)],
-                 np.float32) / 4
-    y = np.array([(i * i + i // 3) % classes for i in range(batch * steps)], np.int64)
-    w = np.array([[(7 * i + 11 * j) % 13 - 6 for j in range(classes)] for i in range(features)], np.float32) / 64
+    count = batch * steps
+    x = np.array([[(5 * i * i + 3 * j + i * j) % 17 - 8 for j in range(features)] for i in range(count)])
+    y = np.array([(i * i + i // 3) % classes for i in range(count)], np.int64)
+    w = np.array([[(7 * i + 11 * j) % 13 - 6 for j in range(classes)] for i in range(features)])
+    x, w = x.astype(np.float32) / 4, w.astype(np.float32) / 64
     with tf.Graph().as_default() as graph:
         rows, labels = tf.placeholder(tf.float32, [None, features]), tf.placeholder(tf.int64, [None])
         weights, biases = tf.Variable(w), tf.Variable(tf.zeros([classes]))
