@@ -260,6 +260,7 @@ class Trainer:
         # After a resume: other views, not the first ones again.
         photos = load_photos(args.photos, f"{args.work}/photos.npy")
         self.views = Views(photos, args.batch, args.seed + self.steps)
+        self.sample = self.views.next(mix=False)[:8].contiguous(memory_format=torch.channels_last)
 
     def learning_rate(self, blockwise):
         """Each stage: a short ramp, then a cosine to almost nothing."""
@@ -292,6 +293,12 @@ class Trainer:
                     "steps": self.steps}, self.checkpoint + ".part")
         os.replace(self.checkpoint + ".part", self.checkpoint)
         self.student.save_graph(self.args.teacher, self.args.output)
+        # For verify_default.py: what the exported graph has to give.
+        self.student.eval()
+        with torch.no_grad():
+            outputs, pooled, logits = self.student(self.sample)
+        np.savez(f"{self.args.work}/outputs.npz", pixels=self.sample.permute(0, 2, 3, 1).numpy(),
+                 block_13=outputs[-1].permute(0, 2, 3, 1).numpy(), logits=logits.numpy())
 
     def probe(self):
         if not self.args.probe:
