@@ -1,6 +1,5 @@
-// Photos -> bottleneck vectors: a bounded pipeline of reading, decoding, resizing and the backbone, one photo a
-// worker thread, with the store in front of it.
-// SPDX-License-Identifier: Apache-2.0
+// Photos -> bottleneck vectors: a bounded pipeline of reading, decoding, resizing and the backbone, one photo
+// a worker thread, with the cache in front of it. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
@@ -26,21 +25,26 @@ struct ExtractOptions {
   enum class Format { kSqlite, kText } format = Format::kSqlite;
   std::string bottleneck_dir;
   std::string architecture;  // in text file names
+  // kHashes: every photo is read and held to the hash the cache noted (the text cache notes none).
+  // kAll: every vector is computed again and held to the cached one.
   enum class Verify { kNo, kHashes, kAll } verify = Verify::kNo;
   FeatureKey key;
 };
 
 struct FailedPhoto {
   size_t index;
-  std::string reason;
+  std::string reason;  // without the photo's path
 };
 
 struct ExtractResult {
-  std::vector<float> vectors;        // [photos, dim]; rows of failed photos are zero
-  std::vector<FailedPhoto> failed;   // by index
-  size_t computed = 0, cached = 0, mismatched = 0;
+  std::vector<float> vectors;       // [photos, dim]; rows of failed photos are zero
+  std::vector<FailedPhoto> failed;  // by index
+  size_t computed = 0, cached = 0;
+  size_t mismatched = 0;  // photos or vectors that were not what the cache said (verify)
+  size_t damaged = 0;     // cached records or files that could not be used and were made again
   int jpeg_warnings = 0;
-  std::string store_warning;         // set when the cache could not be written; the run went on without
+  std::vector<std::string> notes;  // lines about single photos for the log, in the photos' order
+  std::string store_warning;       // set when the cache could not be used or written; the run went on without
 };
 
 struct ExtractProgress {
@@ -48,12 +52,16 @@ struct ExtractProgress {
   double seconds;
 };
 
-// `make_session` is called at most once, and not at all when every vector is in the cache. `interrupted` is polled;
-// when it turns true what was computed is stored and kInterrupted comes back.
-Result<ExtractResult> ExtractFeatures(const std::vector<Photo>& photos, int dim,
-                                      const std::function<Result<std::shared_ptr<const Session>>(int threads)>& make_session,
-                                      const ExtractOptions& options,
-                                      const std::function<void(const ExtractProgress&)>& progress,
-                                      const std::function<bool()>& interrupted);
+// The vectors do not depend on the number of threads nor on the order in which photos finish. Each photo is
+// computed by one thread: `make_session` is called with 1, at most once, from a worker thread, and not at all
+// when every vector is in the cache. `progress` and `interrupted` are called from the calling thread, some
+// ten times a second. A photo that cannot be read or decoded is no error but an entry in `failed`. Errors: a
+// cache that is not ours or is damaged (see BottleneckStore::Open), what make_session says, and kInterrupted;
+// in the latter two what was computed before is in the cache.
+Result<ExtractResult> ExtractFeatures(
+    const std::vector<Photo>& photos, int dim,
+    const std::function<Result<std::shared_ptr<const Session>>(int threads)>& make_session,
+    const ExtractOptions& options, const std::function<void(const ExtractProgress&)>& progress,
+    const std::function<bool()>& interrupted);
 
 }  // namespace couplet

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/feature_extractor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "loaders/files.h"
+#include "tests/support/test.h"
+
+namespace couplet {
+namespace {
+
+// A network of one layer: the corner's red, green and blue, the sum of all bytes, the width. Runs without
+// OpenMP, so that ThreadSanitizer sees everything.
+constexpr int kDim = 5;
+
+class FakeOp final : public PreparedOp {
+ public:
+  explicit FakeOp(int sleep_us) : sleep_us_(sleep_us) {}
+  Status run(const RunArgs& args) const override {
+    const ImageEntry& entry = args.images->images[0];
+    const auto bytes = args.images->bytes;
+    float* dst = static_cast<float*>(args.dst);
+    float sum = 0;
+    for (int i = 0; i < entry.width * entry.height * 3; ++i) sum += bytes[static_cast<size_t>(i)];
+    for (int i = 0; i < 3; ++i) dst[i] = bytes[static_cast<size_t>(i)];
+    dst[3] = bytes[0] == 13 ? NAN : sum;
+    dst[4] = static_cast<float>(entry.width);
+    // Photos finish in an order of their own.
+    if (sleep_us_ > 0) usleep(static_cast<useconds_t>((bytes[1] * 7919) % sleep_us_));
+    if (bytes[0] == 14) return DeviceError("the device is gone");
+    return {};
+  }
+
+ private:
+  const int sleep_us_;
+};
+
+class FakeBackend final : public Backend {
+ public:
+  std::string_view kind() const override { return "cpu"; }
+  std::string description() const override { return "fake"; }
+  Result<std::unique_ptr<PreparedOp>> prepare(const Layer&, std::span<const Shape>,
+                                              const PrepareOptions&) override {
+    return std::unique_ptr<PreparedOp>(std::make_unique<FakeOp>(sleep_us));
+  }
+  Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
+    ++workers;
+    return std::make_unique<WorkerContext>();
+  }
+  Result<Buffer> allocate(size_t bytes) override {
+    return Buffer(::operator new(bytes, std::align_val_t(64)), bytes,
+                  [](void* data, size_t) { ::operator delete(data, std::align_val_t(64)); });
+  }
+  Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override {
+    std::memcpy(dst, src, bytes);
+    return {};
+  }
+  Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext&) override {
+    std::memcpy(dst, src, bytes);
+    return {};
+  }
+  Status wait(WorkerContext&) override { return {}; }
+  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override {
+    return DeviceError("none");
+  }
+
+  int sleep_us = 0;
+  std::atomic<int> workers{0};
+};
+
+std::string Bmp(int width, int height, int red, int seed) {
+  const size_t stride = (static_cast<size_t>(width) * 3 + 3) / 4 * 4;
+  std::string file(54 + stride * static_cast<size_t>(height), '\0');
+  const auto put = [&](size_t at, uint32_t value) {
+    for (size_t i = 0; i < 4; ++i) file[at + i] = static_cast<char>(value >> (8 * i));
+  };
+  file[0] = 'B';
+  file[1] = 'M';
+  put(2, static_cast<uint32_t>(file.size()));
+  put(10, 54);
+  put(14, 40);
+  put(18, static_cast<uint32_t>(width));
+  put(22, static_cast<uint32_t>(height));
+  put(26, 1 | 24 << 16);
+  for (size_t i = 54; i < file.size(); ++i)
+    file[i] = static_cast<char>((i * 31 + static_cast<size_t>(seed) * 17) % 251);
+  // The top row comes last; blue, green, red.
+  const size_t corner = 54 + stride * static_cast<size_t>(height - 1);
+  file[corner + 2] = static_cast<char>(red);
+  return file;
+}
+
+void MakeOld(const std::string& path) {
+  const timespec hour_ago = {time(nullptr) - 3600, 5};
+  const timespec times[2] = {hour_ago, hour_ago};
+  REQUIRE(utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+}
+
+class Bed {
+ public:
+  explicit Bed(int count) {
+    options.threads = 2;
+    options.bottleneck_dir = dir / "cache";
+    options.architecture = "fake_1";
+    for (int i = 0; i < count; ++i)
+      Add(std::to_string(i) + ".bmp", Bmp(1 + i % 7, 2 + i % 5, 100 + i % 100, i));
+  }
+  void Add(const std::string& name, const std::string& contents) {
+    REQUIRE(MakeDirectories(dir / "photos/a").ok());
+    photos.push_back({dir / ("photos/a/" + name), "a", name});
+    REQUIRE(WriteFileAtomically(photos.back().path, contents).ok());
+    MakeOld(photos.back().path);
+  }
+  Result<ExtractResult> TryRun() {
+    const auto make_session = [&](int threads) -> Result<std::shared_ptr<const Session>> {
+      ++sessions;
+      CHECK(threads == 1);
+      Graph graph;
+      graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
+      graph.output = 0;
+      auto session = Session::Create(std::move(graph), backend, {});
+      if (!session.ok()) return session.status();
+      return std::shared_ptr<const Session>(std::move(*session));
+    };
+    sessions = 0;
+    return ExtractFeatures(
+        photos, kDim, make_session, options, [&](const ExtractProgress& p) { progress.push_back(p); },
+        [&] { return interrupt_at > 0 && --interrupt_at == 0; });
+  }
+  ExtractResult Run() {
+    auto result = TryRun();
+    REQUIRE_MESSAGE(result.ok(), result.status().message());
+    return std::move(*result);
+  }
+  void Sql(const std::string& sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open((dir / "cache/bottlenecks.sqlite").c_str(), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+  }
+
+  test::TempDir dir;
+  FakeBackend backend;
+  std::vector<Photo> photos;
+  ExtractOptions options;
+  std::vector<ExtractProgress> progress;
+  std::atomic<int> sessions{0};
+  int interrupt_at = 0;  // which question is answered with yes
+};
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST_CASE("extract: the same vectors whatever the number of threads [threads]") {
+  Bed bed(150);
+  bed.backend.sleep_us = 300;
+  const auto one = [&](int threads) {
+    std::filesystem::remove_all(bed.options.bottleneck_dir);
+    bed.options.threads = threads;
+    return bed.Run();
+  };
+  const ExtractResult first = one(1);
+  CHECK(first.computed == 150);
+  CHECK(first.cached == 0);
+  CHECK(first.failed.empty());
+  for (size_t i = 0; i < 150; ++i) {
+    REQUIRE(first.vectors[i * kDim] == static_cast<float>(100 + i % 100));
+    REQUIRE(first.vectors[i * kDim + 4] == static_cast<float>(1 + i % 7));
+  }
+  for (const int threads : {2, 7}) {
+    bed.backend.workers = 0;
+    CHECK(SameBits(one(threads).vectors, first.vectors));
+    CHECK(bed.backend.workers == threads);
+    CHECK(bed.sessions == 1);
+  }
+  bed.options.threads = 2;
+  bed.progress.clear();
+  const ExtractResult warm = bed.Run();
+  CHECK(SameBits(warm.vectors, first.vectors));
+  CHECK(warm.cached == 150);
+  CHECK(warm.computed == 0);
+  CHECK(bed.sessions == 0);
+  REQUIRE_FALSE(bed.progress.empty());
+  CHECK(bed.progress.back().done == 150);
+  CHECK(bed.progress.back().total == 150);
+}
+
+TEST_CASE("extract: photos that cannot be read are named with the reason, the others computed [threads]") {
+  Bed bed(6);
+  bed.Add("garbage.jpg", "this is text");
+  bed.Add("empty.jpg", "");
+  bed.Add("gone.jpg", "x");
+  unlink(bed.photos.back().path.c_str());
+  bed.Add("nan.bmp", Bmp(2, 2, 13, 1));
+  bed.Add("cut.bmp", Bmp(20, 20, 1, 1).substr(0, 300));
+  bed.photos.push_back({bed.dir / "photos", "a", "folder"});
+  const ExtractResult result = bed.Run();
+  CHECK(result.computed == 6);
+  REQUIRE(result.failed.size() == 6);
+  const char* reasons[] = {
+      "found text", "found an empty file",    "cannot open: No such file or directory", "is not finite",
+      "",           "is a folder, not a file"};
+  for (size_t i = 0; i < 6; ++i) {
+    const FailedPhoto& failed = result.failed[i];
+    CAPTURE(failed.reason);
+    CHECK(failed.index == 6 + i);
+    CHECK(failed.reason.find(reasons[i]) != std::string::npos);
+    CHECK_FALSE(failed.reason.empty());
+    CHECK(failed.reason.find(bed.dir.path()) == std::string::npos);
+    for (int d = 0; d < kDim; ++d) CHECK(result.vectors[failed.index * kDim + d] == 0.0f);
+  }
+  CHECK(bed.progress.back().done == 12);
+  CHECK(bed.progress.back().failed == 6);
+  // Nothing of them is in the cache, and they fail again.
+  const ExtractResult again = bed.Run();
+  CHECK(again.cached == 6);
+  CHECK(again.failed.size() == 6);
+}
+
+TEST_CASE("extract: a renamed folder costs reading, a changed photo its own computation") {
+  Bed bed(9);
+  const ExtractResult first = bed.Run();
+  REQUIRE(rename((bed.dir / "photos/a").c_str(), (bed.dir / "photos/b").c_str()) == 0);
+  for (Photo& photo : bed.photos) photo.path = bed.dir / ("photos/b/" + photo.file);
+  const ExtractResult renamed = bed.Run();
+  CHECK(renamed.cached == 9);
+  CHECK(bed.sessions == 0);
+  CHECK(SameBits(renamed.vectors, first.vectors));
+
+  // Same size, same mtime.
+  const std::string path = bed.photos[3].path;
+  REQUIRE(WriteFileAtomically(path, Bmp(4, 5, 200, 3)).ok());
+  MakeOld(path);
+  const ExtractResult changed = bed.Run();
+  CHECK(changed.cached == 8);
+  CHECK(changed.computed == 1);
+  CHECK(changed.vectors[3 * kDim] == 200.0f);
+  CHECK(bed.Run().cached == 9);
+}
+
+TEST_CASE("extract: a photo twice in the list gives the same vector twice") {
+  Bed bed(1);
+  bed.Add("again.bmp", Bmp(1, 2, 100, 0));
+  bed.photos.push_back(bed.photos[0]);
+  for (int run = 0; run < 2; ++run) {
+    const ExtractResult result = bed.Run();
+    CHECK(result.vectors[0] == 100.0f);
+    for (int copy = 1; copy < 3; ++copy)
+      CHECK(std::memcmp(result.vectors.data(), result.vectors.data() + copy * kDim, kDim * sizeof(float)) ==
+            0);
+  }
+  CHECK(bed.sessions == 0);
+}
+
+TEST_CASE("extract: damaged records are computed again and counted") {
+  Bed bed(5);
+  const ExtractResult first = bed.Run();
+  bed.Sql("UPDATE vectors SET vector = zeroblob(20) WHERE id = 2");
+  const ExtractResult second = bed.Run();
+  CHECK(second.cached == 4);
+  CHECK(second.computed == 1);
+  CHECK(second.damaged >= 1);
+  CHECK(SameBits(second.vectors, first.vectors));
+  const ExtractResult third = bed.Run();
+  CHECK(third.cached == 5);
+  CHECK(third.damaged == 0);
+}
+
+TEST_CASE("extract: verifying finds a wrong note and a wrong vector") {
+  Bed bed(6);
+  const ExtractResult first = bed.Run();
+  bed.options.verify = ExtractOptions::Verify::kHashes;
+  const ExtractResult clean = bed.Run();
+  CHECK(clean.cached == 6);
+  CHECK(clean.mismatched == 0);
+  CHECK(clean.notes.empty());
+
+  const std::string path = "CAST('" + bed.photos[2].path + "' AS BLOB)";
+  bed.Sql("UPDATE paths SET photo = (SELECT photo FROM paths WHERE path <> " + path +
+          ") WHERE path = " + path);
+  bed.options.verify = ExtractOptions::Verify::kNo;
+  CHECK_FALSE(SameBits(bed.Run().vectors, first.vectors));  // that is what verifying is for
+  bed.options.verify = ExtractOptions::Verify::kHashes;
+  const ExtractResult found = bed.Run();
+  CHECK(found.mismatched == 1);
+  CHECK(found.cached == 6);
+  REQUIRE(found.notes.size() == 1);
+  CHECK(found.notes[0].find(bed.photos[2].path) == 0);
+  CHECK(SameBits(found.vectors, first.vectors));
+  CHECK(bed.Run().mismatched == 0);
+
+  // A vector that is whole and wrong.
+  {
+    auto store = BottleneckStore::Open(bed.options.bottleneck_dir, bed.options.key, kDim);
+    REQUIRE(store.ok());
+    std::vector<uint8_t> bytes;
+    REQUIRE(ReadFile(bed.photos[4].path, 1 << 20, &bytes).ok());
+    const std::vector<float> wrong(kDim, 0.5f);
+    const BottleneckStore::Record record{bed.photos[4].path,
+                                         *StampFile(bed.photos[4].path),
+                                         Sha256(std::as_bytes(std::span(bytes))),
+                                         wrong,
+                                         {}};
+    REQUIRE((*store)->Put({&record, 1}).ok());
+  }
+  CHECK(bed.Run().mismatched == 0);  // the hash is right
+  bed.options.verify = ExtractOptions::Verify::kAll;
+  const ExtractResult all = bed.Run();
+  CHECK(all.computed == 6);
+  CHECK(all.mismatched == 1);
+  CHECK(SameBits(all.vectors, first.vectors));
+  CHECK(bed.Run().mismatched == 0);
+}
+
+TEST_CASE("extract: what was computed before an interruption is kept [threads]") {
+  Bed bed(400);
+  bed.backend.sleep_us = 4000;
+  bed.interrupt_at = 2;
+  const auto result = bed.TryRun();
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.status().code() == Code::kInterrupted);
+  bed.backend.sleep_us = 0;
+  const ExtractResult rest = bed.Run();
+  CHECK(rest.cached > 0);
+  CHECK(rest.computed > 0);
+  CHECK(rest.cached + rest.computed == 400);
+  std::filesystem::remove_all(bed.options.bottleneck_dir);
+  CHECK(SameBits(bed.Run().vectors, rest.vectors));
+}
+
+TEST_CASE("extract: a cache that cannot be made or filled is a warning") {
+  Bed bed(5);
+  const ExtractResult good = bed.Run();
+  bed.options.bottleneck_dir = "/proc";
+  const ExtractResult without = bed.Run();
+  CHECK(SameBits(without.vectors, good.vectors));
+  CHECK(without.store_warning.find("/proc/bottlenecks.sqlite") != std::string::npos);
+
+  bed.options.bottleneck_dir = bed.dir / "full";
+  REQUIRE(MakeDirectories(bed.options.bottleneck_dir).ok());
+  for (const auto format : {ExtractOptions::Format::kSqlite, ExtractOptions::Format::kText}) {
+    bed.options.format = format;
+    if (format == ExtractOptions::Format::kSqlite)
+      REQUIRE(BottleneckStore::Open(bed.options.bottleneck_dir, bed.options.key, kDim).ok());
+    rlimit old{};
+    getrlimit(RLIMIT_FSIZE, &old);
+    rlimit small = old;
+    small.rlim_cur = 5;
+    const auto old_handler = signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    const auto full = bed.TryRun();
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &old) == 0);
+    signal(SIGXFSZ, old_handler);
+    REQUIRE(full.ok());
+    CHECK(SameBits(full->vectors, good.vectors));
+    CHECK(full->store_warning.find("cannot write " + bed.options.bottleneck_dir) == 0);
+    CHECK(full->computed == 5);
+  }
+}
+
+TEST_CASE("extract: a cache that is not ours stops the run") {
+  Bed bed(2);
+  REQUIRE(MakeDirectories(bed.options.bottleneck_dir).ok());
+  REQUIRE(WriteFileAtomically(bed.options.bottleneck_dir + "/bottlenecks.sqlite", "notes of mine").ok());
+  const auto result = bed.TryRun();
+  CHECK(result.status().code() == Code::kBadInput);
+  CHECK(bed.sessions == 0);
+}
+
+TEST_CASE("extract: what makes the network unusable stops the run once [threads]") {
+  Bed bed(40);
+  bed.options.threads = 4;
+  bed.Add("gone.bmp", Bmp(2, 2, 14, 1));
+  const auto result = bed.TryRun();
+  CHECK(result.status().code() == Code::kDevice);
+  CHECK(result.status().message() == "the device is gone");
+
+  std::atomic<int> calls{0};
+  std::filesystem::remove_all(bed.options.bottleneck_dir);
+  const auto refused = ExtractFeatures(
+      bed.photos, kDim,
+      [&](int) -> Result<std::shared_ptr<const Session>> {
+        ++calls;
+        return BadInput("node x: no such op");
+      },
+      bed.options, [](const ExtractProgress&) {}, [] { return false; });
+  CHECK(refused.status().message() == "node x: no such op");
+  CHECK(calls == 1);
+}
+
+TEST_CASE("extract: text files as retrain.py lays them out [threads]") {
+  Bed bed(8);
+  bed.options.format = ExtractOptions::Format::kText;
+  const ExtractResult first = bed.Run();
+  CHECK(first.computed == 8);
+  const std::string path = bed.dir / "cache/a/3.bmp_fake_1.txt";
+  std::vector<float> row(kDim);
+  REQUIRE(ReadBottleneckText(path, row).ok());
+  CHECK(std::memcmp(row.data(), first.vectors.data() + 3 * kDim, sizeof(float) * kDim) == 0);
+  CHECK_FALSE(FileExists(bed.dir / "cache/bottlenecks.sqlite"));
+  const ExtractResult warm = bed.Run();
+  CHECK(warm.cached == 8);
+  CHECK(bed.sessions == 0);
+  CHECK(SameBits(warm.vectors, first.vectors));
+
+  for (const char* bad : {"1,2,x,4,5", "1,2,3,4", "", "1,2,3,4,inf"}) {
+    REQUIRE(WriteFileAtomically(path, bad).ok());
+    const ExtractResult again = bed.Run();
+    CHECK(again.computed == 1);
+    CHECK(again.damaged == 1);
+    REQUIRE(again.notes.size() == 1);
+    CHECK(again.notes[0].find("Invalid float found, recreating bottleneck (" + path) == 0);
+    CHECK(SameBits(again.vectors, first.vectors));
+  }
+  // As in the original a file that reads is believed, until verifying is asked for.
+  REQUIRE(WriteFileAtomically(path, "1,2,3,4,5").ok());
+  CHECK(bed.Run().vectors[3 * kDim + 1] == 2.0f);
+  bed.options.verify = ExtractOptions::Verify::kAll;
+  const ExtractResult verified = bed.Run();
+  CHECK(verified.mismatched == 1);
+  CHECK(SameBits(verified.vectors, first.vectors));
+  CHECK(bed.Run().mismatched == 0);
+}
+
+TEST_CASE("extract: thumbnails come with the vectors") {
+  Bed bed(1);
+  bed.Run();
+  auto store = BottleneckStore::Open(bed.options.bottleneck_dir, bed.options.key, kDim);
+  REQUIRE(store.ok());
+  std::vector<uint8_t> bytes;
+  REQUIRE(ReadFile(bed.photos[0].path, 1 << 20, &bytes).ok());
+  const auto jpeg = (*store)->Thumbnail(Sha256(std::as_bytes(std::span(bytes))));
+  REQUIRE(jpeg.has_value());
+  Image image;
+  CHECK(DecodeImage(*jpeg, {}, &image).ok());
+}
+
+TEST_CASE("extract: no photos, no work") {
+  Bed bed(0);
+  const ExtractResult result = bed.Run();
+  CHECK(result.vectors.empty());
+  CHECK(bed.sessions == 0);
+}
+
+}  // namespace
+}  // namespace couplet
