@@ -69,6 +69,8 @@ all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain and build/label_image
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 	@mkdir -p $(GEN)
 	protoc --cpp_out=$(GEN) $<
+# Kept: make would remove it as intermediate, and make it and all that includes it again the next time.
+.SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.h) $(PROTO:%.proto=$(GEN)/%.pb.cc)
 
 # Generated code is not ours to warn about.
 $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
