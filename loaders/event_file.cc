@@ -26,10 +26,12 @@ constexpr std::string_view kFilePrefix = "events.out.tfevents.";
 constexpr size_t kWriteBytes = 256 << 10;
 constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 
-// ---- Histograms ----------------------------------------------------------------------------------------------
+// ---- Histograms
+// ----------------------------------------------------------------------------------------------
 
-// Finds a float's bucket by its sign, exponent and first four bits of mantissa. Two floats that share those differ
-// by less than 17/16, limits by 11/10: so at most one limit lies among them, and one comparison settles it.
+// Finds a float's bucket by its sign, exponent and first four bits of mantissa. Two floats that share those
+// differ by less than 17/16, limits by 11/10: so at most one limit lies among them, and one comparison
+// settles it.
 class BucketTable {
  public:
   BucketTable() {
@@ -72,11 +74,14 @@ const BucketTable& Buckets() {
   return table;
 }
 
-// ---- Protobuf's wire format, written by hand: a histogram is two runs of doubles, and there are four a step -----
+// ---- Protobuf's wire format, written by hand: a histogram is two runs of doubles, and there are four a step
+// -----
 
 constexpr int kWireVarint = 0, kWireFixed64 = 1, kWireBytes = 2, kWireFixed32 = 5;
 
-size_t VarintSize(uint64_t value) { return (std::bit_width(value | 1) + 6) / 7; }
+size_t VarintSize(uint64_t value) {
+  return (std::bit_width(value | 1) + 6) / 7;
+}
 
 class Wire {
  public:
@@ -112,10 +117,14 @@ class Wire {
   std::string& out_;
 };
 
-size_t BytesSize(size_t bytes) { return 1 + VarintSize(bytes) + bytes; }
+size_t BytesSize(size_t bytes) {
+  return 1 + VarintSize(bytes) + bytes;
+}
 
 // proto3 leaves a field out whose bits are zero.
-bool IsWritten(double value) { return std::bit_cast<uint64_t>(value) != 0; }
+bool IsWritten(double value) {
+  return std::bit_cast<uint64_t>(value) != 0;
+}
 
 size_t HistogramSize(const HistogramValue& h) {
   size_t size = 0;
@@ -141,7 +150,8 @@ void WriteHistogram(Wire& wire, const HistogramValue& h) {
 }
 
 size_t ValueSize(const SummaryValue& value) {
-  return BytesSize(value.tag.size()) + (value.histogram == nullptr ? 5 : BytesSize(HistogramSize(*value.histogram)));
+  return BytesSize(value.tag.size()) +
+         (value.histogram == nullptr ? 5 : BytesSize(HistogramSize(*value.histogram)));
 }
 
 // Fields of Event and Summary, by number.
@@ -164,7 +174,8 @@ void WriteSummary(Wire& wire, std::span<const SummaryValue> values) {
   }
 }
 
-// ---- Files -----------------------------------------------------------------------------------------------------
+// ---- Files
+// -----------------------------------------------------------------------------------------------------
 
 // TFRecord: length, its checksum, the data, its checksum.
 constexpr size_t kHeaderBytes = 12, kFooterBytes = 4;
@@ -249,12 +260,15 @@ class FileWriter final : public EventFileWriter {
 
 }  // namespace
 
-const std::vector<double>& HistogramLimits() { return Buckets().limits(); }
+const std::vector<double>& HistogramLimits() {
+  return Buckets().limits();
+}
 
 void MakeHistogram(std::span<const float> values, HistogramValue* out) {
   const BucketTable& table = Buckets();
   const std::vector<double>& limits = table.limits();
-  // Two sets of counters, so that neighbours in one bucket do not wait for each other; one more for an infinity.
+  // Two sets of counters, so that neighbours in one bucket do not wait for each other; one more for an
+  // infinity.
   std::array<std::array<uint32_t, BucketTable::kBuckets + 1>, 2> counts{};
   float least = FLT_MAX, most = -FLT_MAX;
   double sum = 0.0, sum_squares = 0.0;
@@ -342,7 +356,8 @@ Result<std::vector<EventRecord>> ReadEventRecords(const std::string& path) {
     uint64_t size;
     std::memcpy(&size, bytes + at, sizeof size);
     if (Checksum(bytes + at, sizeof size) != load32(at + sizeof size))
-      return BadInput(fmt::format("{}: the length of the record at byte {} does not fit its checksum", path, at));
+      return BadInput(
+          fmt::format("{}: the length of the record at byte {} does not fit its checksum", path, at));
     const char* data = bytes + at + kHeaderBytes;
     if (size > file.size() - at - kHeaderBytes - kFooterBytes) break;
     if (Checksum(data, size) != load32(at + kHeaderBytes + size))

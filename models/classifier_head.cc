@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/classifier_head.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -33,8 +34,8 @@ double TruncatedNormal(uint64_t seed, uint32_t index) {
 
 }  // namespace
 
-HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint64_t seed, uint32_t step,
-                    uint32_t stream) {
+HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint64_t seed,
+                    uint32_t step, uint32_t stream) {
   HeadBatch batch;
   std::vector<int32_t> present;
   for (size_t c = 0; c < rows_by_class.size(); ++c)
@@ -67,6 +68,62 @@ HeadParams InitialParams(const HeadShape& shape, uint64_t seed) {
   for (size_t k = 0; k < params.weights.size(); ++k)
     params.weights[k] = static_cast<float>(kInitialStddev * TruncatedNormal(seed, static_cast<uint32_t>(k)));
   return params;
+}
+
+int Evaluation::actual(int c) const {
+  int sum = 0;
+  for (int k = 0; k < classes; ++k) sum += confusion[static_cast<size_t>(c) * classes + k];
+  return sum;
+}
+
+int Evaluation::taken_for(int c) const {
+  int sum = 0;
+  for (int k = 0; k < classes; ++k) sum += confusion[static_cast<size_t>(k) * classes + c];
+  return sum;
+}
+
+std::optional<double> Evaluation::precision(int c) const {
+  const int all = taken_for(c);
+  if (all == 0) return std::nullopt;
+  return static_cast<double>(right(c)) / all;
+}
+
+std::optional<double> Evaluation::recall(int c) const {
+  const int all = actual(c);
+  if (all == 0) return std::nullopt;
+  return static_cast<double>(right(c)) / all;
+}
+
+Result<Evaluation> EvaluateBatch(HeadTrainer& trainer, const HeadData& data, const HeadBatch& batch) {
+  const size_t n = batch.rows.size(), classes = static_cast<size_t>(data.classes);
+  Evaluation result;
+  result.classes = data.classes;
+  result.n = static_cast<int>(n);
+  result.confusion.assign(classes * classes, 0);
+  if (n == 0) return result;
+  COUPLET_RETURN_IF_ERROR(trainer.set_vectors(data.vectors));
+  std::vector<float> logits(n * classes), probabilities(n * classes);
+  COUPLET_ASSIGN_OR_RETURN(const BatchResult pass, trainer.evaluate(batch.rows, batch.labels,
+                                                                    {.logits = logits.data(),
+                                                                     .probabilities = probabilities.data()}));
+  result.correct = pass.correct;
+  result.mean_loss = pass.mean_loss;
+  for (size_t i = 0; i < n; ++i) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * classes);
+    const size_t best =
+        static_cast<size_t>(std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row);
+    const size_t label = static_cast<size_t>(batch.labels[i]);
+    result.predicted.push_back(static_cast<int32_t>(best));
+    result.top_probability.push_back(probabilities[i * classes + best]);
+    ++result.confusion[label * classes + best];
+    if (best != label) result.misclassified.push_back(i);
+  }
+  return result;
+}
+
+float AccuracyPercent(int correct, int n) {
+  COUPLET_CHECK(n > 0);
+  return static_cast<float>(correct) / static_cast<float>(n) * 100.0f;
 }
 
 }  // namespace couplet

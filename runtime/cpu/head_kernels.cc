@@ -1,5 +1,5 @@
-// See head_kernels.h. Highway compiles this file once an instruction set (foreach_target.h includes it again).
-// SPDX-License-Identifier: Apache-2.0
+// See head_kernels.h. Highway compiles this file once an instruction set (foreach_target.h includes it
+// again). SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/head_kernels.h"
 
 #include <algorithm>
@@ -48,7 +48,8 @@ HWY_INLINE void WithClasses(size_t count, const F& f) {
 
 // Dot products of R vectors with K classes.
 template <int R, int K>
-HWY_INLINE void Accumulate(const float* const* x, const float* w, size_t stride, size_t count, V (&sum)[R][K]) {
+HWY_INLINE void Accumulate(const float* const* x, const float* w, size_t stride, size_t count,
+                           V (&sum)[R][K]) {
   const D d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
     V xv[R];
@@ -145,8 +146,8 @@ SoftmaxSums SoftmaxImpl(const float* logits, const int32_t* labels, size_t n, si
 
 // T vectors of features from `d0` on by K classes. x[i] is where row i's features d0... lie.
 template <int T, int K, class Rows>
-HWY_INLINE V UpdateBlock(const Rows& x, size_t n, const float* slopes, size_t slope_stride, float learning_rate,
-                         const float* src, float* dst, size_t stride, V bad) {
+HWY_INLINE V UpdateBlock(const Rows& x, size_t n, const float* slopes, size_t slope_stride,
+                         float learning_rate, const float* src, float* dst, size_t stride, V bad) {
   const D d;
   const size_t lanes = hn::Lanes(d);
   V sum[K][T];
@@ -188,8 +189,8 @@ bool UpdateImpl(const Batch& batch, const float* slopes, float learning_rate, co
         const auto rows = [&](size_t i) { return batch.rows[i] + f; };
         const auto tails = [&](size_t i) { return batch.tails + i * kPad + (f - whole); };
         const auto run = [&]<int T>(const auto& x) {
-          bad = UpdateBlock<T, k()>(x, batch.n, slopes + c, slope_stride, learning_rate, src + at, dst + at, stride,
-                                    bad);
+          bad = UpdateBlock<T, k()>(x, batch.n, slopes + c, slope_stride, learning_rate, src + at, dst + at,
+                                    stride, bad);
         };
         if (full)
           run.template operator()<kBlock>(rows);
@@ -218,7 +219,8 @@ HWY_EXPORT(UpdateImpl);
 void Forward(const Batch& batch, const float* weights, const float* biases, float* logits) {
   HWY_DYNAMIC_DISPATCH(ForwardImpl)(batch, weights, biases, logits);
 }
-SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes, float* probabilities) {
+SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes,
+                    float* probabilities) {
   return HWY_DYNAMIC_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
 }
 bool Update(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {

@@ -57,7 +57,8 @@ class CpuHeadTrainer final : public HeadTrainer {
     COUPLET_CHECK(params.weights.size() == features_ * classes_ && params.biases.size() == classes_);
     const size_t stride = head::Padded(features_);
     for (size_t f = 0; f < features_; ++f)
-      for (size_t c = 0; c < classes_; ++c) weights_.data()[c * stride + f] = params.weights[f * classes_ + c];
+      for (size_t c = 0; c < classes_; ++c)
+        weights_.data()[c * stride + f] = params.weights[f * classes_ + c];
     biases_ = params.biases;
     return {};
   }
@@ -73,8 +74,8 @@ class CpuHeadTrainer final : public HeadTrainer {
     return {};
   }
 
-  Result<BatchResult> step(std::span<const uint32_t> rows, std::span<const int32_t> labels, float learning_rate,
-                           const BatchOutputs& outputs) override {
+  Result<BatchResult> step(std::span<const uint32_t> rows, std::span<const int32_t> labels,
+                           float learning_rate, const BatchOutputs& outputs) override {
     BatchResult result = Pass(rows, labels, outputs);
     if (!result.finite) return result;
     // d(mean loss)/d(logit) = (probability - 1 at the label) / n
@@ -113,7 +114,8 @@ class CpuHeadTrainer final : public HeadTrainer {
 
  private:
   // Forward pass: fills batch_, logits_, probabilities_.
-  BatchResult Pass(std::span<const uint32_t> rows, std::span<const int32_t> labels, const BatchOutputs& outputs) {
+  BatchResult Pass(std::span<const uint32_t> rows, std::span<const int32_t> labels,
+                   const BatchOutputs& outputs) {
     const size_t n = rows.size(), stride = head::Padded(classes_);
     COUPLET_CHECK(n > 0 && labels.size() == n);
     Gather(rows);
@@ -137,12 +139,14 @@ class CpuHeadTrainer final : public HeadTrainer {
       std::fill_n(tails + i * head::kPad, head::kPad, 0.0f);
       std::copy_n(rows_[i] + whole, features_ - whole, tails + i * head::kPad);
     }
-    batch_ = {.rows = rows_.data(), .tails = tails, .n = rows.size(), .features = features_, .classes = classes_};
+    batch_ = {
+        .rows = rows_.data(), .tails = tails, .n = rows.size(), .features = features_, .classes = classes_};
   }
 
   void CopyOut(const float* padded, size_t n, float* dst) const {
     if (dst == nullptr) return;
-    for (size_t i = 0; i < n; ++i) std::copy_n(padded + i * head::Padded(classes_), classes_, dst + i * classes_);
+    for (size_t i = 0; i < n; ++i)
+      std::copy_n(padded + i * head::Padded(classes_), classes_, dst + i * classes_);
   }
 
   bool UpdateBiases(const float* slopes, size_t n, float learning_rate) {
@@ -159,8 +163,8 @@ class CpuHeadTrainer final : public HeadTrainer {
 
   const size_t features_, classes_;
   std::span<const float> vectors_;
-  // [classes, Padded(features)]: a class's weights lie together, as the dot products want them. A step writes the
-  // next ones and swaps when all of them are finite.
+  // [classes, Padded(features)]: a class's weights lie together, as the dot products want them. A step writes
+  // the next ones and swaps when all of them are finite.
   Floats weights_, next_weights_;
   std::vector<float> biases_, next_biases_;
   // Of the batch at hand, reused.

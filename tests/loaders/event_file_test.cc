@@ -38,7 +38,8 @@ HistogramValue NaiveHistogram(const std::vector<float>& values) {
   out.min = DBL_MAX;
   out.max = -DBL_MAX;
   for (const double value : values) {
-    counts[static_cast<size_t>(std::upper_bound(limits.begin(), limits.end(), value) - limits.begin())] += 1.0;
+    counts[static_cast<size_t>(std::upper_bound(limits.begin(), limits.end(), value) - limits.begin())] +=
+        1.0;
     out.min = std::min(out.min, value);
     out.max = std::max(out.max, value);
     out.num += 1;
@@ -90,11 +91,13 @@ void Touch(const std::string& path) {
 }  // namespace
 
 TEST_CASE("events: every bucket limit, its neighbours and the extremes fall where a search puts them") {
-  std::vector<float> values = {0.0f, -0.0f, FLT_MIN, -FLT_MIN, 1e-45f, -1e-45f, FLT_MAX, -FLT_MAX, 1e20f, -1e20f};
+  std::vector<float> values = {0.0f,    -0.0f,   FLT_MIN,  -FLT_MIN, 1e-45f,
+                               -1e-45f, FLT_MAX, -FLT_MAX, 1e20f,    -1e20f};
   for (const double limit : HistogramLimits()) {
     if (std::abs(limit) > FLT_MAX) continue;
     const float at = static_cast<float>(limit);
-    for (const float value : {at, std::nextafter(at, FLT_MAX), std::nextafter(at, -FLT_MAX)}) values.push_back(value);
+    for (const float value : {at, std::nextafter(at, FLT_MAX), std::nextafter(at, -FLT_MAX)})
+      values.push_back(value);
   }
   CHECK(values.size() > 4500);
   // One at a time as well: in a crowd two mistakes may cancel.
@@ -147,7 +150,8 @@ TEST_CASE("events: a file is framed records of Event messages, the version first
   CHECK(event.summary().value(0).tag() == "a/b");
   CHECK(event.summary().value(0).value_case() == tf::Summary::Value::kSimpleValue);
   CHECK(event.summary().value(1).histo().num() == 4.0);
-  CHECK(event.summary().value(1).histo().bucket_size() == event.summary().value(1).histo().bucket_limit_size());
+  CHECK(event.summary().value(1).histo().bucket_size() ==
+        event.summary().value(1).histo().bucket_limit_size());
   CHECK(Parse(records[3]).step() == 300);
 }
 
@@ -180,22 +184,29 @@ TEST_CASE("events: what TensorFlow wrote comes back byte for byte, and its limit
       if (!value.has_histo()) continue;
       const auto& h = value.histo();
       HistogramValue& out = histograms[static_cast<size_t>(v)];
-      out = {.min = h.min(), .max = h.max(), .num = h.num(), .sum = h.sum(), .sum_squares = h.sum_squares(),
+      out = {.min = h.min(),
+             .max = h.max(),
+             .num = h.num(),
+             .sum = h.sum(),
+             .sum_squares = h.sum_squares(),
              .bucket_limit = {h.bucket_limit().begin(), h.bucket_limit().end()},
              .bucket = {h.bucket().begin(), h.bucket().end()}};
       values.back().histogram = &out;
       double num = 0.0;
       for (const double count : out.bucket) num += count;
       CHECK(num == h.num());
-      for (const double limit : out.bucket_limit) CHECK(std::binary_search(limits.begin(), limits.end(), limit));
-      for (size_t b = 1; b < out.bucket.size(); ++b) CHECK((out.bucket[b - 1] != 0.0 || out.bucket[b] != 0.0));
+      for (const double limit : out.bucket_limit)
+        CHECK(std::binary_search(limits.begin(), limits.end(), limit));
+      for (size_t b = 1; b < out.bucket.size(); ++b)
+        CHECK((out.bucket[b - 1] != 0.0 || out.bucket[b] != 0.0));
     }
     REQUIRE((*writer)->AddSummary(event.step(), values).ok());
   }
   REQUIRE((*writer)->Flush().ok());
   const auto ours = Records((*writer)->path());
   REQUIRE(ours.size() == golden.size());
-  for (size_t i = 0; i < golden.size(); ++i) CHECK(WithoutTime(ours[i].payload) == WithoutTime(golden[i].payload));
+  for (size_t i = 0; i < golden.size(); ++i)
+    CHECK(WithoutTime(ours[i].payload) == WithoutTime(golden[i].payload));
 }
 
 TEST_CASE("events: a torn tail ends the list, a changed byte is an error that names the place") {
@@ -226,9 +237,10 @@ TEST_CASE("events: a torn tail ends the list, a changed byte is an error that na
 
 TEST_CASE("events: only event files of train and validation are removed") {
   test::TempDir dir;
-  for (const char* name : {"train/events.out.tfevents.1.host", "validation/events.out.tfevents.2.host",
-                           "train/notes.txt", "events.out.tfevents.3.host", "other/events.out.tfevents.4.host",
-                           "train/sub/events.out.tfevents.5.host", "train/events.out.tfevents.dir/x"})
+  for (const char* name :
+       {"train/events.out.tfevents.1.host", "validation/events.out.tfevents.2.host", "train/notes.txt",
+        "events.out.tfevents.3.host", "other/events.out.tfevents.4.host",
+        "train/sub/events.out.tfevents.5.host", "train/events.out.tfevents.dir/x"})
     Touch(dir / name);
   REQUIRE(RemoveOldEvents(dir.path()).ok());
   std::vector<std::string> left;

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "runtime/cpu/head_trainer.h"
 #include "runtime/philox.h"
 #include "tests/support/test.h"
 
@@ -55,8 +56,10 @@ TEST_CASE("head: batches and initial weights are those of the golden table, to t
       size_t first = 0;
       words >> first;
       std::vector<uint32_t> want;
-      for (std::string hex; words >> hex;) want.push_back(static_cast<uint32_t>(std::stoul(hex, nullptr, 16)));
-      const HeadParams params = InitialParams({.features = static_cast<int>(first + want.size()), .classes = 1}, seed);
+      for (std::string hex; words >> hex;)
+        want.push_back(static_cast<uint32_t>(std::stoul(hex, nullptr, 16)));
+      const HeadParams params =
+          InitialParams({.features = static_cast<int>(first + want.size()), .classes = 1}, seed);
       for (size_t i = 0; i < want.size(); ++i, ++weights)
         CHECK(std::bit_cast<uint32_t>(params.weights[first + i]) == want[i]);
     }
@@ -79,9 +82,11 @@ TEST_CASE("head: classes are drawn evenly, whatever their number of photos") {
   const auto lists = GoldenLists();
   std::array<int, 5> drawn{};
   for (uint32_t step = 0; step < 400; ++step)
-    for (const int32_t label : DrawBatch(lists, 100, 3, step, kStreamTrain).labels) ++drawn[static_cast<size_t>(label)];
+    for (const int32_t label : DrawBatch(lists, 100, 3, step, kStreamTrain).labels)
+      ++drawn[static_cast<size_t>(label)];
   CHECK(drawn[1] == 0);
-  for (const int c : {0, 2, 3, 4}) CHECK(std::abs(drawn[static_cast<size_t>(c)] - 10000) < 5 * 87);  // 5 sigma
+  for (const int c : {0, 2, 3, 4})
+    CHECK(std::abs(drawn[static_cast<size_t>(c)] - 10000) < 5 * 87);  // 5 sigma
 }
 
 TEST_CASE("head: initial weights are a normal cut at two sigma, biases zero") {
@@ -104,4 +109,47 @@ TEST_CASE("head: initial weights are a normal cut at two sigma, biases zero") {
   CHECK(std::abs(squares / n / 1e-6 - 0.7737) < 0.01);
   CHECK(InitialParams(shape, 42).weights == params.weights);
   CHECK(InitialParams(shape, 43).weights != params.weights);
+}
+
+TEST_CASE("head: an evaluation counts who was taken for whom") {
+  // Vectors are one-hot and the weights the unit matrix, but class 3 looks like class 1: logit = 2 at the
+  // "seen" class.
+  HeadData data;
+  data.features = data.classes = 4;
+  const std::vector<int> seen = {0, 0, 1, 2, 1, 0};
+  for (const int s : seen)
+    for (int f = 0; f < 4; ++f) data.vectors.push_back(f == s ? 2.0f : 0.0f);
+  HeadParams unit{.weights = std::vector<float>(16, 0.0f), .biases = std::vector<float>(4, 0.0f)};
+  for (size_t i = 0; i < 4; ++i) unit.weights[i * 4 + i] = 1.0f;
+  auto trainer = MakeCpuHeadTrainer({.features = 4, .classes = 4});
+  REQUIRE(trainer->set_params(unit).ok());
+  const HeadBatch batch{.rows = {0, 1, 2, 3, 4, 5}, .labels = {0, 0, 1, 2, 3, 1}};
+  const auto got = EvaluateBatch(*trainer, data, batch);
+  REQUIRE(got.ok());
+  CHECK(got->n == 6);
+  CHECK(got->correct == 4);
+  CHECK(got->predicted == std::vector<int32_t>{0, 0, 1, 2, 1, 0});
+  CHECK(got->misclassified == std::vector<size_t>{4, 5});
+  CHECK(got->confusion == std::vector<int>{2, 0, 0, 0, /**/ 1, 1, 0, 0, /**/ 0, 0, 1, 0, /**/ 0, 1, 0, 0});
+  CHECK(got->actual(1) == 2);
+  CHECK(got->taken_for(1) == 2);
+  CHECK(got->precision(0) == 2.0 / 3.0);
+  CHECK(got->recall(0) == 1.0);
+  CHECK(got->recall(3) == 0.0);
+  CHECK_FALSE(got->precision(3).has_value());
+  const double top = std::exp(2.0) / (std::exp(2.0) + 3.0);
+  for (const float p : got->top_probability) CHECK(p == doctest::Approx(top).epsilon(1e-6));
+  CHECK(got->mean_loss ==
+        doctest::Approx((-4 * std::log(top) - 2 * std::log((1 - top) / 3)) / 6).epsilon(1e-6));
+
+  const auto none = EvaluateBatch(*trainer, data, {});
+  REQUIRE(none.ok());
+  CHECK(none->n == 0);
+  CHECK_FALSE(none->recall(0).has_value());
+}
+
+TEST_CASE("head: an accuracy in percent is float32, as in the original") {
+  CHECK(AccuracyPercent(0, 7) == 0.0f);
+  CHECK(AccuracyPercent(7, 7) == 100.0f);
+  CHECK(AccuracyPercent(331, 362) == 331.0f / 362.0f * 100.0f);
 }

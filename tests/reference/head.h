@@ -13,9 +13,9 @@ namespace couplet::reference {
 
 struct HeadPass {
   std::vector<double> logits, probabilities;  // [n, classes]
-  std::vector<double> logit_magnitude;        // [n, classes] sum |x * w| + |b|: what a rounding bound scales with
-  std::vector<double> weight_gradient;        // [features, classes] of the mean loss
-  std::vector<double> bias_gradient;          // [classes]
+  std::vector<double> logit_magnitude;  // [n, classes] sum |x * w| + |b|: what a rounding bound scales with
+  std::vector<double> weight_gradient;  // [features, classes] of the mean loss
+  std::vector<double> bias_gradient;    // [classes]
   double mean_loss = 0.0;
   int correct = 0;
 };

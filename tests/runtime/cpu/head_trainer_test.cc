@@ -24,8 +24,12 @@ struct Case {
   std::vector<int32_t> labels;
 };
 
-float Uniform(uint32_t a, uint32_t b) { return static_cast<float>(Philox(5, a, b, 100).v[0] * 0x1p-31 - 1.0); }
-float Integer(uint32_t a, uint32_t b) { return static_cast<float>(Philox(5, a, b, 101).v[0] % 9) - 4.0f; }
+float Uniform(uint32_t a, uint32_t b) {
+  return static_cast<float>(Philox(5, a, b, 100).v[0] * 0x1p-31 - 1.0);
+}
+float Integer(uint32_t a, uint32_t b) {
+  return static_cast<float>(Philox(5, a, b, 101).v[0] % 9) - 4.0f;
+}
 
 // `whole`: small integers, so that sums are exact in float32 whatever their order.
 Case MakeCase(int features, int classes, size_t n, bool whole) {
@@ -37,14 +41,16 @@ Case MakeCase(int features, int classes, size_t n, bool whole) {
   c.vectors.resize(c.count * static_cast<size_t>(features));
   for (size_t i = 0; i < c.vectors.size(); ++i) c.vectors[i] = draw(static_cast<uint32_t>(i), 0);
   c.params.weights.resize(static_cast<size_t>(features) * static_cast<size_t>(classes));
-  for (size_t i = 0; i < c.params.weights.size(); ++i) c.params.weights[i] = draw(static_cast<uint32_t>(i), 1);
+  for (size_t i = 0; i < c.params.weights.size(); ++i)
+    c.params.weights[i] = draw(static_cast<uint32_t>(i), 1);
   c.params.biases.resize(static_cast<size_t>(classes));
   for (size_t i = 0; i < c.params.biases.size(); ++i) c.params.biases[i] = draw(static_cast<uint32_t>(i), 2);
   for (uint32_t i = 0; i < n; ++i) {
     c.rows.push_back(Philox(6, i, 0, 0).v[0] % static_cast<uint32_t>(c.count));
     c.labels.push_back(static_cast<int32_t>(Philox(6, i, 0, 0).v[1] % static_cast<uint32_t>(classes)));
   }
-  if (n > 0) c.rows[n - 1] = static_cast<uint32_t>(c.count) - 1;  // nothing may be read behind the last vector
+  if (n > 0)
+    c.rows[n - 1] = static_cast<uint32_t>(c.count) - 1;  // nothing may be read behind the last vector
   return c;
 }
 
@@ -98,8 +104,8 @@ TEST_CASE("head trainer: forward and one step lie within the rounding of float32
     auto trainer = MakeTrainer(c);
     std::vector<float> logits(want.logits.size()), probabilities(want.logits.size());
     const float rate = 0.25f;
-    const auto got =
-        trainer->step(c.rows, c.labels, rate, {.logits = logits.data(), .probabilities = probabilities.data()});
+    const auto got = trainer->step(c.rows, c.labels, rate,
+                                   {.logits = logits.data(), .probabilities = probabilities.data()});
     REQUIRE(got.ok());
     double worst_logit = 0.0;
     for (size_t i = 0; i < logits.size(); ++i) {
@@ -110,8 +116,10 @@ TEST_CASE("head trainer: forward and one step lie within the rounding of float32
       const double p = want.probabilities[i];
       REQUIRE(std::abs(probabilities[i] - p) <= p * (2 * bound + 2 * worst_logit + 16 * kEpsilon) + 1e-37);
     }
-    REQUIRE(std::abs(got->mean_loss - want.mean_loss) <= 4 * worst_logit + 16 * kEpsilon * (1 + want.mean_loss));
-    // A slope is off by at most twice the worst logit; |x| <= 1, so is a gradient, plus its own sum's rounding.
+    REQUIRE(std::abs(got->mean_loss - want.mean_loss) <=
+            4 * worst_logit + 16 * kEpsilon * (1 + want.mean_loss));
+    // A slope is off by at most twice the worst logit; |x| <= 1, so is a gradient, plus its own sum's
+    // rounding.
     const double gradient_bound = 4 * worst_logit + 32 * kEpsilon;
     const auto params = trainer->params();
     REQUIRE(params.ok());
@@ -134,14 +142,16 @@ TEST_CASE("head trainer: the step goes down the slope that central differences s
   const HeadParams after = *trainer->params();
   const double h = 1e-5;
   const auto loss_at = [&](size_t i, double shift) {
-    // The reference holds float parameters, so the shift is made on the logits' side: x . (w + shift) in double.
+    // The reference holds float parameters, so the shift is made on the logits' side: x . (w + shift) in
+    // double.
     double loss = 0.0;
     for (size_t r = 0; r < c.n; ++r) {
       double z[3], sum = 0.0;
       for (size_t k = 0; k < 3; ++k) {
         z[k] = double{c.params.biases[k]} + (i == 12 + k ? shift : 0.0);
         for (size_t f = 0; f < 4; ++f)
-          z[k] += c.vectors[c.rows[r] * 4 + f] * (double{c.params.weights[f * 3 + k]} + (i == f * 3 + k ? shift : 0.0));
+          z[k] += c.vectors[c.rows[r] * 4 + f] *
+                  (double{c.params.weights[f * 3 + k]} + (i == f * 3 + k ? shift : 0.0));
         sum += std::exp(z[k]);
       }
       loss += (std::log(sum) - z[c.labels[r]]) / static_cast<double>(c.n);
@@ -156,7 +166,8 @@ TEST_CASE("head trainer: the step goes down the slope that central differences s
   }
 }
 
-TEST_CASE("head trainer: a row's logits do not depend on its batch, and a split in one pass equals its parts") {
+TEST_CASE(
+    "head trainer: a row's logits do not depend on its batch, and a split in one pass equals its parts") {
   const Case c = MakeCase(1001, 5, 300, false);
   auto trainer = MakeTrainer(c);
   std::vector<float> all(c.n * 5), one(5);
@@ -207,21 +218,28 @@ TEST_CASE("head trainer: what is not finite leaves the parameters as they were")
     CHECK(after.weights == c.params.weights);
     CHECK(after.biases == c.params.biases);
   };
-  SUBCASE("a vector with a NaN") { c.vectors[c.rows[3] * 17 + 16] = nan, unchanged(0.1f); }
-  SUBCASE("a vector with an infinity") { c.vectors[c.rows[3] * 17 + 1] = infinity, unchanged(0.1f); }
+  SUBCASE("a vector with a NaN") {
+    c.vectors[c.rows[3] * 17 + 16] = nan, unchanged(0.1f);
+  }
+  SUBCASE("a vector with an infinity") {
+    c.vectors[c.rows[3] * 17 + 1] = infinity, unchanged(0.1f);
+  }
   SUBCASE("logits that overflow, one way") {
     for (size_t f = 0; f < 17; ++f) c.params.weights[f * 5 + 2] = 3e38f, c.vectors[c.rows[0] * 17 + f] = 2.0f;
     unchanged(0.1f);
   }
   SUBCASE("logits that overflow, the other way") {
-    for (size_t f = 0; f < 17; ++f) c.params.weights[f * 5 + 2] = -3e38f, c.vectors[c.rows[0] * 17 + f] = 2.0f;
+    for (size_t f = 0; f < 17; ++f)
+      c.params.weights[f * 5 + 2] = -3e38f, c.vectors[c.rows[0] * 17 + f] = 2.0f;
     unchanged(0.1f);
   }
   SUBCASE("an update of weights that overflows") {
     for (float& x : c.vectors) x *= 1e6f;
     unchanged(3e38f);
   }
-  SUBCASE("a learning rate that is none") { unchanged(nan); }
+  SUBCASE("a learning rate that is none") {
+    unchanged(nan);
+  }
 }
 
 TEST_CASE("head trainer: the same calls give the same bytes") {
