@@ -1,0 +1,65 @@
+// Photos -> the most probable labels' indices: what label_image does with any graph that ends in scores.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "loaders/image.h"
+#include "runtime/session.h"
+
+namespace couplet {
+
+// What is not given is read off the graph (models/graph_facts.h).
+struct ClassifierOptions {
+  std::string graph;  // path
+  std::optional<std::string> input_layer, output_layer;
+  std::optional<int> input_height, input_width;  // pixels
+  std::optional<double> input_mean, input_std;   // given: (x - mean) / std, label_image.py's arithmetic
+  DecodeOptions decode;
+};
+
+struct Prediction {
+  int index = 0;
+  float score = 0;
+};
+
+struct PhotoPrediction {
+  std::string path;
+  Status status;                // why there are no predictions
+  std::vector<Prediction> top;  // best first; of equal scores the later index first, as numpy's argsort reversed
+  double seconds = 0;           // in the network, without decoding
+};
+
+class PhotoClassifier {
+ public:
+  // `threads`: for the whole classifier; `photos`: how many there will be, so that a single one may use all threads.
+  // Errors name the graph and the node or the flag that would help.
+  static Result<std::unique_ptr<PhotoClassifier>> Open(const ClassifierOptions& options, Backend& backend,
+                                                       int threads, size_t photos);
+
+  int classes() const { return static_cast<int>(session_->output_size()); }
+
+  // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says so.
+  Status Classify(std::span<const std::string> paths, int top_k,
+                  const std::function<void(const PhotoPrediction&)>& each,
+                  const std::function<bool()>& interrupted) const;
+
+ private:
+  PhotoClassifier() = default;
+  PhotoPrediction ClassifyOne(const std::string& path, int top_k, Session::Worker& worker, Image& image,
+                              std::vector<uint8_t>& file, std::vector<float>& scores) const;
+
+  std::unique_ptr<Session> session_;
+  DecodeOptions decode_;
+  int workers_ = 1;
+};
+
+// The `count` best of `scores`, best first.
+std::vector<Prediction> TopPredictions(std::span<const float> scores, int count);
+
+}  // namespace couplet
