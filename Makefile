@@ -39,7 +39,7 @@ LIBS := -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -l
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
 DEPS := make g++ libdnnl-dev libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
-        libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev doctest-dev \
+        libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev nlohmann-json3-dev doctest-dev \
         ca-certificates
 DEMO_DEPS        := tuxpaint-stamps-default
 TENSORBOARD_DEPS := python3-venv
@@ -58,6 +58,8 @@ LIB_OBJ   := $(LIB_SRC:%.cc=$(OBJ)/%.o) $(PROTO_OBJ)
 APP_OBJ   := $(APP_SRC:%.cc=$(OBJ)/%.o)
 TEST_OBJ  := $(TEST_SRC:%.cc=$(OBJ)/%.o)
 LIBRARY   := $(OUT)/libcouplet.a
+# What the programs share; an archive too, so that label_image does not link what only retrain needs.
+APPS      := $(OUT)/libapps.a
 
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 VERSION := 0.1.0
@@ -96,16 +98,18 @@ FORCE:
 # In the file that holds stb_image an index past an array's end is a trap, not a silent write.
 $(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
 
+$(APPS): $(APP_OBJ)
 $(LIBRARY): $(LIB_OBJ)
+$(APPS) $(LIBRARY):
 	@rm -f $@
 	ar rcs $@ $^
 
-$(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)): $(OUT)/%: $(OBJ)/apps/%.o $(APP_OBJ) $(LIBRARY)
-	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
+$(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)): $(OUT)/%: $(OBJ)/apps/%.o $(APPS) $(LIBRARY)
+	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(APPS) $(LIBRARY) $(LIBS) -o $@
 
-$(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APP_OBJ) $(LIBRARY)
+$(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APPS) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APP_OBJ) $(LIBRARY) $(LIBS) -o $@
+	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APPS) $(LIBRARY) $(LIBS) -o $@
 
 .PHONY: tests test
 tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests  ## build the tests
@@ -113,6 +117,15 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests
+
+BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/*.cc)))
+$(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+.PHONY: bench
+bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA)
+	@mkdir -p $(OUT)/bench
+	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json
 
 .PHONY: deps
 deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there

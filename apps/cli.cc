@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,8 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdio>
+#include <map>
 
 #include "apps/version.h"
 
@@ -19,6 +18,9 @@ namespace {
 
 std::atomic<int> caught_signal{0};
 bool quiet = false;
+
+// Flags that may stand without their value, and what they mean then.
+const std::map<std::string, std::string> kBareValues = {{"verify_cache", "yes"}};
 
 size_t EditDistance(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
@@ -101,6 +103,8 @@ Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const s
     if (equals != std::string::npos) {
       if (!takes_value) return BadInput(fmt::format("--{} is a switch and takes no value", name));
       out.push_back(arg.substr(equals + 1));
+    } else if (const auto bare = kBareValues.find(name); bare != kBareValues.end()) {
+      out.push_back(bare->second);
     } else if (takes_value) {
       if (i + 1 == args.size() || args[i + 1].starts_with("--"))
         return BadInput(fmt::format("--{} needs a value", name));
@@ -138,10 +142,8 @@ int Fail(const std::string& program, const Status& status) {
   return status.exit_code();
 }
 
-std::string NowText() {
-  const auto now = std::chrono::system_clock::now();
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() % 1'000'000;
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:06d}", fmt::localtime(std::chrono::system_clock::to_time_t(now)), micros);
+AlphaMode ParseAlpha(const std::string& text) {
+  return text == "white" ? AlphaMode::kWhite : text == "black" ? AlphaMode::kBlack : AlphaMode::kDrop;
 }
 
 void LogInfo(const std::string& line) {

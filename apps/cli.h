@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "loaders/image.h"
 #include "runtime/status.h"
 
 namespace couplet {
@@ -26,8 +27,8 @@ int Fail(const std::string& program, const Status& status);
 // The candidate that is fewest edits from `name`, "" when none is near.
 std::string NearestName(const std::string& name, const std::vector<std::string>& candidates);
 
-// "2018-12-17 23:30:48.123456", local time, as Python's str(datetime.now()).
-std::string NowText();
+// "drop", "white" or "black", checked already.
+AlphaMode ParseAlpha(const std::string& text);
 
 // The original's log form on stderr: "INFO:tensorflow:<line>".
 void LogInfo(const std::string& line);

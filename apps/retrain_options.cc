@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/retrain_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+
+#include "apps/cli.h"
+#include "loaders/threads.h"
+
+namespace couplet {
+namespace {
+
+void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
+  const auto add = [&app](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->capture_default_str()->group("The codelab's");
+  };
+  add("--image_dir", o.image_dir, "folder with one sub-folder of photos a label");
+  add("--output_graph", o.output_graph, "where to save the trained graph");
+  add("--intermediate_output_graphs_dir", o.intermediate_output_graphs_dir, "where to save the intermediate graphs");
+  add("--intermediate_store_frequency", o.intermediate_store_frequency,
+      "steps between intermediate graphs, 0 = none")->check(CLI::NonNegativeNumber);
+  add("--output_labels", o.output_labels, "where to save the labels");
+  add("--summaries_dir", o.summaries_dir, "where to save the event files for TensorBoard");
+  add("--how_many_training_steps", o.how_many_training_steps, "training steps")->check(CLI::NonNegativeNumber);
+  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(CLI::PositiveNumber);
+  add("--testing_percentage", o.testing_percentage, "per cent of the photos for the final test")->check(CLI::Range(0.0, 100.0));
+  add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(CLI::Range(0.0, 100.0));
+  add("--eval_step_interval", o.eval_step_interval, "steps between evaluations")->check(CLI::PositiveNumber);
+  add("--train_batch_size", o.train_batch_size, "photos a training step, -1 = all");
+  add("--test_batch_size", o.test_batch_size, "photos of the final test, -1 = all");
+  add("--validation_batch_size", o.validation_batch_size, "photos of an evaluation, -1 = all");
+  app.add_flag("--print_misclassified_test_images", o.print_misclassified_test_images,
+               "print the test photos that the trained graph gets wrong")->group("The codelab's");
+  add("--model_dir", o.backbone.model_dir, "where the models lie or are downloaded to");
+  add("--bottleneck_dir", o.bottleneck_dir, "where bottlenecks are cached");
+  add("--final_tensor_name", o.final_tensor_name, "name of the output node in the trained graph");
+  app.add_flag("--flip_left_right", o.flip_left_right, "mirror half of the training photos at random")->group("The codelab's");
+  add("--random_crop", o.random_crop, "margin to crop off training photos at random, per cent")->check(CLI::Range(0, 10000));
+  add("--random_scale", o.random_scale, "how much to enlarge training photos at random, per cent")->check(CLI::Range(0, 10000));
+  add("--random_brightness", o.random_brightness, "how much to brighten or darken training photos at random, per cent")
+      ->check(CLI::Range(0, 100));
+  add("--architecture", o.backbone.architecture,
+      "inception_v3 or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]");
+}
+
+void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
+  const auto add = [&app](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->capture_default_str()->group("Further");
+  };
+  const auto flag = [&app](const char* name, bool& value, const char* help) {
+    return app.add_flag(name, value, help)->group("Further");
+  };
+  add("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  add("--threads", o.threads, "worker threads, 0 = all the process may use; results do not depend on it")
+      ->check(CLI::NonNegativeNumber);
+  add("--seed", o.seed, "of batches, initial weights and distortions; the same seed gives the same graph");
+  app.add_option("--model_file", o.backbone.model_file, "a frozen graph to retrain instead of --architecture")->group("Further");
+  app.add_option("--input_layer", o.backbone.input_layer, "of --model_file [read off the graph]")->group("Further");
+  app.add_option("--bottleneck_layer", o.backbone.bottleneck_layer, "of --model_file [read off the graph]")->group("Further");
+  app.add_option("--input_size", o.backbone.input_size, "of --model_file, pixels [read off the graph]")
+      ->check(CLI::Range(1, 4096))->group("Further");
+  app.add_option("--input_mean", o.backbone.input_mean, "of --model_file [by the graph's family]")->group("Further");
+  app.add_option("--input_std", o.backbone.input_std, "of --model_file [by the graph's family]")->group("Further");
+  flag("--offline", o.backbone.offline, "never download");
+  add("--bottleneck_format", o.bottleneck_format, "sqlite, or text: TensorFlow's <photo>_<architecture>.txt files")
+      ->check(CLI::IsMember({"sqlite", "text"}));
+  add("--alpha", o.alpha, "transparent pixels: drop (TensorFlow's), white or black")
+      ->check(CLI::IsMember({"drop", "white", "black"}));
+  flag("--exif", o.exif, "turn photos as their EXIF orientation says");
+  add("--label_names", o.label_names, "strict: as the original, but two folders with one label are an error; folder: "
+      "the folders' own names; tensorflow: as the original")->check(CLI::IsMember({"strict", "folder", "tensorflow"}));
+  add("--image_extensions", o.image_extensions, "comma-separated; [jpg,jpeg,JPG,JPEG and png, bmp, gif in any case]");
+  add("--max_pixels", o.max_pixels, "largest photo; 40 million at most where a decoder must hold it whole")
+      ->check(CLI::PositiveNumber);
+  add("--verify_cache", o.verify_cache, "read every photo and compare its content; --verify_cache=all: recompute every bottleneck too")
+      ->check(CLI::IsMember({"no", "yes", "all"}));
+  flag("--strict", o.strict, "a photo that cannot be read is an error");
+  add("--json", o.json, "file for every figure printed");
+  flag("--quiet", o.quiet, "only warnings, errors and the answer");
+}
+
+}  // namespace
+
+void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
+  DeclareCodelabFlags(app, options);
+  DeclareFurtherFlags(app, options);
+}
+
+Status CheckRetrainOptions(const RetrainOptions& o) {
+  if (o.device == "cuda")
+    return DeviceError("--device=cuda: this build has no CUDA engine; --device=cpu does the same job");
+  if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");
+  if (o.testing_percentage + o.validation_percentage >= 100)
+    return BadInput(fmt::format("--testing_percentage={} and --validation_percentage={} leave nothing to train on",
+                                o.testing_percentage, o.validation_percentage));
+  for (const auto& [name, size] : {std::pair{"train", o.train_batch_size}, std::pair{"test", o.test_batch_size},
+                                   std::pair{"validation", o.validation_batch_size}})
+    if (size == 0 || size < -1) return BadInput(fmt::format("--{}_batch_size={}: a positive number, or -1 for all", name, size));
+  if (!std::isfinite(o.learning_rate)) return BadInput("--learning_rate: not a finite number");
+  if (o.backbone.input_std && *o.backbone.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
+  if (o.backbone.model_file.empty() && (o.backbone.input_layer || o.backbone.bottleneck_layer || o.backbone.input_size ||
+                                        o.backbone.input_mean || o.backbone.input_std))
+    return BadInput("--input_layer, --bottleneck_layer, --input_size, --input_mean and --input_std describe --model_file; "
+                    "an --architecture has its own");
+  return {};
+}
+
+ImageListOptions MakeImageListOptions(const RetrainOptions& o) {
+  using LabelNames = ImageListOptions::LabelNames;
+  ImageListOptions options;
+  options.image_dir = o.image_dir;
+  options.testing_percentage = o.testing_percentage;
+  options.validation_percentage = o.validation_percentage;
+  options.extensions = o.image_extensions.empty() ? std::vector<std::string>() : CLI::detail::split(o.image_extensions, ',');
+  options.label_names = o.label_names == "folder"       ? LabelNames::kFolder
+                        : o.label_names == "tensorflow" ? LabelNames::kTensorFlow
+                                                        : LabelNames::kStrict;
+  return options;
+}
+
+DecodeOptions MakeDecodeOptions(const RetrainOptions& o, int input_size) {
+  DecodeOptions decode;
+  decode.max_pixels = o.max_pixels;
+  decode.max_pixels_buffered = std::min(decode.max_pixels_buffered, o.max_pixels);
+  decode.apply_exif = o.exif;
+  decode.alpha = ParseAlpha(o.alpha);
+  decode.resize_rows = input_size;
+  return decode;
+}
+
+ExtractOptions MakeExtractOptions(const RetrainOptions& o) {
+  using Verify = ExtractOptions::Verify;
+  ExtractOptions options;
+  options.threads = o.threads;
+  options.format = o.bottleneck_format == "text" ? ExtractOptions::Format::kText : ExtractOptions::Format::kSqlite;
+  options.bottleneck_dir = o.bottleneck_dir;
+  options.verify = o.verify_cache == "all" ? Verify::kAll : o.verify_cache == "yes" ? Verify::kHashes : Verify::kNo;
+  return options;
+}
+
+TrainOptions MakeTrainOptions(const RetrainOptions& o) {
+  TrainOptions options;
+  options.how_many_training_steps = o.how_many_training_steps;
+  options.learning_rate = o.learning_rate;
+  options.train_batch_size = o.train_batch_size;
+  options.validation_batch_size = o.validation_batch_size;
+  options.eval_step_interval = o.eval_step_interval;
+  options.intermediate_store_frequency = o.intermediate_store_frequency;
+  options.seed = o.seed;
+  options.summaries_dir = o.summaries_dir;
+  return options;
+}
+
+DistortedBatchesOptions MakeDistortedOptions(const RetrainOptions& o) {
+  DistortedBatchesOptions options;
+  options.distortion.flip_left_right = o.flip_left_right;
+  options.distortion.random_crop = o.random_crop;
+  options.distortion.random_scale = o.random_scale;
+  options.distortion.random_brightness = o.random_brightness;
+  options.decode = MakeDecodeOptions(o, 0);
+  options.threads = o.threads > 0 ? o.threads : UsableThreads();
+  options.seed = o.seed;
+  return options;
+}
+
+}  // namespace couplet

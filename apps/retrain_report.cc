@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/retrain_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli.h"
+
+namespace couplet {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Percent(const std::optional<double>& fraction) {
+  return fraction ? fmt::format("{:.1f}%", *fraction * 100) : "-";
+}
+
+// Rows are true labels, columns what they were taken for; columns are numbered so that long labels fit.
+void PrintConfusion(const std::vector<std::string>& labels, const Evaluation& test) {
+  size_t width = 5;
+  for (const std::string& label : labels) width = std::max(width, label.size());
+  fmt::print("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
+  for (int c = 0; c < test.classes; ++c) fmt::print("{:>6}", c);
+  fmt::print("\n");
+  for (int row = 0; row < test.classes; ++row) {
+    fmt::print("{:>4} {:<{}}", row, labels[static_cast<size_t>(row)], width);
+    for (int column = 0; column < test.classes; ++column)
+      fmt::print("{:>6}", test.confusion[static_cast<size_t>(row * test.classes + column)]);
+    fmt::print("\n");
+  }
+  fmt::print("\n{:<{}} {:>6} {:>10} {:>8}\n", "label", width, "N", "precision", "recall");
+  for (int c = 0; c < test.classes; ++c)
+    fmt::print("{:<{}} {:>6} {:>10} {:>8}\n", labels[static_cast<size_t>(c)], width, test.actual(c),
+               Percent(test.precision(c)), Percent(test.recall(c)));
+}
+
+Json TestJson(const PhotoSet& set, const RetrainReport& report) {
+  const Evaluation& test = report.test;
+  Json json = {{"count", test.n}};
+  json["accuracy"] = test.n > 0 ? Json(static_cast<double>(test.correct) / test.n) : Json(nullptr);
+  json["cross_entropy"] = test.n > 0 ? Json(test.mean_loss) : Json(nullptr);
+  json["confusion"] = Json::array();
+  json["classes"] = Json::array();
+  for (int c = 0; c < test.classes; ++c) {
+    const auto row = test.confusion.begin() + c * test.classes;
+    json["confusion"].push_back(std::vector<int>(row, row + test.classes));
+    const auto precision = test.precision(c), recall = test.recall(c);
+    json["classes"].push_back({{"label", set.labels[static_cast<size_t>(c)]},
+                               {"count", test.actual(c)},
+                               {"precision", precision ? Json(*precision) : Json(nullptr)},
+                               {"recall", recall ? Json(*recall) : Json(nullptr)}});
+  }
+  json["misclassified"] = Json::array();
+  for (size_t i : test.misclassified)
+    json["misclassified"].push_back(
+        {{"path", set.photos[report.test_batch.rows[i]].path},
+         {"label", set.labels[static_cast<size_t>(report.test_batch.labels[i])]},
+         {"predicted", set.labels[static_cast<size_t>(test.predicted[i])]},
+         {"probability", test.top_probability[i]}});
+  return json;
+}
+
+double SecondsOf(const RetrainReport& report, const std::string& stage) {
+  for (const auto& [name, seconds] : report.seconds)
+    if (name == stage) return seconds;
+  return 0;
+}
+
+}  // namespace
+
+void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainReport* report) {
+  report->computed = result.computed;
+  report->cached = result.cached;
+  report->mismatched = result.mismatched;
+  report->jpeg_warnings = result.jpeg_warnings;
+  for (const std::string& note : result.notes) LogInfo(note);
+  for (const FailedPhoto& failed : result.failed) {
+    report->left_out.emplace_back(set.photos[failed.index].path, failed.reason);
+    LogWarning(fmt::format("left out: {}: {}", set.photos[failed.index].path, failed.reason));
+  }
+  if (!result.store_warning.empty()) LogWarning(result.store_warning);
+  if (result.damaged > 0)
+    LogWarning(fmt::format("{} damaged bottlenecks in the cache were made again", result.damaged));
+  if (result.mismatched > 0)
+    LogWarning(fmt::format("{} cached bottlenecks were not what the photos give; they were computed anew", result.mismatched));
+  LogInfo(fmt::format("{} bottlenecks computed, {} from the cache{}", result.computed, result.cached,
+                      result.jpeg_warnings > 0 ? fmt::format(", {} warnings of the JPEG decoder", result.jpeg_warnings) : ""));
+}
+
+void PrintTest(const PhotoSet& set, const RetrainReport& report, bool print_misclassified) {
+  const Evaluation& test = report.test;
+  if (test.n == 0) {
+    fmt::print("Final test accuracy: not known, there are no test photos (N=0)\n");
+    return;
+  }
+  const std::string line = fmt::format("Final test accuracy = {:.1f}% (N={})", AccuracyPercent(test.correct, test.n), test.n);
+  LogInfo(line);
+  fmt::print("{}\n", line);
+  PrintConfusion(set.labels, test);
+  if (!print_misclassified) return;
+  LogInfo("=== MISCLASSIFIED TEST IMAGES ===");
+  for (size_t i : test.misclassified)
+    LogInfo(fmt::format("{:>70}  {}", set.photos[report.test_batch.rows[i]].path,
+                        set.labels[static_cast<size_t>(test.predicted[i])]));
+}
+
+void PrintSummary(const RetrainReport& report) {
+  if (!report.left_out.empty()) {
+    LogWarning(fmt::format("{} {} could not be read and {} left out:", report.left_out.size(),
+                           report.left_out.size() == 1 ? "photo" : "photos", report.left_out.size() == 1 ? "was" : "were"));
+    for (const auto& [path, reason] : report.left_out) LogWarning(fmt::format("  {}: {}", path, reason));
+  }
+  std::string line = "Time:";
+  double total = 0;
+  for (const auto& [stage, seconds] : report.seconds) {
+    line += fmt::format(" {} {:.2f} s,", stage, seconds);
+    total += seconds;
+  }
+  LogInfo(fmt::format("{} in all {:.2f} s", line, total));
+}
+
+std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const RetrainReport& report) {
+  Json json = {{"architecture", report.architecture}, {"graph_sha256", report.graph_sha256},
+               {"image_dir", options.image_dir},      {"seed", options.seed},
+               {"steps", report.training.steps},      {"learning_rate", options.learning_rate},
+               {"labels", set.labels}};
+  for (size_t split = 0; split < kSplitNames.size(); ++split)
+    json["photos"][kSplitNames[split]] = set.Count(static_cast<Split>(split));
+  json["left_out"] = Json::array();
+  for (const auto& [path, reason] : report.left_out) json["left_out"].push_back({{"path", path}, {"reason", reason}});
+  const double seconds = SecondsOf(report, "bottlenecks");
+  json["bottlenecks"] = {{"computed", report.computed}, {"cached", report.cached}, {"mismatched", report.mismatched},
+                         {"photos_per_second", seconds > 0 ? static_cast<double>(report.computed) / seconds : 0.0}};
+  json["history"] = Json::array();
+  for (const EvalPoint& point : report.training.history) {
+    Json entry = {{"step", point.step}, {"train_accuracy", point.train_accuracy / 100}, {"cross_entropy", point.cross_entropy}};
+    entry["validation_accuracy"] = point.validation_n > 0 ? Json(point.validation_accuracy / 100) : Json(nullptr);
+    entry["validation_count"] = point.validation_n;
+    json["history"].push_back(std::move(entry));
+  }
+  json["test"] = TestJson(set, report);
+  for (const auto& [stage, value] : report.seconds) json["seconds"][stage] = value;
+  json["output_graph"] = options.output_graph;
+  json["output_labels"] = options.output_labels;
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace couplet

@@ -1,0 +1,39 @@
+// Every figure of a run: printed as the codelab's readers expect, and written as JSON for --json.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/retrain_options.h"
+#include "models/photo_set.h"
+#include "models/training.h"
+
+namespace couplet {
+
+struct RetrainReport {
+  std::string architecture, graph_sha256;
+  std::vector<std::pair<std::string, std::string>> left_out;  // path, reason
+  size_t computed = 0, cached = 0, mismatched = 0;            // bottlenecks
+  int jpeg_warnings = 0;
+  TrainResult training;
+  HeadBatch test_batch;
+  Evaluation test;
+  std::vector<std::pair<std::string, double>> seconds;  // a stage, in order
+};
+
+// Notes what extraction did and prints its warnings, on stderr. `result` is of `set` before LeaveOut.
+void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainReport* report);
+
+// "Final test accuracy = 91.4% (N=362)" on stdout and in the log; then, when there are test photos, the confusion
+// matrix and a table of precision and recall; then, if wanted, the photos that were got wrong.
+void PrintTest(const PhotoSet& set, const RetrainReport& report, bool print_misclassified);
+
+// What was left out once more, and one line with the time of each stage, on stderr.
+void PrintSummary(const RetrainReport& report);
+
+// Keys: README "--json".
+std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const RetrainReport& report);
+
+}  // namespace couplet

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "apps/retrain_options.h"
+#include "tests/support/test.h"
+
+using namespace couplet;
+
+namespace {
+
+using Args = std::vector<std::string>;
+
+// What CanonicalArguments makes of `args` for retrain's flags; "error: ..." when it refuses.
+Args Canonical(const Args& args) {
+  CLI::App app;
+  RetrainOptions options;
+  DeclareRetrainFlags(app, options);
+  auto result = CanonicalArguments(app, args);
+  return result.ok() ? *result : Args{"error: " + result.status().message()};
+}
+
+}  // namespace
+
+TEST_CASE("cli: values stand apart or behind an equals sign, empty and negative ones too") {
+  CHECK(Canonical({"--image_dir", "a b"}) == Args{"--image_dir", "a b"});
+  CHECK(Canonical({"--image_dir=a=b"}) == Args{"--image_dir", "a=b"});
+  CHECK(Canonical({"--image_dir="}) == Args{"--image_dir", ""});
+  CHECK(Canonical({"--test_batch_size", "-1"}) == Args{"--test_batch_size", "-1"});
+  CHECK(Canonical({"--flip_left_right", "--quiet"}) == Args{"--flip_left_right", "--quiet"});
+}
+
+TEST_CASE("cli: dashes are underscores and unique prefixes are enough") {
+  CHECK(Canonical({"--how-many-training-steps=5"}) == Args{"--how_many_training_steps", "5"});
+  CHECK(Canonical({"--how_many=5"}) == Args{"--how_many_training_steps", "5"});
+  CHECK(Canonical({"--arch=inception_v3"}) == Args{"--architecture", "inception_v3"});
+  CHECK(Canonical({"--random=5"})[0] ==
+        "error: --random is ambiguous: --random_crop, --random_scale, --random_brightness");
+}
+
+TEST_CASE("cli: the codelab's typo is taken") {
+  CHECK(Canonical({"--summarys_dir=x"}) == Args{"--summaries_dir", "x"});
+}
+
+TEST_CASE("cli: a switch that may carry a value") {
+  CHECK(Canonical({"--verify_cache"}) == Args{"--verify_cache", "yes"});
+  CHECK(Canonical({"--verify_cache=all", "--strict"}) == Args{"--verify_cache", "all", "--strict"});
+}
+
+TEST_CASE("cli: what cannot be understood is said in one line") {
+  CHECK(Canonical({"--lerning_rate=1"})[0] ==
+        "error: unknown flag --lerning_rate (nearest: --learning_rate); --help lists them all");
+  CHECK(Canonical({"--xyzzy"})[0] == "error: unknown flag --xyzzy; --help lists them all");
+  CHECK(Canonical({"--image_dir"})[0] == "error: --image_dir needs a value");
+  CHECK(Canonical({"--image_dir", "--strict"})[0] == "error: --image_dir needs a value");
+  CHECK(Canonical({"--strict=1"})[0] == "error: --strict is a switch and takes no value");
+}
+
+TEST_CASE("cli: retrain.py's 23 flags are there with their defaults") {
+  CLI::App app;
+  RetrainOptions options;
+  DeclareRetrainFlags(app, options);
+  const std::vector<std::pair<std::string, std::string>> expected = {
+      {"image_dir", ""}, {"output_graph", "/tmp/output_graph.pb"},
+      {"intermediate_output_graphs_dir", "/tmp/intermediate_graph/"}, {"intermediate_store_frequency", "0"},
+      {"output_labels", "/tmp/output_labels.txt"}, {"summaries_dir", "/tmp/retrain_logs"},
+      {"how_many_training_steps", "4000"}, {"learning_rate", "0.01"}, {"testing_percentage", "10"},
+      {"validation_percentage", "10"}, {"eval_step_interval", "10"}, {"train_batch_size", "100"},
+      {"test_batch_size", "-1"}, {"validation_batch_size", "100"}, {"print_misclassified_test_images", ""},
+      {"model_dir", "/tmp/imagenet"}, {"bottleneck_dir", "/tmp/bottleneck"}, {"final_tensor_name", "final_result"},
+      {"flip_left_right", ""}, {"random_crop", "0"}, {"random_scale", "0"}, {"random_brightness", "0"},
+      {"architecture", "inception_v3"}};
+  CHECK(expected.size() == 23);
+  for (const auto& [name, value] : expected) {
+    CAPTURE(name);
+    const CLI::Option* option = app.get_option_no_throw("--" + name);
+    REQUIRE(option != nullptr);
+    CHECK(option->get_default_str() == value);
+    CHECK(option->get_group() == "The codelab's");
+  }
+}
+
+TEST_CASE("cli: options that contradict each other are refused") {
+  const auto message = [](auto change) {
+    RetrainOptions options;
+    options.image_dir = "x";
+    change(options);
+    return CheckRetrainOptions(options).message();
+  };
+  CHECK(message([](RetrainOptions&) {}) == "");
+  CHECK(message([](RetrainOptions& o) { o.image_dir = ""; }).find("--image_dir") == 0);
+  CHECK(message([](RetrainOptions& o) { o.testing_percentage = 95; }).find("leave nothing to train on") !=
+        std::string::npos);
+  CHECK(message([](RetrainOptions& o) { o.train_batch_size = 0; }).find("--train_batch_size=0") == 0);
+  CHECK(message([](RetrainOptions& o) { o.backbone.input_size = 128; }).find("describe --model_file") !=
+        std::string::npos);
+  RetrainOptions cuda;
+  cuda.image_dir = "x";
+  cuda.device = "cuda";
+  CHECK(CheckRetrainOptions(cuda).code() == Code::kDevice);
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/graph_generator.h"
+#include "tests/support/pictures.h"
+#include "tests/support/test.h"
+
+using namespace couplet::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+void Spill(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+// A retrained graph of three labels, its labels beside it, and four pictures.
+struct Desk {
+  Desk() {
+    MobileNetOptions options;
+    options.head_classes = 3;
+    Spill(dir / "retrained_graph.pb", GenerateMobileNet(options));
+    Spill(dir / "retrained_labels.txt", "ant\nbee\ncat\n");
+    WritePhotoFolders(dir / "photos", {"a", "b"}, 2, 3);
+  }
+  ProcessResult Label(std::vector<std::string> args, bool with_graph = true) {
+    if (with_graph) args.insert(args.begin(), "--graph=" + (dir / "retrained_graph.pb"));
+    args.insert(args.begin(), ProgramPath("label_image"));
+    return RunProcess(args);
+  }
+  std::string Photo(const std::string& name) { return dir / ("photos/" + name); }
+  TempDir dir;
+};
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::stringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+void CheckRefused(const ProcessResult& run, int code, const std::string& part) {
+  CAPTURE(run.err);
+  CHECK(run.code == code);
+  CHECK(run.out == "");
+  const auto lines = Lines(run.err);
+  REQUIRE_FALSE(lines.empty());
+  CHECK(lines.back().starts_with("label_image: error: "));
+  CHECK(lines.back().find(part) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("label_image: one photo prints what label_image.py prints") {
+  Desk desk;
+  const ProcessResult run = desk.Label({"--image=" + desk.Photo("a/a_0.jpg")});
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const auto lines = Lines(run.out);
+  REQUIRE(lines.size() == 6);
+  CHECK(lines[0] == "");
+  CHECK(lines[1].starts_with("Evaluation time (1-image): 0."));
+  CHECK(lines[1].ends_with("s"));
+  CHECK(lines[2] == "");
+  double last = 1, sum = 0;
+  for (size_t i = 3; i < 6; ++i) {
+    const size_t at = lines[i].find(" (score=");
+    REQUIRE(at == 3);
+    const double score = std::stod(lines[i].substr(at + 8));
+    CHECK(score <= last);
+    last = score;
+    sum += score;
+  }
+  CHECK(sum == doctest::Approx(1).epsilon(1e-4));
+  CHECK(run.err == "labels: " + (desk.dir / "retrained_labels.txt") + "\n");
+}
+
+TEST_CASE("label_image: several photos and folders, in the order given, in text, tsv and json") {
+  Desk desk;
+  const std::vector<std::string> photos = {desk.Photo("b/b_1.jpg"), desk.Photo("a")};
+  auto with = [&](const std::string& flag) {
+    auto args = photos;
+    args.push_back(flag);
+    return desk.Label(args);
+  };
+  const auto text = Lines(with("--top_k=1").out);
+  REQUIRE(text.size() == 9);
+  CHECK(text[3] == desk.Photo("b/b_1.jpg") + ":");
+  CHECK(text[5] == desk.Photo("a/a_0.jpg") + ":");
+  CHECK(text[7] == desk.Photo("a/a_1.jpg") + ":");
+  const auto tsv = Lines(with("--format=tsv").out);
+  REQUIRE(tsv.size() == 9);
+  CHECK(tsv[0].starts_with(desk.Photo("b/b_1.jpg") + "\t1\t"));
+  CHECK(tsv[2].starts_with(desk.Photo("b/b_1.jpg") + "\t3\t"));
+  const auto json = Lines(with("--format=json").out);
+  REQUIRE(json.size() == 3);
+  const auto first = nlohmann::json::parse(json[0]);
+  CHECK(first["path"] == desk.Photo("b/b_1.jpg"));
+  REQUIRE(first["results"].size() == 3);
+  CHECK(first["results"][0]["rank"] == 1);
+  // The three formats tell the same.
+  const std::string label = first["results"][0]["label"];
+  CHECK(tsv[0].find("\t" + label + "\t") != std::string::npos);
+  CHECK(text[4].starts_with(label + " (score="));
+}
+
+TEST_CASE("label_image: threads do not change an answer [threads]") {
+  Desk desk;
+  const auto one = desk.Label({"--format=tsv", "--threads=1", desk.Photo("a"), desk.Photo("b")});
+  const auto three = desk.Label({"--format=tsv", "--threads=3", desk.Photo("a"), desk.Photo("b")});
+  CHECK(one.code == 0);
+  CHECK(Lines(one.out).size() == 12);
+  CHECK(one.out == three.out);
+}
+
+TEST_CASE("label_image: what the command line says wins over what the graph tells") {
+  Desk desk;
+  const std::string photo = desk.Photo("a/a_0.jpg");
+  const auto family = desk.Label({"--format=tsv", photo});
+  CHECK(desk.Label({"--format=tsv", "--input_mean=127.5", "--input_std=127.5", photo}).code == 0);
+  CHECK(desk.Label({"--format=tsv", "--input_mean=128", "--input_std=128", photo}).out != family.out);
+  CHECK(desk.Label({"--format=tsv", "--input_mean=0", "--input_std=255", photo}).out != family.out);
+  CHECK(desk.Label({"--format=tsv", "--input_size=128", photo}).out == family.out);
+  CHECK(desk.Label({"--format=tsv", "--input_height=128", "--input_width=128", "--input_layer=input",
+                    "--output_layer=final_result", photo}).out == family.out);
+  CheckRefused(desk.Label({"--input_size=0", photo}), 2, "input_size");
+  CheckRefused(desk.Label({"--input_std=0", photo}), 2, "input_std");
+}
+
+TEST_CASE("label_image: labels beside the graph are found, and must fit it") {
+  Desk desk;
+  const std::string photo = desk.Photo("a/a_0.jpg");
+  Spill(desk.dir / "two.txt", "ant\nbee\n");
+  CheckRefused(desk.Label({"--labels=" + (desk.dir / "two.txt"), photo}), 2, "has 2 labels, but");
+  fs::rename(desk.dir / "retrained_labels.txt", desk.dir / "output_labels.txt");
+  const auto run = desk.Label({photo});
+  CHECK(run.code == 0);
+  CHECK(run.err == "labels: " + (desk.dir / "output_labels.txt") + "\n");
+  fs::remove(desk.dir / "output_labels.txt");
+  CheckRefused(desk.Label({photo}), 2, "give --labels");
+}
+
+TEST_CASE("label_image: what cannot be done is one line and exit 2, with the nearest name where there is one") {
+  Desk desk;
+  const std::string photo = desk.Photo("a/a_0.jpg");
+  CheckRefused(desk.Label({"--output_layer=final_resul", photo}), 2, "final_result");
+  CheckRefused(desk.Label({"--input_layer=inptu", photo}), 2, "input");
+  CheckRefused(desk.Label({"--graph=" + photo, photo}, false), 2, "a_0.jpg");
+  CheckRefused(desk.Label({"--graph=" + (desk.dir / "none.pb"), photo}, false), 4, "none.pb");
+  CheckRefused(desk.Label({desk.dir / "retrained_labels.txt"}), 2, "retrained_labels.txt: expected a JPEG");
+  CheckRefused(desk.Label({desk.dir / "missing.jpg"}), 4, "missing.jpg");
+  CheckRefused(desk.Label({"--device=cuda", photo}), 3, "no CUDA engine");
+  CheckRefused(desk.Label({"--top_k=0", photo}), 2, "top_k");
+  CheckRefused(desk.Label({"--imgae=" + photo}), 2, "(nearest: --image)");
+  fs::create_directory(desk.dir / "empty");
+  CheckRefused(desk.Label({desk.dir / "empty"}), 2, "no photos in this folder");
+}
+
+TEST_CASE("label_image: a bad photo among good ones is named, the others are answered, exit 2 at the end") {
+  Desk desk;
+  Spill(desk.Photo("a/a_00.jpg"), "text");
+  const auto tsv = desk.Label({"--format=tsv", desk.Photo("a")});
+  CHECK(tsv.code == 2);
+  CHECK(Lines(tsv.out).size() == 6);
+  CHECK(tsv.err.find("a_00.jpg: expected a JPEG, PNG, GIF or BMP image, found text") != std::string::npos);
+  CHECK(tsv.err.find("1 of 3 photos could not be labelled") != std::string::npos);
+  const auto json = Lines(desk.Label({"--format=json", desk.Photo("a")}).out);
+  REQUIRE(json.size() == 3);
+  CHECK(nlohmann::json::parse(json[1])["error"].get<std::string>().find("found text") != std::string::npos);
+}
+
+TEST_CASE("label_image: awkward file names come back escaped in tsv and json") {
+  Desk desk;
+  const std::string photo = desk.Photo("tab\there & йцук\n.jpg");
+  fs::copy_file(desk.Photo("a/a_0.jpg"), photo);
+  CHECK(desk.Label({"--format=tsv", "--top_k=1", photo}).out.find("tab\\there & йцук\\n.jpg\t1\t") != std::string::npos);
+  CHECK(nlohmann::json::parse(desk.Label({"--format=json", photo}).out)["path"] == photo);
+}
