@@ -1,0 +1,260 @@
+// make bench: what this build does on this machine, each row beside its floor, ceilings measured in the same run.
+//   photos/s of a row are held against 1 / (decode + FLOP / peak), all threads; training against its FLOPs on one core.
+// Rounds are interleaved and medians quoted, because machines drift. Needs the shared graphs and photos.
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+
+#include "loaders/files.h"
+#include "loaders/threads.h"
+#include "models/backbone.h"
+#include "models/feature_extractor.h"
+#include "models/training.h"
+#include "runtime/philox.h"
+#include "tests/bench/machine.h"
+
+extern char** environ;
+
+namespace couplet::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kRounds = 5;
+constexpr double kCalibrationSeconds = 0.2;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Multiply-adds times two of the layers that do nearly all the work.
+double GraphFlops(const Graph& graph) {
+  double flops = 0;
+  for (const Layer& layer : graph.layers) {
+    const double out = static_cast<double>(layer.shape.per_image());
+    if (const auto* conv = std::get_if<ConvAttrs>(&layer.attrs))
+      flops += 2 * out * static_cast<double>(conv->weights.count()) / static_cast<double>(conv->weights.dims()[3]);
+    else if (const auto* dw = std::get_if<DepthwiseAttrs>(&layer.attrs))
+      flops += 2 * out * static_cast<double>(dw->weights.dims()[0] * dw->weights.dims()[1]);
+    else if (const auto* fc = std::get_if<FullyConnectedAttrs>(&layer.attrs))
+      flops += 2 * static_cast<double>(fc->weights.count());
+  }
+  return flops;
+}
+
+// A thing that is timed: a name, its unit, one round's figure, and the figure's ceiling given the machine's rates.
+struct Machine {
+  double peak1, peak, copy, decode;  // FLOP/s on one core and on all, bytes/s, photos/s on all cores
+};
+struct Row {
+  std::string name, unit;
+  bool higher_is_better;
+  std::function<double()> round;
+  std::function<double(const Machine&)> floor;
+  std::vector<double> figures = {};
+};
+
+struct PhotoFiles {
+  std::vector<Photo> photos;
+  std::vector<std::vector<uint8_t>> bytes;
+};
+
+PhotoFiles LoadPhotos(const std::string& dir) {
+  PhotoFiles files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir))
+    if (entry.path().extension() == ".jpg")
+      files.photos.push_back({entry.path().string(), entry.path().parent_path().filename().string(),
+                              entry.path().filename().string()});
+  std::sort(files.photos.begin(), files.photos.end(), [](const Photo& a, const Photo& b) { return a.path < b.path; });
+  for (const Photo& photo : files.photos) {
+    files.bytes.emplace_back();
+    if (!ReadFile(photo.path, 1 << 30, &files.bytes.back()).ok()) std::abort();
+  }
+  return files;
+}
+
+double DecodeRate(const PhotoFiles& files, int threads) {
+  std::atomic<size_t> next{0};
+  const auto start = Clock::now();
+  std::vector<std::jthread> pool;
+  for (int t = 0; t < threads; ++t)
+    pool.emplace_back([&] {
+      Image image;
+      DecodeOptions options;
+      options.resize_rows = 224;
+      for (size_t i; (i = next++) < files.bytes.size();)
+        if (!DecodeImage(files.bytes[i], options, &image).ok()) std::abort();
+    });
+  pool.clear();
+  return static_cast<double>(files.bytes.size()) / SecondsSince(start);
+}
+
+Row ExtractionRow(const std::string& name, const std::string& graph, const PhotoFiles& files, size_t count,
+                  Backend& backend, int threads, const std::string& temp) {
+  BackboneOptions backbone_options;
+  backbone_options.model_file = graph;
+  auto backbone = Backbone::Open(backbone_options, {});
+  if (!backbone.ok()) {
+    fmt::print(stderr, "{}\n", backbone.status().message());
+    std::exit(2);
+  }
+  auto shared = std::make_shared<Backbone>(std::move(*backbone));
+  std::vector<Photo> photos(files.photos.begin(), files.photos.begin() + static_cast<std::ptrdiff_t>(count));
+  Row row{.name = "photos -> vectors, " + name, .unit = "photos/s", .higher_is_better = true, .round = {}, .floor = {}};
+  row.round = [=, &backend] {
+    ExtractOptions options;
+    options.threads = threads;
+    options.decode.resize_rows = shared->input_size();
+    options.bottleneck_dir = temp + "/store";
+    options.key = shared->Key(options.decode, backend);
+    std::filesystem::remove_all(options.bottleneck_dir);
+    const auto start = Clock::now();
+    auto result = ExtractFeatures(photos, shared->features(), [&](int t) { return shared->MakeSession(backend, t); },
+                                  options, [](const ExtractProgress&) {}, [] { return false; });
+    const double seconds = SecondsSince(start);
+    if (!result.ok() || result->computed != photos.size()) std::abort();
+    return static_cast<double>(photos.size()) / seconds;
+  };
+  row.floor = [flops = GraphFlops(shared->graph())](const Machine& m) {
+    return 1 / (1 / m.decode + flops / m.peak);
+  };
+  return row;
+}
+
+// `steps` steps on vectors made from a seed, with validation every 10 steps and event files.
+Row TrainingRow(int features, Backend& backend, const std::string& temp) {
+  constexpr int kClasses = 5, kPhotos = 3000, kSteps = 4000, kBatch = 100;
+  auto data = std::make_shared<HeadData>();
+  data->features = features;
+  data->classes = kClasses;
+  data->vectors.resize(static_cast<size_t>(kPhotos) * static_cast<size_t>(features));
+  for (size_t i = 0; i < data->vectors.size(); ++i)
+    data->vectors[i] = static_cast<float>(Philox(7, static_cast<uint32_t>(i), 0, 9).v[0]) * 0x1p-31f;
+  for (auto& by_class : data->rows) by_class.resize(kClasses);
+  for (uint32_t i = 0; i < kPhotos; ++i) {
+    const size_t split = i / kClasses % 10 < 8 ? 0 : i / kClasses % 10 - 7;
+    data->rows[split][i % kClasses].push_back(i);
+  }
+  Row row{.name = fmt::format("4000 steps with events, D={} C={}", features, kClasses), .unit = "s",
+          .higher_is_better = false, .round = {}, .floor = {}};
+  row.round = [=, &backend] {
+    TrainOptions options;
+    options.how_many_training_steps = kSteps;
+    options.train_batch_size = kBatch;
+    options.summaries_dir = temp + "/events";
+    const auto trainer = backend.make_head_trainer({features, kClasses});
+    const auto start = Clock::now();
+    if (!trainer.ok() || !Train(**trainer, *data, options, {}).ok()) std::abort();
+    return SecondsSince(start);
+  };
+  row.floor = [=](const Machine& m) { return 4.0 * kBatch * features * kClasses * kSteps / m.peak1; };
+  return row;
+}
+
+// From the start of the process to its end, in milliseconds.
+double RunMilliseconds(const std::vector<std::string>& argv) {
+  std::vector<char*> args;
+  for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
+  args.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  const auto start = Clock::now();
+  pid_t child;
+  int status = -1;
+  if (posix_spawnp(&child, args[0], &actions, nullptr, args.data(), environ) != 0) std::abort();
+  waitpid(child, &status, 0);
+  const double ms = SecondsSince(start) * 1e3;
+  posix_spawn_file_actions_destroy(&actions);
+  if (status != 0) {
+    fmt::print(stderr, "bench: {} failed\n", fmt::join(argv, " "));
+    std::exit(1);
+  }
+  return ms;
+}
+
+// Warm page cache, a new process each time; the floor is an empty process, one decode and the network's FLOPs.
+Row LabelImageRow(const std::string& shared, const PhotoFiles& files, const std::string& program, int threads) {
+  const std::string model = shared + "/models/retrained/scratches_0.25_128/";
+  Row row{.name = "label_image 0.25_128, start to exit", .unit = "ms", .higher_is_better = false, .round = {}, .floor = {}};
+  row.round = [=, photo = files.photos[0].path] {
+    std::vector<double> times;
+    for (int i = 0; i < 9; ++i)
+      times.push_back(RunMilliseconds({program, "--graph=" + model + "retrained_graph.pb",
+                                       "--labels=" + model + "retrained_labels.txt", "--image=" + photo}));
+    return Median(times);
+  };
+  row.floor = [=](const Machine& m) {
+    return RunMilliseconds({"true"}) + 1e3 * threads / m.decode + 1e3 * 27e6 / m.peak1;
+  };
+  return row;
+}
+
+int Run(const std::string& shared, const std::string& program, const std::string& temp, const std::string& json_path) {
+  const int threads = UsableThreads();
+  const auto backend = MakeCpuBackend();
+  const PhotoFiles files = LoadPhotos(shared + "/data/flower_photos");
+  const std::string models = shared + "/models/";
+  std::vector<Row> rows;
+  rows.push_back(ExtractionRow("0.25_128", models + "mobilenet_v1_0.25_128/frozen_graph.pb", files, 1000, *backend, threads, temp));
+  rows.push_back(ExtractionRow("0.50_224 (quantised graph)", models + "mobilenet_v1_0.50_224/quantized_graph.pb", files, 500, *backend, threads, temp));
+  rows.push_back(ExtractionRow("Inception v3", models + "inception_2015/classify_image_graph_def.pb", files, 32, *backend, threads, temp));
+  rows.push_back(TrainingRow(1001, *backend, temp));
+  rows.push_back(TrainingRow(2048, *backend, temp));
+  rows.push_back(LabelImageRow(shared, files, program, threads));
+
+  std::vector<double> peak1, peak, copy, decode;
+  for (int round = 0; round < kRounds; ++round) {
+    peak1.push_back(MeasureFmaPeak(1, kCalibrationSeconds));
+    peak.push_back(MeasureFmaPeak(threads, kCalibrationSeconds));
+    copy.push_back(MeasureCopyRate(threads, kCalibrationSeconds));
+    decode.push_back(DecodeRate(files, threads));
+    for (Row& row : rows) row.figures.push_back(row.round());
+  }
+  const Machine machine{Median(peak1), Median(peak), Median(copy), Median(decode)};
+  const double spread = *std::max_element(peak.begin(), peak.end()) / *std::min_element(peak.begin(), peak.end()) - 1;
+  fmt::print("{}, {} threads: {:.0f} GFLOP/s FMA ({:.0f} on one), copy {:.1f} GB/s, decode {:.0f} photos/s\n",
+             backend->description(), threads, machine.peak / 1e9, machine.peak1 / 1e9, machine.copy / 1e9, machine.decode);
+  if (spread > 0.1)
+    fmt::print("NOISY: the FMA peak varied by {:.0f} % between rounds; something else was running\n", spread * 100);
+  fmt::print("{:<46} {:>10} {:>10} {:>9}   rounds (min .. max)\n", "", "median", "ceiling", "fraction");
+  nlohmann::ordered_json json = {{"threads", threads}, {"backend", backend->description()}, {"fma_flops", machine.peak},
+                                 {"fma_flops_one_thread", machine.peak1}, {"copy_bytes_per_s", machine.copy},
+                                 {"decode_photos_per_s", machine.decode}, {"fma_spread", spread}};
+  for (const Row& row : rows) {
+    const double median = Median(row.figures), floor = row.floor(machine);
+    const double fraction = row.higher_is_better ? median / floor : floor / median;
+    fmt::print("{:<46} {:>7.4g} {:<2} {:>10.4g} {:>8.0f}%   {:.4g} .. {:.4g}\n", row.name, median,
+               row.unit == "photos/s" ? "/s" : row.unit, floor, fraction * 100,
+               *std::min_element(row.figures.begin(), row.figures.end()), *std::max_element(row.figures.begin(), row.figures.end()));
+    json["rows"].push_back({{"name", row.name}, {"unit", row.unit}, {"median", median}, {"ceiling", floor}, {"fraction", fraction}, {"rounds", row.figures}});
+  }
+  if (!json_path.empty() && !WriteFileAtomically(json_path, json.dump(1) + "\n").ok()) return 4;
+  return 0;
+}
+
+}  // namespace
+}  // namespace couplet::bench
+
+// bench SHARED_DIR LABEL_IMAGE TEMP_DIR [JSON_FILE]
+int main(int argc, char** argv) {
+  if (argc < 4 || !std::filesystem::is_directory(std::string(argv[1]) + "/models")) {
+    fmt::print(stderr, "bench: needs the shared graphs and photos (COUPLET_DATA or ../shared)\n");
+    return 2;
+  }
+  return couplet::bench::Run(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "");
+}

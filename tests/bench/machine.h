@@ -1,0 +1,12 @@
+// What this machine can do at best, measured: the ceilings that every benchmark row is held against.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+namespace couplet::bench {
+
+// fp32 FLOP/s of independent fused multiply-adds in registers, summed over `threads` threads.
+double MeasureFmaPeak(int threads, double seconds);
+// Bytes/s copied from one 64 MiB buffer to another, summed over `threads` threads.
+double MeasureCopyRate(int threads, double seconds);
+
+}  // namespace couplet::bench
