@@ -64,9 +64,9 @@ std::string DescribeForeign(Bytes bytes) {
   for (const Magic& magic : kForeign)
     if (HasMagic(bytes, magic)) return magic.name;
   const Bytes head = bytes.first(std::min<size_t>(bytes.size(), 512));
-  // UTF-8 counts as text; control characters other than white space do not.
+  // UTF-8 counts as text, control characters other than white space do not.
   const bool text = std::all_of(head.begin(), head.end(), [](uint8_t c) {
-    return c >= 0x20 ? c != 0x7f : c == '\t' || c == '\n' || c == '\r' || c == '\f';
+    return c >= 0x20 ? c != 0x7f && c < 0xf8 : c == '\t' || c == '\n' || c == '\r' || c == '\f';
   });
   if (!text) return "unknown data";
   return head[0] == '<' ? "HTML, SVG or XML text" : "text";

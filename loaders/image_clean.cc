@@ -82,6 +82,9 @@ Result<PngChunk> NextPngChunk(Bytes* rest) {
   const uint32_t length = LoadBe32(rest->data());
   const uint32_t tag = LoadBe32(rest->data() + 4);
   if (length > rest->size() - 12) return BadInput("premature end of PNG data");
+  for (int shift = 0; shift < 32; shift += 8)
+    if (const uint32_t letter = (tag >> shift & 0xff) | 0x20; letter < 'a' || letter > 'z')
+      return BadInput("corrupt PNG: a chunk without a name");
   const bool critical = (tag >> 29 & 1) == 0;
   if (critical && Crc32(rest->subspan(4, length + 4)) != LoadBe32(rest->data() + 8 + length))
     return BadInput("corrupt PNG: a checksum does not match");
@@ -293,10 +296,8 @@ Result<std::vector<uint8_t>> CleanBmp(Bytes bytes, const DecodeOptions& options)
     return out;
   }
   const size_t stride = (width * h.bits + 31) / 32 * 4;
-  const size_t last_row = (width * h.bits + 7) / 8;  // whose padding some writers leave out
-  if (data.size() < stride * (rows - 1) + last_row) return BadInput("premature end of BMP data");
-  AppendBytes(data.first(std::min(data.size(), stride * rows)), &out);
-  out.resize(head + stride * rows);
+  if (data.size() < stride * rows) return BadInput("premature end of BMP data");
+  AppendBytes(data.first(stride * rows), &out);
   return out;
 }
 
