@@ -12,6 +12,7 @@
 #include <map>
 
 #include "apps/version.h"
+#include "loaders/nearest_name.h"
 
 namespace couplet {
 namespace {
@@ -21,21 +22,6 @@ bool quiet = false;
 
 // Flags that may stand without their value, and what they mean then.
 const std::map<std::string, std::string> kBareValues = {{"verify_cache", "yes"}};
-
-size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 std::vector<std::string> FlagNames(const CLI::App& app) {
   std::vector<std::string> names;
@@ -58,9 +44,9 @@ Result<std::string> FullName(const std::string& given, const std::vector<std::st
   if (matches.size() == 1) return matches[0];
   if (matches.size() > 1)
     return BadInput(fmt::format("--{} is ambiguous: --{}", given, fmt::join(matches, ", --")));
-  const std::string nearest = NearestName(name, names);
+  const auto nearest = NearestNames(name, {names.begin(), names.end()}, 1);
   return BadInput(fmt::format("unknown flag --{}{}; --help lists them all", given,
-                              nearest.empty() ? "" : fmt::format(" (nearest: --{})", nearest)));
+                              nearest.empty() ? "" : fmt::format(" (nearest: --{})", nearest[0])));
 }
 
 void OnSignal(int number) {
@@ -68,19 +54,6 @@ void OnSignal(int number) {
 }
 
 }  // namespace
-
-std::string NearestName(const std::string& name, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, name.size() / 2) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(name, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
 
 Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const std::vector<std::string>& args) {
   const std::vector<std::string> names = FlagNames(app);

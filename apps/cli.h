@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,11 @@ Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const s
 // Parses; prints help or version and exits 0 when asked to. kBadInput with one line otherwise.
 Status ParseCommandLine(CLI::App& app, int argc, char** argv);
 
+// A check whose bounds are not spelled out beside the flag in --help: the error names them.
+inline CLI::Validator Silent(const CLI::Validator& check) { return check.description(""); }
+
 // Prints `<program>: error: <message>` on stderr and gives the exit code.
 int Fail(const std::string& program, const Status& status);
-
-// The candidate that is fewest edits from `name`, "" when none is near.
-std::string NearestName(const std::string& name, const std::vector<std::string>& candidates);
 
 // "drop", "white" or "black", checked already.
 AlphaMode ParseAlpha(const std::string& text);
