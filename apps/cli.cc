@@ -8,7 +8,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 
 #include "apps/version.h"
@@ -54,6 +57,22 @@ void OnSignal(int number) {
 }
 
 }  // namespace
+
+CLI::Validator AtLeast(double low) { return Between(low, std::numeric_limits<double>::infinity()); }
+
+CLI::Validator Between(double low, double high) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+          return fmt::format("'{}' is not a number", text);
+        if (value < low) return fmt::format("{} is below {}", text, low);
+        if (value > high) return fmt::format("{} is above {}", text, high);
+        return "";
+      },
+      "");
+}
 
 Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const std::vector<std::string>& args) {
   const std::vector<std::string> names = FlagNames(app);

@@ -22,8 +22,9 @@ Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const s
 // Parses; prints help or version and exits 0 when asked to. kBadInput with one line otherwise.
 Status ParseCommandLine(CLI::App& app, int argc, char** argv);
 
-// A check whose bounds are not spelled out beside the flag in --help: the error names them.
-inline CLI::Validator Silent(const CLI::Validator& check) { return check.description(""); }
+// Checks of number flags; their messages name what was given and the bound.
+CLI::Validator AtLeast(double low);
+CLI::Validator Between(double low, double high);
 
 // Prints `<program>: error: <message>` on stderr and gives the exit code.
 int Fail(const std::string& program, const Status& status);

@@ -40,23 +40,25 @@ void DeclareFlags(CLI::App& app, Options& o) {
       ->group("The codelab's");
   app.add_option("--input_height", c.input_height, "pixels [read off the graph]")->group("The codelab's");
   app.add_option("--input_width", c.input_width, "pixels [read off the graph]")->group("The codelab's");
-  app.add_option("--input_mean", c.input_mean, "subtracted from each pixel [by the graph's family]")->group("The codelab's");
-  app.add_option("--input_std", c.input_std, "divides each pixel [by the graph's family]")->group("The codelab's");
+  app.add_option("--input_mean", c.input_mean, "subtracted from each pixel [by the graph's family]")
+      ->check(Between(-1e6, 1e6))->group("The codelab's");
+  app.add_option("--input_std", c.input_std, "divides each pixel [by the graph's family]")
+      ->check(Between(-1e6, 1e6))->group("The codelab's");
   app.add_option("--input_layer", c.input_layer, "node that is fed [read off the graph]")->group("The codelab's");
   app.add_option("--output_layer", c.output_layer, "node with the scores [read off the graph]")->group("The codelab's");
   app.add_option("--input_size", o.input_size, "height and width in one")->group("Further");
-  app.add_option("--top_k", o.top_k, "labels a photo")->capture_default_str()->check(Silent(CLI::PositiveNumber))->group("Further");
+  app.add_option("--top_k", o.top_k, "labels a photo")->capture_default_str()->check(AtLeast(1))->group("Further");
   app.add_option("--format", o.format, "text, tsv or json")->capture_default_str()
       ->check(CLI::IsMember({"text", "tsv", "json"}))->group("Further");
   app.add_option("--device", o.device, "auto, cpu or cuda")->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))->group("Further");
   app.add_option("--threads", o.threads, "worker threads, 0 = all the process may use")->capture_default_str()
-      ->check(Silent(CLI::NonNegativeNumber))->group("Further");
+      ->check(AtLeast(0))->group("Further");
   app.add_option("--alpha", o.alpha, "transparent pixels: drop (TensorFlow's), white or black")->capture_default_str()
       ->check(CLI::IsMember({"drop", "white", "black"}))->group("Further");
   app.add_flag("--exif", c.decode.apply_exif, "turn photos as their EXIF orientation says")->group("Further");
   app.add_option("--max_pixels", c.decode.max_pixels, "largest photo")->capture_default_str()
-      ->check(Silent(CLI::PositiveNumber))->group("Further");
+      ->check(AtLeast(1))->group("Further");
 }
 
 // --labels, or what lies beside the graph, or in tf_files/; which was taken goes to stderr.

@@ -20,14 +20,14 @@ void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
   add("--output_graph", o.output_graph, "where to save the trained graph");
   add("--intermediate_output_graphs_dir", o.intermediate_output_graphs_dir, "where to save the intermediate graphs");
   add("--intermediate_store_frequency", o.intermediate_store_frequency,
-      "steps between intermediate graphs, 0 = none")->check(Silent(CLI::NonNegativeNumber));
+      "steps between intermediate graphs, 0 = none")->check(AtLeast(0));
   add("--output_labels", o.output_labels, "where to save the labels");
   add("--summaries_dir", o.summaries_dir, "where to save the event files for TensorBoard");
-  add("--how_many_training_steps", o.how_many_training_steps, "training steps")->check(Silent(CLI::NonNegativeNumber));
-  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(Silent(CLI::PositiveNumber));
-  add("--testing_percentage", o.testing_percentage, "per cent of the photos for the final test")->check(Silent(CLI::Range(0.0, 100.0)));
-  add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(Silent(CLI::Range(0.0, 100.0)));
-  add("--eval_step_interval", o.eval_step_interval, "steps between evaluations")->check(Silent(CLI::PositiveNumber));
+  add("--how_many_training_steps", o.how_many_training_steps, "training steps")->check(AtLeast(0));
+  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(Between(1e-30, 1e38));
+  add("--testing_percentage", o.testing_percentage, "per cent of the photos for the final test")->check(Between(0.0, 100.0));
+  add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(Between(0.0, 100.0));
+  add("--eval_step_interval", o.eval_step_interval, "steps between evaluations")->check(AtLeast(1));
   add("--train_batch_size", o.train_batch_size, "photos a training step, -1 = all");
   add("--test_batch_size", o.test_batch_size, "photos of the final test, -1 = all");
   add("--validation_batch_size", o.validation_batch_size, "photos of an evaluation, -1 = all");
@@ -37,10 +37,10 @@ void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
   add("--bottleneck_dir", o.bottleneck_dir, "where bottlenecks are cached");
   add("--final_tensor_name", o.final_tensor_name, "name of the output node in the trained graph");
   app.add_flag("--flip_left_right", o.flip_left_right, "mirror half of the training photos at random")->group("The codelab's");
-  add("--random_crop", o.random_crop, "margin to crop off training photos at random, per cent")->check(Silent(CLI::Range(0, 10000)));
-  add("--random_scale", o.random_scale, "how much to enlarge training photos at random, per cent")->check(Silent(CLI::Range(0, 10000)));
+  add("--random_crop", o.random_crop, "margin to crop off training photos at random, per cent")->check(Between(0, 10000));
+  add("--random_scale", o.random_scale, "how much to enlarge training photos at random, per cent")->check(Between(0, 10000));
   add("--random_brightness", o.random_brightness, "how much to brighten or darken training photos at random, per cent")
-      ->check(Silent(CLI::Range(0, 100)));
+      ->check(Between(0, 100));
   add("--architecture", o.backbone.architecture,
       "inception_v3 or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]");
 }
@@ -54,15 +54,17 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
   };
   add("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   add("--threads", o.threads, "worker threads, 0 = all the process may use; results do not depend on it")
-      ->check(Silent(CLI::NonNegativeNumber));
-  add("--seed", o.seed, "of batches, initial weights and distortions; the same seed gives the same graph");
+      ->check(AtLeast(0));
+  add("--seed", o.seed, "of batches, initial weights and distortions; the same seed gives the same graph")->check(AtLeast(0));
   app.add_option("--model_file", o.backbone.model_file, "a frozen graph to retrain instead of --architecture")->group("Further");
   app.add_option("--input_layer", o.backbone.input_layer, "of --model_file [read off the graph]")->group("Further");
   app.add_option("--bottleneck_layer", o.backbone.bottleneck_layer, "of --model_file [read off the graph]")->group("Further");
   app.add_option("--input_size", o.backbone.input_size, "of --model_file, pixels [read off the graph]")
-      ->check(Silent(CLI::Range(1, 4096)))->group("Further");
-  app.add_option("--input_mean", o.backbone.input_mean, "of --model_file [by the graph's family]")->group("Further");
-  app.add_option("--input_std", o.backbone.input_std, "of --model_file [by the graph's family]")->group("Further");
+      ->check(Between(1, 4096))->group("Further");
+  app.add_option("--input_mean", o.backbone.input_mean, "of --model_file [by the graph's family]")
+      ->check(Between(-1e6, 1e6))->group("Further");
+  app.add_option("--input_std", o.backbone.input_std, "of --model_file [by the graph's family]")
+      ->check(Between(-1e6, 1e6))->group("Further");
   flag("--offline", o.backbone.offline, "never download");
   add("--bottleneck_format", o.bottleneck_format, "sqlite, or text: TensorFlow's <photo>_<architecture>.txt files")
       ->check(CLI::IsMember({"sqlite", "text"}));
@@ -73,7 +75,7 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
       "the folders' own names; tensorflow: as the original")->check(CLI::IsMember({"strict", "folder", "tensorflow"}));
   add("--image_extensions", o.image_extensions, "comma-separated; [jpg,jpeg,JPG,JPEG and png, bmp, gif in any case]");
   add("--max_pixels", o.max_pixels, "largest photo; 40 million at most where a decoder must hold it whole")
-      ->check(Silent(CLI::PositiveNumber));
+      ->check(AtLeast(1));
   add("--verify_cache", o.verify_cache, "read every photo and compare its content; --verify_cache=all: recompute every bottleneck too")
       ->check(CLI::IsMember({"no", "yes", "all"}));
   flag("--strict", o.strict, "a photo that cannot be read is an error");
