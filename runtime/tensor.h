@@ -35,6 +35,10 @@ class ConstTensor {
   void copy_to(float* dst) const {
     if (count_ != 0) std::memcpy(dst, data_, count_ * sizeof(float));
   }
+  // Elements [first, first + count).
+  void copy_to(float* dst, size_t first, size_t count) const {
+    if (count != 0) std::memcpy(dst, data_ + first * sizeof(float), count * sizeof(float));
+  }
   std::vector<float> ToVector() const {
     std::vector<float> values(count_);
     copy_to(values.data());

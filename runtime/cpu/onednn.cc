@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -49,7 +50,9 @@ class PrimitiveOp final : public PreparedOp {
         src_floats_(src.per_image()),
         dst_floats_(dst.per_image()) {}
 
-  void SetWeights(memory weights, memory bias) {
+  // `held` keeps what `weights` points to.
+  void SetWeights(std::shared_ptr<float> held, memory weights, memory bias) {
+    held_ = std::move(held);
     weights_ = std::move(weights);
     bias_ = std::move(bias);
   }
@@ -96,6 +99,7 @@ class PrimitiveOp final : public PreparedOp {
  private:
   dnnl::primitive primitive_;
   memory::desc src_desc_, dst_desc_, scratch_desc_;
+  std::shared_ptr<float> held_;
   memory weights_, bias_;
   int64_t src_floats_, dst_floats_;
 };
@@ -155,25 +159,82 @@ dnnl::pooling_forward::primitive_desc DescribePool(const Shape& src, const Shape
 #endif
 }
 
-// The weights times scale, an aligned copy in TensorFlow's layout.
-std::vector<float> ScaledWeights(const Convolution& c) {
-  std::vector<float> weights = c.weights->ToVector();
-  if (c.scale.empty()) return weights;
-  const size_t oc = c.scale.size();
-  for (size_t row = 0; row < weights.size(); row += oc)
-    for (size_t i = 0; i < oc; ++i) weights[row + i] *= c.scale[i];
-  return weights;
+// A weights layout with at most its first dimension (output channels, or groups) cut into blocks: what the library
+// picks for float convolutions with AVX-512.
+struct BlockedLayout {
+  memory::dims padded, strides;  // in blocks along the first dimension
+  memory::dim block = 1;
+};
+
+// nullopt when `desc` is laid out in another way.
+std::optional<BlockedLayout> FindBlockedLayout(const memory::desc& desc, const memory::dims& dims) {
+  BlockedLayout layout;
+#if DNNL_VERSION_MAJOR >= 3
+  if (desc.get_format_kind() != memory::format_kind::blocked) return std::nullopt;
+  layout.padded = desc.get_padded_dims();
+  layout.strides = desc.get_strides();
+  const memory::dims blocks = desc.get_inner_blks(), cut = desc.get_inner_idxs();
+#else
+  if (desc.data.format_kind != dnnl_blocked || desc.data.extra.flags != 0) return std::nullopt;
+  const auto& blocking = desc.data.format_desc.blocking;
+  const auto list = [](const dnnl_dim_t* values, size_t count) { return memory::dims(values, values + count); };
+  layout.padded = list(desc.data.padded_dims, dims.size());
+  layout.strides = list(blocking.strides, dims.size());
+  const memory::dims blocks = list(blocking.inner_blks, static_cast<size_t>(blocking.inner_nblks));
+  const memory::dims cut = list(blocking.inner_idxs, static_cast<size_t>(blocking.inner_nblks));
+#endif
+  if (blocks.size() > 1 || (blocks.size() == 1 && cut[0] != 0)) return std::nullopt;
+  if (blocks.size() == 1) layout.block = blocks[0];
+  if (!std::equal(dims.begin() + 1, dims.end(), layout.padded.begin() + 1)) return std::nullopt;
+  memory::dim floats = 1;
+  for (const memory::dim size : layout.padded) floats *= size;
+  if (desc.get_size() != static_cast<size_t>(floats) * sizeof(float)) return std::nullopt;
+  return layout;
 }
 
-// Weights in the layout the primitive asks for.
-memory Pack(const Convolution& c, const memory::dims& dims, const memory::desc& packed_desc) {
-  std::vector<float> plain = ScaledWeights(c);
-  memory packed(packed_desc, CpuEngine());
+void Scale(float* values, const float* scale, memory::dim count) {
+  for (memory::dim i = 0; i < count; ++i) values[i] *= scale[i];
+}
+
+// Copies the weights straight to their place, times scale. Twice as fast as the library's reorder, which would need
+// an aligned copy first and code made for each shape: more than half of what preparing Inception took.
+// REQUIRES: one weight a group where there are groups.
+void PackBlocks(const Convolution& c, const BlockedLayout& layout, float* packed) {
+  const size_t kernel = layout.strides.size() - 2;  // dims end with kh, kw
+  const memory::dim ic = c.depthwise ? 1 : c.src.c, oc = c.dst.c;
+  size_t row = 0;  // of oc weights
+  for (memory::dim h = 0; h < c.kh; ++h)
+    for (memory::dim w = 0; w < c.kw; ++w)
+      for (memory::dim i = 0; i < ic; ++i, ++row) {
+        float* dst = packed + h * layout.strides[kernel] + w * layout.strides[kernel + 1] + i * layout.strides[1];
+        for (memory::dim o = 0; o < layout.padded[0]; o += layout.block, dst += layout.strides[0]) {
+          const memory::dim count = std::clamp<memory::dim>(oc - o, 0, layout.block);
+          c.weights->copy_to(dst, row * static_cast<size_t>(oc) + static_cast<size_t>(o), static_cast<size_t>(count));
+          if (!c.scale.empty()) Scale(dst, c.scale.data() + o, count);
+          std::fill_n(dst + count, layout.block - count, 0.0f);
+        }
+      }
+}
+
+// By the library, for any layout.
+void Reorder(const Convolution& c, const memory::dims& dims, memory& packed) {
+  std::vector<float> plain = c.weights->ToVector();
+  if (!c.scale.empty())
+    for (size_t row = 0; row < plain.size(); row += c.scale.size())
+      Scale(plain.data() + row, c.scale.data(), c.dst.c);
   memory source(TensorFlowWeights(dims, c), CpuEngine(), plain.data());
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(source, packed).execute(stream, source, packed);
   stream.wait();
-  return packed;
+}
+
+// Weights times scale, in the layout the primitive asks for.
+void Pack(const Convolution& c, const memory::dims& dims, memory& packed) {
+  const auto layout = FindBlockedLayout(packed.get_desc(), dims);
+  if (layout && (!c.depthwise || c.dst.c == c.src.c))
+    PackBlocks(c, *layout, static_cast<float*>(packed.get_data_handle()));
+  else
+    Reorder(c, dims, packed);
 }
 
 memory MakeBias(const Convolution& c) {
@@ -193,7 +254,7 @@ Status Refused(std::string_view layer, const char* kind, const dnnl::error& erro
 
 }  // namespace
 
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, PieceAllocator& weights_memory) {
   const memory::dim groups = c.src.c;
   const memory::dims dims = c.depthwise ? memory::dims{groups, c.dst.c / groups, 1, c.kh, c.kw}
                                         : memory::dims{c.dst.c, c.src.c, c.kh, c.kw};
@@ -201,7 +262,11 @@ Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
     StayOnThisThread();
     const auto desc = DescribeConvolution(c, dims);
     auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst);
-    op->SetWeights(Pack(c, dims, desc.weights_desc()), MakeBias(c));
+    std::shared_ptr<float> held = weights_memory.Allocate(desc.weights_desc().get_size());
+    if (held == nullptr) return DeviceError(fmt::format("no memory for the weights of layer '{}'", c.layer));
+    memory packed(desc.weights_desc(), CpuEngine(), held.get());
+    Pack(c, dims, packed);
+    op->SetWeights(std::move(held), std::move(packed), MakeBias(c));
     return std::unique_ptr<PreparedOp>(std::move(op));
   } catch (const dnnl::error& error) {
     return Refused(c.layer, "convolution", error);

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "runtime/backend.h"
+#include "runtime/cpu/memory.h"
 
 namespace couplet::cpu {
 
@@ -29,7 +30,7 @@ struct Convolution {
   Activation activation = Activation::kNone;
 };
 
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& convolution);
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& convolution, PieceAllocator& weights_memory);
 // `src`, `dst`: of one photo.
 Result<std::unique_ptr<PreparedOp>> MakePool(std::string_view layer, const Shape& src, const Shape& dst,
                                              const PoolAttrs& attrs);
