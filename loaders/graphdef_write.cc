@@ -1,6 +1,6 @@
-// The frozen graph that retrain.py writes: graph_util.convert_variables_to_constants keeps the nodes that the final tensor
-// needs, in the graph's order, and makes the head's two variables constants. Names, attributes and order were read off
-// graphs that retrain.py wrote.
+// The frozen graph that retrain.py writes: graph_util.convert_variables_to_constants keeps the nodes that the
+// final tensor needs, in the graph's order, and makes the head's two variables constants. Names, attributes
+// and order were read off graphs that retrain.py wrote.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <unordered_set>
@@ -38,7 +38,7 @@ std::vector<const NodeView*> ReachableNodes(const GraphDef& def, int wanted) {
 
 using Names = std::unordered_set<std::string_view>;
 
-// TensorFlow's Graph.unique_name, scope by scope: "input/x" becomes "input_1/x" where a node is named "input".
+// TensorFlow's Graph.unique_name, scope by scope: "input/x" becomes "input_1/x" beside a node "input".
 std::string UniqueName(std::string_view wanted, const Names& used) {
   std::string name;
   while (!wanted.empty()) {
@@ -66,19 +66,24 @@ bool IsNodeName(std::string_view name) {
 Status CheckFinalName(const HeadPlan& plan, const Names& used) {
   const std::string& name = plan.final_tensor;
   if (!IsNodeName(name))
-    return BadInput("--final_tensor_name=" + name +
-                    ": not a node name; use letters, digits, '_', '.', '-' and '/', beginning with a letter or digit");
-  const std::array<std::string, 7> head = {plan.placeholder,       plan.weights, plan.weights + "/read", plan.biases,
-                                           plan.biases + "/read", plan.matmul,  plan.logits};
+    return BadInput(
+        "--final_tensor_name=" + name +
+        ": not a node name; use letters, digits, '_', '.', '-' and '/', beginning with a letter or digit");
+  const std::array<std::string, 7> head = {plan.placeholder, plan.weights,          plan.weights + "/read",
+                                           plan.biases,      plan.biases + "/read", plan.matmul,
+                                           plan.logits};
   bool taken = used.contains(name);
   for (const std::string& other : head) taken = taken || other == name;
-  if (taken) return BadInput("--final_tensor_name=" + name + ": the graph already has a node of that name; choose another");
+  if (taken)
+    return BadInput("--final_tensor_name=" + name +
+                    ": the graph already has a node of that name; choose another");
   return {};
 }
 
 }  // namespace
 
-Result<HeadPlan> PlanHead(const GraphDef& backbone, const HeadShape& shape, const RetrainedGraphOptions& options) {
+Result<HeadPlan> PlanHead(const GraphDef& backbone, const HeadShape& shape,
+                          const RetrainedGraphOptions& options) {
   HeadPlan plan;
   plan.shape = shape;
   plan.bottleneck = options.bottleneck_tensor;
@@ -124,7 +129,8 @@ void AddLogitsAndSoftmax(const HeadPlan& plan, GraphWriter* writer) {
 Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const HeadShape& shape,
                                             const HeadParams& params, const RetrainedGraphOptions& options) {
   const int64_t weight_dims[] = {shape.features, shape.classes}, bias_dims[] = {shape.classes};
-  COUPLET_CHECK(params.weights.size() == static_cast<size_t>(shape.features) * static_cast<size_t>(shape.classes));
+  COUPLET_CHECK(params.weights.size() ==
+                static_cast<size_t>(shape.features) * static_cast<size_t>(shape.classes));
   COUPLET_CHECK(params.biases.size() == static_cast<size_t>(shape.classes));
   COUPLET_ASSIGN_OR_RETURN(const HeadPlan plan, PlanHead(backbone, shape, options));
 
@@ -132,8 +138,10 @@ Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const Head
   writer.Reserve(backbone.bytes().size() + params.weights.size() * sizeof(float) + 4096);
   for (const NodeView* node : plan.backbone) writer.AddRaw(node->raw);
   AddBottleneckPlaceholder(plan, &writer);
-  const auto add_variable = [&](const std::string& name, std::span<const int64_t> dims, std::span<const float> values) {
-    writer.Add(name, "Const", {}, {{"value", FloatTensorAttr(dims, values)}, {"dtype", TypeAttr(tf::DT_FLOAT)}});
+  const auto add_variable = [&](const std::string& name, std::span<const int64_t> dims,
+                                std::span<const float> values) {
+    writer.Add(name, "Const", {},
+               {{"value", FloatTensorAttr(dims, values)}, {"dtype", TypeAttr(tf::DT_FLOAT)}});
     AddVariableRead(name, &writer);
   };
   add_variable(plan.weights, weight_dims, params.weights);

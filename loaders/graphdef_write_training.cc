@@ -1,7 +1,8 @@
-// The training graph for TensorBoard's graph page: scopes and names as retrain.py lays them out, with variables where
-// the retrained graph has constants, and the summaries, loss, gradients and accuracy around them. Labels are class
-// numbers, and the gradients are the handful of nodes that softmax cross-entropy needs, so the graph runs in TensorFlow
-// as it is; TensorFlow's own automatic differentiation would write some fifty nodes for the same.
+// The training graph for TensorBoard's graph page: scopes and names as retrain.py lays them out, with
+// variables where the retrained graph has constants, and the summaries, loss, gradients and accuracy around
+// them. Labels are class numbers, and the gradients are the handful of nodes that softmax cross-entropy
+// needs, so the graph runs in TensorFlow as it is; TensorFlow's own automatic differentiation would write
+// some fifty nodes for the same.
 // SPDX-License-Identifier: Apache-2.0
 #include "loaders/graphdef.h"
 #include "loaders/head_nodes.h"
@@ -13,7 +14,8 @@ namespace {
 
 constexpr size_t kLargestConst = 1024;  // bytes of a node; TensorBoard drops larger attributes itself
 
-// A constant's dtype and shape without its values, so that an event file holds a few hundred kilobytes and not a model.
+// A constant's dtype and shape without its values, so that an event file holds a few hundred kilobytes and
+// not a model.
 Result<std::string> WithoutValues(const GraphDef& def, const NodeView& node) {
   tf::NodeDef message;
   if (!message.ParseFromArray(node.raw.data(), static_cast<int>(node.raw.size())))
@@ -53,7 +55,10 @@ std::string UniqueScope(const std::string& wanted, const HeadPlan& plan) {
 class TrainingWriter {
  public:
   TrainingWriter(const HeadPlan& plan, GraphWriter* writer)
-      : plan_(plan), writer_(*writer), loss_(UniqueScope("cross_entropy", plan)), train_(UniqueScope("train", plan)),
+      : plan_(plan),
+        writer_(*writer),
+        loss_(UniqueScope("cross_entropy", plan)),
+        train_(UniqueScope("train", plan)),
         accuracy_(UniqueScope("accuracy", plan)) {}
 
   void AddGroundTruth();
@@ -73,8 +78,8 @@ class TrainingWriter {
   void AddScalarSummary(const std::string& name, const std::string& tag, const std::string& value);
   void AddHistogram(const std::string& name, const std::string& tag, const std::string& value);
   // Reduces `value` over its first `rank` axes, which node `axes` names.
-  void AddReduction(const std::string& name, const std::string& op, const std::string& value, const std::string& axes,
-                    int rank);
+  void AddReduction(const std::string& name, const std::string& op, const std::string& value,
+                    const std::string& axes, int rank);
   void AddFloat(const std::string& name, float value) {
     writer_.Add(name, "Const", {}, {{"value", FloatScalarAttr(value)}, {"dtype", float_}});
   }
@@ -99,14 +104,17 @@ void TrainingWriter::AddReduction(const std::string& name, const std::string& op
   writer_.Add(name, op, {value, axes}, {{"keep_dims", BoolAttr(false)}, {"T", float_}, {"Tidx", int32_}});
 }
 
-void TrainingWriter::AddScalarSummary(const std::string& name, const std::string& tag, const std::string& value) {
-  writer_.Add(name + "/tags", "Const", {}, {{"value", StringScalarAttr(tag)}, {"dtype", TypeAttr(tf::DT_STRING)}});
+void TrainingWriter::AddScalarSummary(const std::string& name, const std::string& tag,
+                                      const std::string& value) {
+  writer_.Add(name + "/tags", "Const", {},
+              {{"value", StringScalarAttr(tag)}, {"dtype", TypeAttr(tf::DT_STRING)}});
   AddUnary(name, "ScalarSummary", {name + "/tags", value});
   summaries_.push_back(name);
 }
 
 void TrainingWriter::AddHistogram(const std::string& name, const std::string& tag, const std::string& value) {
-  writer_.Add(name + "/tag", "Const", {}, {{"value", StringScalarAttr(tag)}, {"dtype", TypeAttr(tf::DT_STRING)}});
+  writer_.Add(name + "/tag", "Const", {},
+              {{"value", StringScalarAttr(tag)}, {"dtype", TypeAttr(tf::DT_STRING)}});
   AddUnary(name, "HistogramSummary", {name + "/tag", value});
   summaries_.push_back(name);
 }
@@ -126,11 +134,17 @@ void TrainingWriter::AddSummaries(const std::string& scope, const std::string& v
   AddHistogram(scope + "/histogram", scope + "/histogram", value);
 }
 
-void TrainingWriter::AddVariable(const std::string& name, std::span<const int64_t> dims, const std::string& initial) {
+void TrainingWriter::AddVariable(const std::string& name, std::span<const int64_t> dims,
+                                 const std::string& initial) {
   writer_.Add(name, "VariableV2", {},
-              {{"shape", ShapeAttr(dims)}, {"dtype", float_}, {"container", StringAttr("")}, {"shared_name", StringAttr("")}});
+              {{"shape", ShapeAttr(dims)},
+               {"dtype", float_},
+               {"container", StringAttr("")},
+               {"shared_name", StringAttr("")}});
   writer_.Add(name + "/Assign", "Assign", {name, initial},
-              {{"T", float_}, {"_class", ColocationAttr(name)}, {"validate_shape", BoolAttr(true)},
+              {{"T", float_},
+               {"_class", ColocationAttr(name)},
+               {"validate_shape", BoolAttr(true)},
                {"use_locking", BoolAttr(true)}});
   AddVariableRead(name, &writer_);
   AddSummaries(name.substr(0, name.rfind('/')) + "/summaries", name + "/read", static_cast<int>(dims.size()));
@@ -138,11 +152,13 @@ void TrainingWriter::AddVariable(const std::string& name, std::span<const int64_
 
 void TrainingWriter::AddGroundTruth() {
   const int64_t dims[] = {-1};
-  writer_.Add(plan_.input_scope + "/GroundTruthInput", "Placeholder", {}, {{"dtype", int64_}, {"shape", ShapeAttr(dims)}});
+  writer_.Add(plan_.input_scope + "/GroundTruthInput", "Placeholder", {},
+              {{"dtype", int64_}, {"shape", ShapeAttr(dims)}});
 }
 
 void TrainingWriter::AddVariables() {
-  const int64_t weight_dims[] = {plan_.shape.features, plan_.shape.classes}, bias_dims[] = {plan_.shape.classes};
+  const int64_t weight_dims[] = {plan_.shape.features, plan_.shape.classes},
+                bias_dims[] = {plan_.shape.classes};
   const int64_t two[] = {2};
   const int32_t sizes[] = {plan_.shape.features, plan_.shape.classes};
   const std::string normal = plan_.scope + "/weights/truncated_normal", zeros = plan_.scope + "/biases/zeros";
@@ -178,7 +194,8 @@ void TrainingWriter::AddLoss() {
 // d loss / d logits = (softmax - one hot) / n; the op's second output is the numerator.
 void TrainingWriter::AddTraining(float learning_rate) {
   const std::string gradients = train_ + "/gradients/", descent = train_ + "/GradientDescent";
-  const std::string mean = gradients + loss_ + "/total/Mean_grad", logits = gradients + loss_ + "/xentropy_grad/div";
+  const std::string mean = gradients + loss_ + "/total/Mean_grad",
+                    logits = gradients + loss_ + "/xentropy_grad/div";
   const std::string weights = gradients + plan_.matmul + "_grad/MatMul_1";
   const std::string biases = gradients + plan_.logits + "_grad/Sum";
   writer_.Add(mean + "/Size", "Size", {loss_ + "/xentropy"}, {{"T", float_}, {"out_type", int32_}});
@@ -190,7 +207,8 @@ void TrainingWriter::AddTraining(float learning_rate) {
 
   AddFloat(descent + "/learning_rate", learning_rate);
   std::vector<std::string> updates;
-  for (const auto& [variable, gradient] : {std::pair{plan_.weights, weights}, std::pair{plan_.biases, biases}}) {
+  for (const auto& [variable, gradient] :
+       {std::pair{plan_.weights, weights}, std::pair{plan_.biases, biases}}) {
     const std::string update = descent + "/update_" + variable + "/ApplyGradientDescent";
     writer_.Add(update, "ApplyGradientDescent", {variable, descent + "/learning_rate", gradient},
                 {{"T", float_}, {"_class", ColocationAttr(variable)}, {"use_locking", BoolAttr(false)}});
@@ -201,12 +219,14 @@ void TrainingWriter::AddTraining(float learning_rate) {
 
 void TrainingWriter::AddAccuracy() {
   const std::string prediction = accuracy_ + "/correct_prediction/", inner = accuracy_ + "/accuracy";
-  writer_.Add(prediction + "ArgMax/dimension", "Const", {}, {{"value", IntScalarAttr({}, 1)}, {"dtype", int32_}});
+  writer_.Add(prediction + "ArgMax/dimension", "Const", {},
+              {{"value", IntScalarAttr({}, 1)}, {"dtype", int32_}});
   writer_.Add(prediction + "ArgMax", "ArgMax", {plan_.final_tensor, prediction + "ArgMax/dimension"},
               {{"T", float_}, {"Tidx", int32_}, {"output_type", int64_}});
   writer_.Add(prediction + "Equal", "Equal", {prediction + "ArgMax", plan_.input_scope + "/GroundTruthInput"},
               {{"T", int64_}});
-  writer_.Add(inner + "/Cast", "Cast", {prediction + "Equal"}, {{"SrcT", TypeAttr(tf::DT_BOOL)}, {"DstT", float_}});
+  writer_.Add(inner + "/Cast", "Cast", {prediction + "Equal"},
+              {{"SrcT", TypeAttr(tf::DT_BOOL)}, {"DstT", float_}});
   AddReduction(inner + "/Mean", "Mean", inner + "/Cast", inner + "/Const", 1);
   AddScalarSummary(UniqueScope(accuracy_ + "_1", plan_), "accuracy_1", inner + "/Mean");
 }

@@ -1,5 +1,5 @@
-// What the retrained graph and the training graph share: the part of the backbone that the head reads, and the names of
-// the head's nodes.
+// What the retrained graph and the training graph share: the part of the backbone that the head reads, and
+// the names of the head's nodes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,7 +24,8 @@ struct HeadPlan {
 };
 
 // kBadInput when the bottleneck does not exist or the final tensor's name cannot be used.
-Result<HeadPlan> PlanHead(const GraphDef& backbone, const HeadShape& shape, const RetrainedGraphOptions& options);
+Result<HeadPlan> PlanHead(const GraphDef& backbone, const HeadShape& shape,
+                          const RetrainedGraphOptions& options);
 
 // The nodes from the placeholder to the softmax, between and after which a caller puts its own.
 void AddBottleneckPlaceholder(const HeadPlan& plan, GraphWriter* writer);

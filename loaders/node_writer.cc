@@ -12,7 +12,8 @@ static_assert(std::endian::native == std::endian::little, "tensor_content is lit
 namespace {
 
 // Tags of length-delimited fields: field number << 3 | 2.
-constexpr char kGraphNode = 0x0A, kGraphLibrary = 0x12, kNodeAttr = 0x2A, kEntryKey = 0x0A, kEntryValue = 0x12;
+constexpr char kGraphNode = 0x0A, kGraphLibrary = 0x12, kNodeAttr = 0x2A, kEntryKey = 0x0A,
+               kEntryValue = 0x12;
 
 void AppendField(char tag, std::string_view payload, std::string* out) {
   out->push_back(tag);

@@ -1,5 +1,5 @@
-// Writes a serialised GraphDef node by node: nodes as they were found, and new ones whose attributes keep the order
-// they are given in (protobuf's own maps would shuffle them).
+// Writes a serialised GraphDef node by node: nodes as they were found, and new ones whose attributes keep the
+// order they are given in (protobuf's own maps would shuffle them).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -40,7 +40,8 @@ class GraphWriter {
   // A NodeDef as it was found, to the byte.
   void AddRaw(std::span<const std::byte> node);
   void AddRaw(std::string_view node);
-  void Add(std::string_view name, std::string_view op, const std::vector<std::string>& inputs, const NodeAttrs& attrs);
+  void Add(std::string_view name, std::string_view op, const std::vector<std::string>& inputs,
+           const NodeAttrs& attrs);
   // The finished GraphDef: no `versions`, and an empty `library` at the end as the freeze tools write it.
   std::string Finish(bool with_library = true) &&;
 

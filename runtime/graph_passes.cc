@@ -16,7 +16,7 @@ std::vector<int> CountReaders(const Graph& graph) {
   return readers;
 }
 
-// Keeps the layers with keep[i]; a dropped layer's readers read forward[i] instead (an earlier layer that is kept).
+// Keeps the layers with keep[i]; a dropped layer's readers read forward[i], an earlier layer that is kept.
 Graph Compact(Graph graph, const std::vector<bool>& keep, const std::vector<int>& forward) {
   std::vector<int> moved(graph.layers.size(), -1);
   Graph out;
@@ -33,8 +33,8 @@ Graph Compact(Graph graph, const std::vector<bool>& keep, const std::vector<int>
   return out;
 }
 
-// Offers every layer with one source to fuse(layer, source) where nobody else reads that source. When it says true,
-// the source has taken the layer in and carries its name, as the value is now the layer's.
+// Offers every layer with one source to fuse(layer, source) where nobody else reads that source. When it says
+// true, the source has taken the layer in and carries its name, as the value is now the layer's.
 template <class Fuse>
 Graph FuseIntoSource(Graph graph, Fuse fuse) {
   const std::vector<int> readers = CountReaders(graph);
@@ -91,7 +91,8 @@ bool AddPads(const Pads& extra, Attrs& conv) {
   const int64_t reach_h = (dims[0] - 1) * conv.dh + 1, reach_w = (dims[1] - 1) * conv.dw + 1;
   const Pads sum{conv.pads.top + extra.top, conv.pads.left + extra.left, conv.pads.bottom + extra.bottom,
                  conv.pads.right + extra.right};
-  if (sum.top >= reach_h || sum.bottom >= reach_h || sum.left >= reach_w || sum.right >= reach_w) return false;
+  if (sum.top >= reach_h || sum.bottom >= reach_h || sum.left >= reach_w || sum.right >= reach_w)
+    return false;
   conv.pads = sum;
   return true;
 }

@@ -17,8 +17,8 @@ struct Placed {
 
 size_t RoundUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
 
-// Start of the smallest gap of at least `bytes` between blocks alive at the same time as `wanted`, else the end of
-// the last of them. `placed` is sorted by begin.
+// Start of the smallest gap of at least `bytes` between blocks alive at the same time as `wanted`, else the
+// end of the last of them. `placed` is sorted by begin.
 size_t FindPlace(const std::vector<Placed>& placed, const Lifetime& wanted, size_t bytes) {
   size_t cursor = 0, best_begin = 0, best_size = 0;
   bool found = false;

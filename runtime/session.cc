@@ -50,7 +50,7 @@ struct Session::Worker::Impl {
   std::unique_ptr<WorkerContext> context;
   Buffer arena, scratch;
   std::vector<std::unique_ptr<OpState>> states;
-  std::vector<void*> values;                    // one a layer, in the arena
+  std::vector<void*> values;                      // one a layer, in the arena
   std::vector<std::vector<const void*>> sources;  // one a layer
 };
 
@@ -105,7 +105,8 @@ Status Session::Impl::PlanMemory() {
   return {};
 }
 
-Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend, const SessionOptions& options) {
+Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
+                                                 const SessionOptions& options) {
   COUPLET_CHECK(options.max_batch >= 1 && options.threads >= 1);
   CheckGraph(graph);
   std::unique_ptr<Session> session(new Session);
@@ -165,7 +166,8 @@ Status Session::Run(Worker& worker, const ImageBatch& images, std::span<float> d
 Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const {
   const size_t per_image = static_cast<size_t>(input_shape().per_image());
   const size_t n = pixels.size() / per_image;
-  COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch) && n * per_image == pixels.size());
+  COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch) &&
+                n * per_image == pixels.size());
   const Worker::Impl& mine = *worker.impl_;
   COUPLET_RETURN_IF_ERROR(
       impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size_bytes(), *mine.context));

@@ -35,7 +35,8 @@ HeadParams ParamsOf(const tf::GraphDef& graph) {
 
 HeadParams Params(const HeadShape& shape) {
   HeadParams params;
-  for (int i = 0; i < shape.features * shape.classes; ++i) params.weights.push_back(static_cast<float>(i) * 0.5f);
+  for (int i = 0; i < shape.features * shape.classes; ++i)
+    params.weights.push_back(static_cast<float>(i) * 0.5f);
   for (int i = 0; i < shape.classes; ++i) params.biases.push_back(-static_cast<float>(i));
   return params;
 }
@@ -60,7 +61,8 @@ const RetrainedGraphOptions kMobileNet = {.bottleneck_tensor = "MobilenetV1/Pred
 
 TEST_CASE("graphdef write: retrain.py's own graph comes out of its backbone and head to the byte") {
   COUPLET_NEEDS_SHARED(shared);
-  const std::string original = ReadWholeFile(shared + "/models/retrained/scratches_0.25_128/retrained_graph.pb");
+  const std::string original =
+      ReadWholeFile(shared + "/models/retrained/scratches_0.25_128/retrained_graph.pb");
   const tf::GraphDef graph = ParseGraph(original);
   tf::GraphDef stripped = graph;
   stripped.mutable_node()->DeleteSubrange(stripped.node_size() - 8, 8);
@@ -70,13 +72,15 @@ TEST_CASE("graphdef write: retrain.py's own graph comes out of its backbone and 
     const auto written = SerializeRetrainedGraph(MustParse(bytes), {1001, 6}, ParamsOf(graph), kMobileNet);
     REQUIRE(written.ok());
     CHECK(GraphDifference(ParseGraph(*written), graph, false) == "");
-    if (bytes == original) CHECK((*written == original));  // protobuf shuffles the attributes of the stripped one
+    if (bytes == original)
+      CHECK((*written == original));  // protobuf shuffles the attributes of the stripped one
   }
 }
 
 TEST_CASE("graphdef write: a late TensorFlow's backbone keeps its attributes") {
   COUPLET_NEEDS_SHARED(shared);
-  const std::string original = ReadWholeFile(shared + "/models/retrained/plates_0.25_128_addv2/retrained_graph.pb");
+  const std::string original =
+      ReadWholeFile(shared + "/models/retrained/plates_0.25_128_addv2/retrained_graph.pb");
   tf::GraphDef want = ParseGraph(original);
   const auto written = SerializeRetrainedGraph(MustParse(original), {1001, 5}, ParamsOf(want), kMobileNet);
   REQUIRE(written.ok());
@@ -121,7 +125,8 @@ TEST_CASE("graphdef write: the head behind a generated network") {
 
 TEST_CASE("graphdef write: an unsorted graph keeps its order") {
   const tf::GraphDef source = ParseGraph(GenerateMobileNet({.form = MobileNetOptions::Form::kQuantized}));
-  const tf::GraphDef graph = ParseGraph(MustWrite(MustParse(source.SerializeAsString()), {1001, 2}, kMobileNet));
+  const tf::GraphDef graph =
+      ParseGraph(MustWrite(MustParse(source.SerializeAsString()), {1001, 2}, kMobileNet));
   CheckWhole(graph);
   REQUIRE(graph.node_size() == 180 - 3 + 8);
   int at = 0;
@@ -133,10 +138,12 @@ TEST_CASE("graphdef write: an unsorted graph keeps its order") {
   CHECK(at == 177);
 }
 
-TEST_CASE("graphdef write: Inception keeps its decoding head and control inputs, and its placeholder's plain name") {
+TEST_CASE(
+    "graphdef write: Inception keeps its decoding head and control inputs, and its placeholder's plain "
+    "name") {
   const GraphDef def = MustParse(GenerateInception2015({.divide_channels = 8}));
-  const tf::GraphDef graph =
-      ParseGraph(MustWrite(def, {248, 4}, {.bottleneck_tensor = "pool_3/_reshape:0", .final_tensor_name = "scores"}));
+  const tf::GraphDef graph = ParseGraph(
+      MustWrite(def, {248, 4}, {.bottleneck_tensor = "pool_3/_reshape:0", .final_tensor_name = "scores"}));
   CheckWhole(graph);
   CHECK(graph.node_size() == 1004 - 5 + 8);
   CHECK(graph.node(0).name() == "DecodeJpeg/contents");
@@ -161,9 +168,11 @@ TEST_CASE("graphdef write: names are made unique as TensorFlow does, a second ou
   CHECK(graph.node(graph.node_size() - 3).name() == "final_training_ops/Wx_plus_b/MatMul_1");
   CHECK(graph.node(graph.node_size() - 2).name() == "final_training_ops/Wx_plus_b/add_1");
 
-  const tf::GraphDef second = ParseGraph(MustWrite(MustParse(source.SerializeAsString()), {2, 2},
-                                                   {.bottleneck_tensor = "MobilenetV1/Predictions/Reshape:1"}));
-  CHECK(FindNode(second, "input_1/BottleneckInputPlaceholder")->input(0) == "MobilenetV1/Predictions/Reshape:1");
+  const tf::GraphDef second =
+      ParseGraph(MustWrite(MustParse(source.SerializeAsString()), {2, 2},
+                           {.bottleneck_tensor = "MobilenetV1/Predictions/Reshape:1"}));
+  CHECK(FindNode(second, "input_1/BottleneckInputPlaceholder")->input(0) ==
+        "MobilenetV1/Predictions/Reshape:1");
 }
 
 TEST_CASE("graphdef write: a bottleneck or a name that cannot be is refused") {
@@ -184,10 +193,13 @@ TEST_CASE("graphdef write: a bottleneck or a name that cannot be is refused") {
     CHECK(message({reshape, bad}).find("not a node name") != std::string::npos);
   CHECK(SerializeRetrainedGraph(def, {1001, 2}, Params({1001, 2}), {reshape, "a/B.c-d_0"}).ok());
   // Not needed by the head, hence free.
-  CHECK(SerializeRetrainedGraph(def, {1001, 2}, Params({1001, 2}), {reshape, "MobilenetV1/Predictions/Softmax"}).ok());
+  CHECK(
+      SerializeRetrainedGraph(def, {1001, 2}, Params({1001, 2}), {reshape, "MobilenetV1/Predictions/Softmax"})
+          .ok());
 }
 
-TEST_CASE("graphdef write: the training graph has variables, loss, training and accuracy, and no big constants") {
+TEST_CASE(
+    "graphdef write: the training graph has variables, loss, training and accuracy, and no big constants") {
   const GraphDef def = MustParse(GenerateMobileNet({}));
   RetrainedGraphOptions options = kMobileNet;
   options.learning_rate = 0.25f;
@@ -199,14 +211,16 @@ TEST_CASE("graphdef write: the training graph has variables, loss, training and 
   for (const char* name :
        {"input", "input_1/BottleneckInputPlaceholder", "input_1/GroundTruthInput",
         "final_training_ops/weights/summaries/stddev_1", "final_training_ops/biases/summaries/histogram",
-        "final_training_ops/Wx_plus_b/pre_activations", "activations", "final_result", "cross_entropy/total/Mean",
-        "cross_entropy_1", "train/GradientDescent", "accuracy/correct_prediction/Equal", "accuracy_1"})
+        "final_training_ops/Wx_plus_b/pre_activations", "activations", "final_result",
+        "cross_entropy/total/Mean", "cross_entropy_1", "train/GradientDescent",
+        "accuracy/correct_prediction/Equal", "accuracy_1"})
     CHECK_MESSAGE(FindNode(graph, name) != nullptr, name);
   const auto* weights = FindNode(graph, "final_training_ops/weights/final_weights");
   REQUIRE(weights != nullptr);
   CHECK(weights->op() == "VariableV2");
   CHECK(weights->attr().at("shape").shape().dim(1).size() == 5);
-  CHECK(FindNode(graph, "train/GradientDescent/learning_rate")->attr().at("value").tensor().float_val(0) == 0.25f);
+  CHECK(FindNode(graph, "train/GradientDescent/learning_rate")->attr().at("value").tensor().float_val(0) ==
+        0.25f);
   CHECK(FindNode(graph, "accuracy_1/tags")->attr().at("value").tensor().string_val(0) == "accuracy_1");
   CHECK(FindNode(graph, "MobilenetV1/Predictions/Softmax") == nullptr);
 
@@ -245,11 +259,13 @@ TEST_CASE("graphdef write: the training graph's scopes give way to the backbone'
       if (input == "MobilenetV1/MobilenetV1/Conv2d_0/Relu6") input = "accuracy";
     }
   }
-  const auto bytes = SerializeTrainingGraph(MustParse(source.SerializeAsString()), {1001, 5},
-                                            {.bottleneck_tensor = kMobileNetBottleneck, .final_tensor_name = "activations"});
+  const auto bytes =
+      SerializeTrainingGraph(MustParse(source.SerializeAsString()), {1001, 5},
+                             {.bottleneck_tensor = kMobileNetBottleneck, .final_tensor_name = "activations"});
   REQUIRE(bytes.ok());
   const tf::GraphDef graph = ParseGraph(*bytes);
   CheckWhole(graph);
-  for (const char* name : {"train_1/GradientDescent", "accuracy_1/accuracy/Mean", "activations", "activations_1"})
+  for (const char* name :
+       {"train_1/GradientDescent", "accuracy_1/accuracy/Mean", "activations", "activations_1"})
     CHECK_MESSAGE(FindNode(graph, name) != nullptr, name);
 }

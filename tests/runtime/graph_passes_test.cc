@@ -109,7 +109,9 @@ TEST_CASE("passes: FoldPad adds the pads to the one convolution that reads them"
   }
 }
 
-TEST_CASE("passes: FoldPad leaves a pad that something else reads, that is the output or that outgrows the kernel") {
+TEST_CASE(
+    "passes: FoldPad leaves a pad that something else reads, that is the output or that outgrows the "
+    "kernel") {
   Builder shared;
   shared.Add("in", {}, kPlane, InputAttrs{});
   shared.Add("pad", {0}, {1, 6, 6, 2}, PadAttrs{{1, 1, 1, 1}});
@@ -147,7 +149,8 @@ TEST_CASE("passes: FoldAffine composes scales and offsets in double") {
     std::vector<float> scale, bias;
     if (const auto* c = std::get_if<ConvAttrs>(&g.layers[1].attrs)) scale = c->scale, bias = c->bias;
     if (const auto* d = std::get_if<DepthwiseAttrs>(&g.layers[1].attrs)) scale = d->scale, bias = d->bias;
-    if (const auto* f = std::get_if<FullyConnectedAttrs>(&g.layers[1].attrs)) scale = f->scale, bias = f->bias;
+    if (const auto* f = std::get_if<FullyConnectedAttrs>(&g.layers[1].attrs))
+      scale = f->scale, bias = f->bias;
     CHECK(scale == std::vector<float>{static_cast<float>(double{0.1f} * double{0.3f}), 6.0f});
     CHECK(bias == std::vector<float>{static_cast<float>(double{0.7f} * double{0.3f} + double{0.9f}), -3.0f});
   }
@@ -224,7 +227,8 @@ TEST_CASE("passes: DropUnreachable keeps what the output needs, and the input") 
   CHECK(g.layers[2].inputs == std::vector<int>{1});
 }
 
-TEST_CASE("passes: Optimize makes MobileNet's block two layers, and folds what only an unneeded layer blocked") {
+TEST_CASE(
+    "passes: Optimize makes MobileNet's block two layers, and folds what only an unneeded layer blocked") {
   Builder b;
   b.Add("in", {}, kPlane, InputAttrs{});
   b.Add("dw", {0}, kPlane, Depthwise(3, 3));

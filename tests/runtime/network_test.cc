@@ -1,5 +1,5 @@
-// Whole networks: a generated GraphDef is parsed, imported, optimised and run by the CPU backend. What must not change
-// the result: the form the file holds the network in, the passes, the batch, the worker.
+// Whole networks: a generated GraphDef is parsed, imported, optimised and run by the CPU backend. What must
+// not change the result: the form the file holds the network in, the passes, the batch, the worker.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
@@ -31,10 +31,14 @@ Graph Import(const std::string& bytes, const ImportOptions& options) {
   return std::move(graph).value();
 }
 
-Graph MobileNet(const MobileNetOptions& options, const std::string& output = kMobileNetBottleneck, bool photos = false) {
-  return Import(GenerateMobileNet(options), {.input_layer = "input", .output_layer = output,
-                                             .input_height = options.size, .input_width = options.size,
-                                             .photos = photos, .normalization = {127.5f, 127.5f}});
+Graph MobileNet(const MobileNetOptions& options, const std::string& output = kMobileNetBottleneck,
+                bool photos = false) {
+  return Import(GenerateMobileNet(options), {.input_layer = "input",
+                                             .output_layer = output,
+                                             .input_height = options.size,
+                                             .input_width = options.size,
+                                             .photos = photos,
+                                             .normalization = {127.5f, 127.5f}});
 }
 
 std::unique_ptr<Session> Make(Graph graph, Backend& backend, const SessionOptions& options = {}) {
@@ -76,8 +80,9 @@ int CountKind(const Graph& graph, const std::string& kind) {
                                         [&](const Layer& layer) { return KindName(layer.attrs) == kind; }));
 }
 
-// Runs both with memory for every layer and compares each layer of `optimized` with the one of that name in `plain`.
-void CheckLayersAgree(const Graph& plain, const Graph& optimized, std::span<const float> pixels, double tolerance) {
+// Keeps every layer's result and compares each layer of `optimized` with the one of that name in `plain`.
+void CheckLayersAgree(const Graph& plain, const Graph& optimized, std::span<const float> pixels,
+                      double tolerance) {
   const auto backend = MakeCpuBackend();
   const auto a = Make(plain, *backend, {.keep_all = true}), b = Make(optimized, *backend, {.keep_all = true});
   auto worker_a = a->NewWorker(), worker_b = b->NewWorker();
@@ -109,14 +114,17 @@ TEST_CASE("network: MobileNet gives the same in every form, optimised or not") {
     const Graph optimized = Optimize(plain);
     // Eight bits move two weight matrices by a thousandth of their range.
     const double tolerance = form == Form::kQuantized ? 0.02 : 1e-5;
-    const std::vector<float> from_plain = RunGraph(plain, pixels), from_optimized = RunGraph(optimized, pixels);
+    const std::vector<float> from_plain = RunGraph(plain, pixels),
+                             from_optimized = RunGraph(optimized, pixels);
     CHECK_FALSE(!(RelativeL2(from_plain, want) <= tolerance));
     CHECK_FALSE(!(RelativeL2(from_optimized, want) <= tolerance));
     CHECK_FALSE(!(RelativeL2(from_optimized, from_plain) <= 1e-5));
     // 14 convolutions and 13 depthwise ones, pool, logits, and nothing between them.
     CHECK(CountKind(optimized, "Conv") + CountKind(optimized, "FullyConnected") == 15);
     CHECK(CountKind(optimized, "Depthwise") == 13);
-    CHECK(CountKind(optimized, "Affine") + CountKind(optimized, "Activation") + CountKind(optimized, "Identity") == 0);
+    CHECK(CountKind(optimized, "Affine") + CountKind(optimized, "Activation") +
+              CountKind(optimized, "Identity") ==
+          0);
     CHECK(optimized.layers.size() == 30);
   }
 }
@@ -130,7 +138,8 @@ TEST_CASE("network: a retrained head is the softmax of x . w + b, early and late
   const std::vector<float> pixels = RandomPixels(1);
   const std::vector<float> features = RunGraph(Optimize(MobileNet({.size = kSize})), pixels);
   const Graph graph = MobileNet({.size = kSize, .head_classes = 5}, "final_result");
-  const auto& head = graph.layers[static_cast<size_t>(FindLayer(graph, "final_training_ops/Wx_plus_b/MatMul"))];
+  const auto& head =
+      graph.layers[static_cast<size_t>(FindLayer(graph, "final_training_ops/Wx_plus_b/MatMul"))];
   const auto& weights = std::get<FullyConnectedAttrs>(head.attrs).weights;
   const auto& add = graph.layers[static_cast<size_t>(FindLayer(graph, "final_training_ops/Wx_plus_b/add"))];
   const auto& biases = std::get<AffineAttrs>(add.attrs).offset;
@@ -144,7 +153,8 @@ TEST_CASE("network: a retrained head is the softmax of x . w + b, early and late
   const std::vector<float> early = RunGraph(Optimize(graph), pixels);
   REQUIRE(early.size() == 5);
   for (size_t c = 0; c < 5; ++c) CHECK_FALSE(!(std::fabs(early[c] - scores[c] / sum) <= 1e-5));
-  CHECK(RunGraph(Optimize(MobileNet({.size = kSize, .head_classes = 5, .add_v2 = true}, "final_result")), pixels) == early);
+  CHECK(RunGraph(Optimize(MobileNet({.size = kSize, .head_classes = 5, .add_v2 = true}, "final_result")),
+                 pixels) == early);
 }
 
 TEST_CASE("network: a photo's row does not depend on its batch, to the bit") {
@@ -166,7 +176,8 @@ TEST_CASE("network: a photo's row does not depend on its batch, to the bit") {
 
 TEST_CASE("network: photos of any size in one batch, to the same bits as alone") {
   const auto backend = MakeCpuBackend();
-  const auto session = Make(Optimize(MobileNet({.size = kSize}, kMobileNetBottleneck, true)), *backend, {.max_batch = 3});
+  const auto session =
+      Make(Optimize(MobileNet({.size = kSize}, kMobileNetBottleneck, true)), *backend, {.max_batch = 3});
   auto worker = session->NewWorker();
   REQUIRE(worker.ok());
   std::vector<ImageEntry> entries;
@@ -192,12 +203,18 @@ TEST_CASE("network: photos of any size in one batch, to the same bits as alone")
 
 TEST_CASE("network: Inception optimised equals Inception as imported, layer by layer") {
   const std::string bytes = GenerateInception2015({.divide_channels = 8});
-  const Graph plain = Import(bytes, {.input_layer = "Mul", .output_layer = "softmax", .input_height = 299,
-                                     .input_width = 299, .photos = false, .normalization = {}});
+  const Graph plain = Import(bytes, {.input_layer = "Mul",
+                                     .output_layer = "softmax",
+                                     .input_height = 299,
+                                     .input_width = 299,
+                                     .photos = false,
+                                     .normalization = {}});
   const Graph optimized = Optimize(plain);
   CHECK(CountKind(optimized, "Conv") == 94);
   CHECK(CountKind(optimized, "Concat") == 11);
-  CHECK(CountKind(optimized, "Affine") + CountKind(optimized, "Activation") + CountKind(optimized, "Identity") == 0);
+  CHECK(CountKind(optimized, "Affine") + CountKind(optimized, "Activation") +
+            CountKind(optimized, "Identity") ==
+        0);
   CheckLayersAgree(plain, optimized, RandomPixels(1, 299), 1e-5);
 }
 

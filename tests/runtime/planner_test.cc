@@ -18,7 +18,8 @@ void CheckPlan(const std::vector<Lifetime>& lifetimes, const Plan& plan) {
     CHECK(plan.offsets[a] % kArenaAlignment == 0);
     CHECK(plan.offsets[a] + lifetimes[a].bytes <= plan.arena_bytes);
     for (size_t b = 0; b < a; ++b) {
-      const bool same_time = lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
+      const bool same_time =
+          lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
       const bool same_place = plan.offsets[a] < plan.offsets[b] + lifetimes[b].bytes &&
                               plan.offsets[b] < plan.offsets[a] + lifetimes[a].bytes;
       CHECK_FALSE((same_time && same_place));

@@ -1,5 +1,5 @@
-// The session against a tiny backend that trips over every mistake in memory: fresh memory is NaN with canaries around
-// it, and each op fills its dst and scratch with NaN before it reads its sources.
+// The session against a tiny backend that trips over every mistake in memory: fresh memory is NaN with
+// canaries around it, and each op fills its dst and scratch with NaN before it reads its sources.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/session.h"
 
@@ -100,8 +100,8 @@ class FakeBackend : public Backend {
     for (const Shape& shape : src) CHECK(shape.n == options.max_batch);
     ++prepared;
     const size_t scratch = layer.name.size() % 3 * 100;
-    return std::unique_ptr<PreparedOp>(
-        std::make_unique<FakeOp>(layer, std::vector<Shape>(src.begin(), src.end()), options.max_batch, scratch));
+    return std::unique_ptr<PreparedOp>(std::make_unique<FakeOp>(
+        layer, std::vector<Shape>(src.begin(), src.end()), options.max_batch, scratch));
   }
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
     return std::unique_ptr<WorkerContext>(std::make_unique<FakeWorker>());
@@ -123,7 +123,9 @@ class FakeBackend : public Backend {
     return {};
   }
   Status wait(WorkerContext&) override { return {}; }
-  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override { return Internal("none"); }
+  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override {
+    return Internal("none");
+  }
 
   int prepared = 0;
   bool refuse_memory = false;
@@ -171,7 +173,8 @@ std::vector<std::vector<float>> Evaluate(const Graph& graph, std::vector<float> 
       dst = src;
     } else if (const auto* affine = std::get_if<AffineAttrs>(&layer.attrs)) {
       for (size_t k = 0; k < src.size(); ++k)
-        dst.push_back(src[k] * affine->scale[k % affine->scale.size()] + affine->offset[k % affine->scale.size()]);
+        dst.push_back(src[k] * affine->scale[k % affine->scale.size()] +
+                      affine->offset[k % affine->scale.size()]);
     } else {
       for (int p = 0; p < layer.shape.h * layer.shape.w; ++p)
         for (const int source : layer.inputs) {
@@ -370,8 +373,8 @@ TEST_CASE("session: a run allocates nothing") {
   const std::vector<ImageEntry> entries = {{1, 1, 0, 0}, {1, 1, 1, 0}};
   const int64_t before = test::AllocationsOfThisThread();
   for (int run = 0; run < 3; ++run) {
-    const bool ran = session->RunPixels(**worker, pixels, out).ok() &&
-                     session->Run(**worker, {bytes, entries}, out).ok();
+    const bool ran =
+        session->RunPixels(**worker, pixels, out).ok() && session->Run(**worker, {bytes, entries}, out).ok();
     if (!ran) FAIL("a run failed");
   }
   CHECK(test::AllocationsOfThisThread() == before);

@@ -42,12 +42,14 @@ struct Block {
   }
 };
 
-Block MakeBlock(uint64_t seed, std::string name, bool depthwise, int stride, int64_t kernel, int64_t ic, int64_t oc) {
+Block MakeBlock(uint64_t seed, std::string name, bool depthwise, int stride, int64_t kernel, int64_t ic,
+                int64_t oc) {
   Block block;
   block.name = std::move(name);
   block.depthwise = depthwise;
   block.stride = stride;
-  block.dims = depthwise ? std::vector<int64_t>{kernel, kernel, ic, 1} : std::vector<int64_t>{kernel, kernel, ic, oc};
+  block.dims =
+      depthwise ? std::vector<int64_t>{kernel, kernel, ic, 1} : std::vector<int64_t>{kernel, kernel, ic, oc};
   const size_t channels = static_cast<size_t>(block.channels());
   const std::string base = block.variables();
   size_t count = 1;
@@ -75,13 +77,14 @@ class MobileNetWriter {
   bool retrained() const { return options_.head_classes != 0; }
   void AddInput();
   void AddVariable(const std::string& name, const std::vector<int64_t>& dims, std::span<const float> values);
-  void AddConv(const std::string& name, const std::string& op, const std::string& src, const std::string& weights,
-               int stride);
+  void AddConv(const std::string& name, const std::string& op, const std::string& src,
+               const std::string& weights, int stride);
   void AddDecomposedNorm(const Block& block);
   void AddFusedNorm(const Block& block);
   void AddFoldedBlocks();
   void AddQuantizedBlocks();
-  void AddQuantizedConst(const std::string& name, const std::vector<int64_t>& dims, std::span<const float> values);
+  void AddQuantizedConst(const std::string& name, const std::vector<int64_t>& dims,
+                         std::span<const float> values);
   void AddQuantizedTail();
   void AddLogits();
   void AddPredictions();
@@ -103,9 +106,22 @@ MobileNetWriter::MobileNetWriter(const MobileNetOptions& options) : options_(opt
   struct Stage {
     int stride, depth;
   };
-  constexpr std::array<Stage, 13> kStages = {{{1, 64}, {2, 128}, {1, 128}, {2, 256}, {1, 256}, {2, 512}, {1, 512},
-                                              {1, 512}, {1, 512}, {1, 512}, {1, 512}, {2, 1024}, {1, 1024}}};
-  const auto depth = [&](int full) { return std::max(static_cast<int64_t>(full * options.width), int64_t{8}); };
+  constexpr std::array<Stage, 13> kStages = {{{1, 64},
+                                              {2, 128},
+                                              {1, 128},
+                                              {2, 256},
+                                              {1, 256},
+                                              {2, 512},
+                                              {1, 512},
+                                              {1, 512},
+                                              {1, 512},
+                                              {1, 512},
+                                              {1, 512},
+                                              {2, 1024},
+                                              {1, 1024}}};
+  const auto depth = [&](int full) {
+    return std::max(static_cast<int64_t>(full * options.width), int64_t{8});
+  };
   const auto halve = [](int size, int stride) { return (size + stride - 1) / stride; };
   int64_t channels = depth(32);
   blocks_.push_back(MakeBlock(options.seed, "Conv2d_0", false, 2, 3, 3, channels));
@@ -144,13 +160,15 @@ void MobileNetWriter::AddConv(const std::string& name, const std::string& op, co
   attrs.emplace_back("data_format", StringAttr("NHWC"));
   attrs.emplace_back("strides", StridesAttr(stride));
   attrs.emplace_back("padding", StringAttr("SAME"));
-  if (retrained()) attrs.emplace_back("dilations", StridesAttr(1));  // what importing into TensorFlow 1.5 adds
+  if (retrained())
+    attrs.emplace_back("dilations", StridesAttr(1));  // what importing into TensorFlow 1.5 adds
   if (options_.add_v2) attrs.emplace_back("explicit_paddings", IntsAttr({}));
   writer_.Add(name, op, {src, weights}, attrs);
 }
 
 void MobileNetWriter::AddDecomposedNorm(const Block& block) {
-  const std::string norm = block.scope() + "/BatchNorm/batchnorm/", variables = block.variables() + "/BatchNorm/";
+  const std::string norm = block.scope() + "/BatchNorm/batchnorm/",
+                    variables = block.variables() + "/BatchNorm/";
   const std::vector<int64_t> dims = {block.channels()};
   AddVariable(variables + "beta", dims, block.beta);
   AddVariable(variables + "gamma", dims, block.gamma);
@@ -168,15 +186,16 @@ void MobileNetWriter::AddDecomposedNorm(const Block& block) {
 }
 
 void MobileNetWriter::AddFusedNorm(const Block& block) {
-  const std::string norm = block.scope() + "/BatchNorm/FusedBatchNorm", variables = block.variables() + "/BatchNorm/";
+  const std::string norm = block.scope() + "/BatchNorm/FusedBatchNorm",
+                    variables = block.variables() + "/BatchNorm/";
   const std::vector<int64_t> dims = {block.channels()};
   AddVariable(variables + "gamma", dims, block.gamma);
   AddVariable(variables + "beta", dims, block.beta);
   AddVariable(variables + "moving_mean", dims, block.mean);
   AddVariable(variables + "moving_variance", dims, block.variance);
   writer_.Add(norm, "FusedBatchNorm",
-              {block.conv_name(), variables + "gamma/read", variables + "beta/read", variables + "moving_mean/read",
-               variables + "moving_variance/read"},
+              {block.conv_name(), variables + "gamma/read", variables + "beta/read",
+               variables + "moving_mean/read", variables + "moving_variance/read"},
               {{"T", FloatType()},
                {"data_format", StringAttr("NHWC")},
                {"epsilon", FloatAttr(kEpsilon)},
@@ -190,7 +209,9 @@ void MobileNetWriter::AddFoldedBlocks() {
     const std::string norm = block.scope() + "/BatchNorm/FusedBatchNorm";
     AddFloatConst(&writer_, block.weights_name(), block.dims, block.ScaledWeights());
     const std::string src =
-        &block == &blocks_.front() ? "input" : blocks_[static_cast<size_t>(&block - blocks_.data()) - 1].scope() + "/Relu6";
+        &block == &blocks_.front()
+            ? "input"
+            : blocks_[static_cast<size_t>(&block - blocks_.data()) - 1].scope() + "/Relu6";
     AddConv(block.conv_name(), block.op(), src, block.weights_name(), block.stride);
     AddFloatConst(&writer_, block.conv_name() + "_bn_offset", {block.channels()}, block.offset);
     AddPlain(&writer_, norm, "BiasAdd", {block.conv_name(), block.conv_name() + "_bn_offset"});
@@ -219,10 +240,12 @@ void MobileNetWriter::AddQuantizedConst(const std::string& name, const std::vect
   content.mutable_tensor()->set_dtype(tf::DT_QUINT8);
   *content.mutable_tensor()->mutable_tensor_shape() = tensor.shape();
   content.mutable_tensor()->set_tensor_content(bytes);
-  writer_.Add(name + "_quantized_const", "Const", {}, {{"dtype", TypeAttr(tf::DT_QUINT8)}, {"value", content}});
+  writer_.Add(name + "_quantized_const", "Const", {},
+              {{"dtype", TypeAttr(tf::DT_QUINT8)}, {"value", content}});
   AddFloatConst(&writer_, name + "_quantized_min", {}, std::array{*least});
   AddFloatConst(&writer_, name + "_quantized_max", {}, std::array{*most});
-  writer_.Add(name, "Dequantize", {name + "_quantized_const", name + "_quantized_min", name + "_quantized_max"},
+  writer_.Add(name, "Dequantize",
+              {name + "_quantized_const", name + "_quantized_min", name + "_quantized_max"},
               {{"T", TypeAttr(tf::DT_QUINT8)}, {"mode", StringAttr("MIN_FIRST")}});
 }
 
@@ -234,11 +257,13 @@ void MobileNetWriter::AddQuantizedBlocks() {
     const std::string src = i == 0 ? "input" : blocks_[i - 1].scope() + "/Relu6";
     const int number = CfNumber(i);
     if (block.depthwise) {
-      AddConv(block.conv_name(), block.op(), src, Cf(block.weights_name() + "/read", number + 2), block.stride);
+      AddConv(block.conv_name(), block.op(), src, Cf(block.weights_name() + "/read", number + 2),
+              block.stride);
       AddPlain(&writer_, norm + "mul_1", "Mul", {block.conv_name(), Cf(norm + "mul", number)});
       AddPlain(&writer_, norm + "add_1", "Add", {norm + "mul_1", Cf(norm + "sub", number + 1)});
       const Block& next = blocks_[i + 1];
-      AddQuantizedConst(Cf(next.weights_name() + "/read", CfNumber(i + 1) + 1), next.dims, next.ScaledWeights());
+      AddQuantizedConst(Cf(next.weights_name() + "/read", CfNumber(i + 1) + 1), next.dims,
+                        next.ScaledWeights());
     } else {
       AddConv(norm + "mul_1", block.op(), src, Cf(block.weights_name() + "/read", number + 1), block.stride);
       AddPlain(&writer_, norm + "add_1", "Add", {norm + "mul_1", Cf(norm + "sub", number)});
@@ -250,21 +275,22 @@ void MobileNetWriter::AddQuantizedBlocks() {
 // The rest of the constants, behind the nodes that read them.
 void MobileNetWriter::AddQuantizedTail() {
   AddFloatConst(&writer_, Cf("MobilenetV1/Logits/Conv2d_1c_1x1/biases/read", 0), {kClasses}, logits_biases_);
-  AddQuantizedConst(Cf("MobilenetV1/Logits/Conv2d_1c_1x1/weights/read", 1), {1, 1, blocks_.back().channels(), kClasses},
-                    logits_weights_);
+  AddQuantizedConst(Cf("MobilenetV1/Logits/Conv2d_1c_1x1/weights/read", 1),
+                    {1, 1, blocks_.back().channels(), kClasses}, logits_weights_);
   for (size_t i = blocks_.size() - 1; i > 0; i -= 2) {
     const Block &pointwise = blocks_[i], &depthwise = blocks_[i - 1];
     const std::string norm = depthwise.scope() + "/BatchNorm/batchnorm/";
     const std::vector<int64_t> dims = {depthwise.channels()};
     const int number = CfNumber(i - 1);
-    AddFloatConst(&writer_, Cf(pointwise.scope() + "/BatchNorm/batchnorm/sub", CfNumber(i)), {pointwise.channels()},
-                  pointwise.offset);
+    AddFloatConst(&writer_, Cf(pointwise.scope() + "/BatchNorm/batchnorm/sub", CfNumber(i)),
+                  {pointwise.channels()}, pointwise.offset);
     AddFloatConst(&writer_, Cf(norm + "mul", number), dims, depthwise.scale);
     AddFloatConst(&writer_, Cf(norm + "sub", number + 1), dims, depthwise.offset);
-    AddFloatConst(&writer_, Cf(depthwise.weights_name() + "/read", number + 2), depthwise.dims, depthwise.weights);
+    AddFloatConst(&writer_, Cf(depthwise.weights_name() + "/read", number + 2), depthwise.dims,
+                  depthwise.weights);
   }
-  AddFloatConst(&writer_, Cf(blocks_[0].scope() + "/BatchNorm/batchnorm/sub", CfNumber(0)), {blocks_[0].channels()},
-                blocks_[0].offset);
+  AddFloatConst(&writer_, Cf(blocks_[0].scope() + "/BatchNorm/batchnorm/sub", CfNumber(0)),
+                {blocks_[0].channels()}, blocks_[0].offset);
 }
 
 void MobileNetWriter::AddLogits() {
@@ -304,7 +330,8 @@ void MobileNetWriter::AddPredictions() {
   const std::string scope = "MobilenetV1/Predictions/";
   const NodeAttrs reshape = {{"T", FloatType()}, {"Tshape", TypeAttr(tf::DT_INT32)}};
   if (!quantized()) AddIntConst(&writer_, scope + "Reshape/shape", {-1, kClasses});
-  writer_.Add(scope + "Reshape", "Reshape", {"MobilenetV1/Logits/SpatialSqueeze", scope + "Reshape/shape"}, reshape);
+  writer_.Add(scope + "Reshape", "Reshape", {"MobilenetV1/Logits/SpatialSqueeze", scope + "Reshape/shape"},
+              reshape);
   if (retrained()) return;
   AddPlain(&writer_, scope + "Softmax", "Softmax", {scope + "Reshape"});
   if (!quantized()) AddIntConst(&writer_, scope + "Shape", {1, kClasses});
@@ -315,7 +342,8 @@ void MobileNetWriter::AddHead() {
   const std::string scope = "final_training_ops/", placeholder = "input_1/BottleneckInputPlaceholder";
   const int classes = options_.head_classes;
   const int64_t dims[] = {-1, kClasses};
-  const auto weights = UniformValues(options_.seed, "final_weights", static_cast<size_t>(classes) * kClasses, -0.02f, 0.02f);
+  const auto weights =
+      UniformValues(options_.seed, "final_weights", static_cast<size_t>(classes) * kClasses, -0.02f, 0.02f);
   const auto biases = UniformValues(options_.seed, "final_biases", static_cast<size_t>(classes), -0.1f, 0.1f);
   writer_.Add(placeholder, "PlaceholderWithDefault", {kMobileNetBottleneck},
               {{"dtype", FloatType()}, {"shape", ShapeAttr(dims)}});
@@ -339,7 +367,8 @@ std::string MobileNetWriter::Write() && {
   if (quantized()) AddQuantizedBlocks();
   std::string src = "input";
   for (const Block& block : blocks_) {
-    if (folded()) AddPlain(&writer_, block.scope() + "/Relu6", "Relu6", {block.scope() + "/BatchNorm/FusedBatchNorm"});
+    if (folded())
+      AddPlain(&writer_, block.scope() + "/Relu6", "Relu6", {block.scope() + "/BatchNorm/FusedBatchNorm"});
     if (folded() || quantized()) continue;
     AddVariable(block.weights_name(), block.dims, block.weights);
     AddConv(block.conv_name(), block.op(), src, block.weights_name() + "/read", block.stride);

@@ -60,7 +60,8 @@ TEST_CASE("generator: MobileNet has the nodes of Google's frozen and quantized g
 TEST_CASE("generator: a retrained MobileNet has the nodes that retrain.py writes, early and late") {
   COUPLET_NEEDS_SHARED(shared);
   const std::string retrained = shared + "/models/retrained/";
-  CheckSameStructure(GenerateMobileNet({.head_classes = 6}), retrained + "scratches_0.25_128/retrained_graph.pb");
+  CheckSameStructure(GenerateMobileNet({.head_classes = 6}),
+                     retrained + "scratches_0.25_128/retrained_graph.pb");
   CheckSameStructure(GenerateMobileNet({.head_classes = 5, .add_v2 = true}),
                      retrained + "plates_0.25_128_addv2/retrained_graph.pb");
 }
@@ -77,10 +78,23 @@ TEST_CASE("generator: the census of each form") {
   CHECK(frozen.node_size() == 555);
   CHECK(ForwardReferences(frozen) == 0);
   const auto retrained = Census(ParseGraph(GenerateMobileNet({.head_classes = 6})));
-  const std::map<std::string, int> want = {
-      {"Const", 167}, {"Identity", 140}, {"Mul", 81}, {"Add", 55}, {"Relu6", 27}, {"Rsqrt", 27}, {"Sub", 27},
-      {"Conv2D", 15}, {"DepthwiseConv2dNative", 13}, {"AvgPool", 1}, {"BiasAdd", 1}, {"MatMul", 1},
-      {"Placeholder", 1}, {"PlaceholderWithDefault", 1}, {"Reshape", 1}, {"Softmax", 1}, {"Squeeze", 1}};
+  const std::map<std::string, int> want = {{"Const", 167},
+                                           {"Identity", 140},
+                                           {"Mul", 81},
+                                           {"Add", 55},
+                                           {"Relu6", 27},
+                                           {"Rsqrt", 27},
+                                           {"Sub", 27},
+                                           {"Conv2D", 15},
+                                           {"DepthwiseConv2dNative", 13},
+                                           {"AvgPool", 1},
+                                           {"BiasAdd", 1},
+                                           {"MatMul", 1},
+                                           {"Placeholder", 1},
+                                           {"PlaceholderWithDefault", 1},
+                                           {"Reshape", 1},
+                                           {"Softmax", 1},
+                                           {"Squeeze", 1}};
   CHECK(retrained == want);
   const auto quantized = ParseGraph(GenerateMobileNet({.form = Form::kQuantized}));
   CHECK(quantized.node_size() == 180);
@@ -135,9 +149,11 @@ TEST_CASE("generator: what Dequantize gives is the weights to half a step") {
   const float step = (max - min) / 255.0f;
   double worst = 0;
   for (size_t i = 0; i < want.size(); ++i) {
-    const float got = static_cast<float>(static_cast<unsigned char>(bytes[i])) * step + std::round(min / step) * step;
+    const float got =
+        static_cast<float>(static_cast<unsigned char>(bytes[i])) * step + std::round(min / step) * step;
     worst = std::max(worst, std::fabs(double{got} - want[i]));
   }
-  CHECK(worst <= 1.01 * step);  // half a step of rounding, and the ends moved by the rounding of the least value
+  CHECK(worst <=
+        1.01 * step);  // half a step of rounding, and the ends moved by the rounding of the least value
   CHECK(worst > 0.4 * step);
 }

@@ -19,7 +19,8 @@ uint32_t HashName(const std::string& name) {  // FNV-1a
 
 }  // namespace
 
-std::vector<float> UniformValues(uint64_t seed, const std::string& name, size_t count, float low, float high) {
+std::vector<float> UniformValues(uint64_t seed, const std::string& name, size_t count, float low,
+                                 float high) {
   std::vector<float> values(count);
   const uint32_t step = HashName(name);
   for (size_t i = 0; i < count; i += 4) {
@@ -37,7 +38,9 @@ std::vector<float> HeValues(uint64_t seed, const std::string& name, size_t count
 
 tf::AttrValue FloatType() { return TypeAttr(tf::DT_FLOAT); }
 tf::AttrValue StridesAttr(int64_t stride) { return IntsAttr(std::vector<int64_t>{1, stride, stride, 1}); }
-tf::AttrValue WindowAttr(int64_t height, int64_t width) { return IntsAttr(std::vector<int64_t>{1, height, width, 1}); }
+tf::AttrValue WindowAttr(int64_t height, int64_t width) {
+  return IntsAttr(std::vector<int64_t>{1, height, width, 1});
+}
 
 void AddFloatConst(GraphWriter* writer, const std::string& name, const std::vector<int64_t>& dims,
                    std::span<const float> values) {

@@ -1,4 +1,5 @@
-// What both generated networks are made of: weights that depend on a seed and a name alone, and the commonest nodes.
+// What both generated networks are made of: weights that depend on a seed and a name alone, and the commonest
+// nodes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -11,13 +12,14 @@
 
 namespace couplet::test {
 
-// `count` values in [low, high), the same for one seed and name on every machine and in every form of a network.
+// `count` values in [low, high), the same for one seed and name on every machine and in every form of a
+// network.
 std::vector<float> UniformValues(uint64_t seed, const std::string& name, size_t count, float low, float high);
 // He-uniform: variance 2 / fan_in.
 std::vector<float> HeValues(uint64_t seed, const std::string& name, size_t count, int64_t fan_in);
 
 tf::AttrValue FloatType();
-tf::AttrValue StridesAttr(int64_t stride);            // [1, stride, stride, 1]
+tf::AttrValue StridesAttr(int64_t stride);                // [1, stride, stride, 1]
 tf::AttrValue WindowAttr(int64_t height, int64_t width);  // ksize
 
 void AddFloatConst(GraphWriter* writer, const std::string& name, const std::vector<int64_t>& dims,

@@ -44,15 +44,16 @@ std::string NodeDifference(const tf::NodeDef& a, const tf::NodeDef& b, bool any_
   if (a.name() != b.name()) return where + "is " + b.name();
   if (a.op() != b.op()) return where + a.op() + " is " + b.op();
   if (a.device() != b.device()) return where + "device " + a.device() + " is " + b.device();
-  if (!std::equal(a.input().begin(), a.input().end(), b.input().begin(), b.input().end())) return where + "inputs";
+  if (!std::equal(a.input().begin(), a.input().end(), b.input().begin(), b.input().end()))
+    return where + "inputs";
   for (const auto& [key, value] : b.attr())
     if (!a.attr().contains(key)) return where + "lacks attribute " + key;
   for (const auto& [key, value] : a.attr()) {
     if (!b.attr().contains(key)) return where + "has attribute " + key;
     const tf::AttrValue& other = b.attr().at(key);
-    const bool equal = any_values
-                           ? WithoutValues(value).SerializeAsString() == WithoutValues(other).SerializeAsString()
-                           : value.SerializeAsString() == other.SerializeAsString();
+    const bool equal =
+        any_values ? WithoutValues(value).SerializeAsString() == WithoutValues(other).SerializeAsString()
+                   : value.SerializeAsString() == other.SerializeAsString();
     if (!equal) return where + "attribute " + key;
   }
   return "";

@@ -24,7 +24,8 @@ class InceptionWriter {
   // Each adds its nodes and gives the name that the next layer reads.
   std::string Conv(const std::string& name, const std::string& src, int64_t kh, int64_t kw, int full_channels,
                    const std::string& padding = "SAME", int stride = 1);
-  std::string MaxPool(const std::string& name, const std::string& src, const std::string& padding, int stride);
+  std::string MaxPool(const std::string& name, const std::string& src, const std::string& padding,
+                      int stride);
   std::string AvgPool(const std::string& name, const std::string& src);
   std::string Join(const std::string& name, const std::vector<std::string>& towers);
   std::string Mixed35(const std::string& name, const std::string& src, int pool_channels);
@@ -72,7 +73,8 @@ std::string InceptionWriter::Conv(const std::string& name, const std::string& sr
   const std::string norm = name + "/batchnorm";
   const auto count = static_cast<size_t>(kh * kw * ic * oc), oc_count = static_cast<size_t>(oc);
   const auto vector = [&](const std::string& which, float low, float high) {
-    AddFloatConst(&writer_, norm + which, {oc}, UniformValues(options_.seed, norm + which, oc_count, low, high));
+    AddFloatConst(&writer_, norm + which, {oc},
+                  UniformValues(options_.seed, norm + which, oc_count, low, high));
   };
   AddFloatConst(&writer_, name + "/conv2d_params", {kh, kw, ic, oc},
                 HeValues(options_.seed, name + "/conv2d_params", count, kh * kw * ic));
@@ -85,11 +87,12 @@ std::string InceptionWriter::Conv(const std::string& name, const std::string& sr
   vector("/gamma", 1.0f, 1.0f);
   vector("/moving_mean", -0.2f, 0.2f);
   vector("/moving_variance", 0.9f, 1.3f);
-  writer_.Add(norm, "BatchNormWithGlobalNormalization",
-              {name + "/Conv2D", norm + "/moving_mean", norm + "/moving_variance", norm + "/beta", norm + "/gamma"},
-              {{"variance_epsilon", FloatAttr(0.001f)},
-               {"T", FloatType()},
-               {"scale_after_normalization", BoolAttr(false)}});
+  writer_.Add(
+      norm, "BatchNormWithGlobalNormalization",
+      {name + "/Conv2D", norm + "/moving_mean", norm + "/moving_variance", norm + "/beta", norm + "/gamma"},
+      {{"variance_epsilon", FloatAttr(0.001f)},
+       {"T", FloatType()},
+       {"scale_after_normalization", BoolAttr(false)}});
   writer_.Add(name + "/CheckNumerics", "CheckNumerics", {norm},
               {{"T", FloatType()}, {"message", StringAttr("activation input is not finite.")}});
   AddPlain(&writer_, name + "/control_dependency", "Identity", {norm, "^" + name + "/CheckNumerics"});
@@ -99,20 +102,24 @@ std::string InceptionWriter::Conv(const std::string& name, const std::string& sr
 }
 
 // The 2015 file's MaxPool has no T.
-std::string InceptionWriter::MaxPool(const std::string& name, const std::string& src, const std::string& padding,
-                                     int stride) {
+std::string InceptionWriter::MaxPool(const std::string& name, const std::string& src,
+                                     const std::string& padding, int stride) {
   writer_.Add(name + "/CheckNumerics", "CheckNumerics", {src},
               {{"T", FloatType()}, {"message", StringAttr("MaxPool input is not finite.")}});
   AddPlain(&writer_, name + "/control_dependency", "Identity", {src, "^" + name + "/CheckNumerics"});
-  writer_.Add(name, "MaxPool", {name + "/control_dependency"},
-              {{"padding", StringAttr(padding)}, {"ksize", WindowAttr(3, 3)}, {"strides", StridesAttr(stride)}});
+  writer_.Add(
+      name, "MaxPool", {name + "/control_dependency"},
+      {{"padding", StringAttr(padding)}, {"ksize", WindowAttr(3, 3)}, {"strides", StridesAttr(stride)}});
   channels_[name] = channels_.at(src);
   return name;
 }
 
 std::string InceptionWriter::AvgPool(const std::string& name, const std::string& src) {
   writer_.Add(name, "AvgPool", {src},
-              {{"padding", StringAttr("SAME")}, {"ksize", WindowAttr(3, 3)}, {"T", FloatType()}, {"strides", StridesAttr(1)}});
+              {{"padding", StringAttr("SAME")},
+               {"ksize", WindowAttr(3, 3)},
+               {"T", FloatType()},
+               {"strides", StridesAttr(1)}});
   channels_[name] = channels_.at(src);
   return name;
 }
@@ -126,7 +133,8 @@ std::string InceptionWriter::Join(const std::string& name, const std::vector<std
     inputs.push_back(tower);
     sum += channels_.at(tower);
   }
-  writer_.Add(name, "Concat", inputs, {{"N", IntAttr(static_cast<int64_t>(towers.size()))}, {"T", FloatType()}});
+  writer_.Add(name, "Concat", inputs,
+              {{"N", IntAttr(static_cast<int64_t>(towers.size()))}, {"T", FloatType()}});
   channels_[name] = sum;
   return name;
 }
@@ -137,7 +145,8 @@ std::string InceptionWriter::Mixed35(const std::string& name, const std::string&
   std::string three = Conv(name + "/tower_1/conv", src, 1, 1, 64);
   three = Conv(name + "/tower_1/conv_1", three, 3, 3, 96);
   three = Conv(name + "/tower_1/conv_2", three, 3, 3, 96);
-  const std::string pooled = Conv(name + "/tower_2/conv", AvgPool(name + "/tower_2/pool", src), 1, 1, pool_channels);
+  const std::string pooled =
+      Conv(name + "/tower_2/conv", AvgPool(name + "/tower_2/pool", src), 1, 1, pool_channels);
   return Join(name + "/join", {direct, five, three, pooled});
 }
 
@@ -180,7 +189,8 @@ std::string InceptionWriter::Mixed8(const std::string& name, const std::string& 
   const std::string tower = Conv(name + "/tower/conv", src, 1, 1, 384);
   const std::string a = Conv(name + "/tower/mixed/conv", tower, 1, 3, 384);
   const std::string b = Conv(name + "/tower/mixed/conv_1", tower, 3, 1, 384);
-  const std::string twice = Conv(name + "/tower_1/conv_1", Conv(name + "/tower_1/conv", src, 1, 1, 448), 3, 3, 384);
+  const std::string twice =
+      Conv(name + "/tower_1/conv_1", Conv(name + "/tower_1/conv", src, 1, 1, 448), 3, 3, 384);
   const std::string c = Conv(name + "/tower_1/mixed/conv", twice, 1, 3, 384);
   const std::string d = Conv(name + "/tower_1/mixed/conv_1", twice, 3, 1, 384);
   const std::string pool = name + "/tower_2/pool";
@@ -198,8 +208,9 @@ void InceptionWriter::AddClassifier(const std::string& src) {
                {"strides", StridesAttr(1)}});
   AddIntConst(&writer_, "pool_3/_reshape/shape", {1, static_cast<int32_t>(features)});
   AddPlain(&writer_, kInceptionBottleneck, "Reshape", {"pool_3", "pool_3/_reshape/shape"});
-  AddFloatConst(&writer_, "softmax/weights", {features, kClasses},
-                HeValues(options_.seed, "softmax/weights", static_cast<size_t>(features) * kClasses, features));
+  AddFloatConst(
+      &writer_, "softmax/weights", {features, kClasses},
+      HeValues(options_.seed, "softmax/weights", static_cast<size_t>(features) * kClasses, features));
   AddFloatConst(&writer_, "softmax/biases", {kClasses},
                 UniformValues(options_.seed, "softmax/biases", kClasses, -0.1f, 0.1f));
   writer_.Add("softmax/logits/MatMul", "MatMul", {kInceptionBottleneck, "softmax/weights"},
@@ -235,6 +246,8 @@ std::string InceptionWriter::Write() && {
 
 }  // namespace
 
-std::string GenerateInception2015(const InceptionOptions& options) { return InceptionWriter(options).Write(); }
+std::string GenerateInception2015(const InceptionOptions& options) {
+  return InceptionWriter(options).Write();
+}
 
 }  // namespace couplet::test
