@@ -14,14 +14,14 @@ struct MobileNetOptions {
   double width = 0.25;
   int size = 128;  // of the input, pixels
   uint64_t seed = 1;
-  // The same network as it is found; one seed gives equal outputs up to rounding, kQuantized up to eight bits.
+  // The same network as it is found. One seed gives equal outputs up to rounding, kQuantized up to its bits.
   enum class Form {
     kDecomposed,  // frozen_graph.pb: batch norm as Add Rsqrt Mul Mul Mul Sub Add; 555 nodes
     kFused,       // FusedBatchNorm instead
     kBiasAdd,     // after optimize_for_inference: folded into the weights, offsets at the end of the file
     kQuantized,  // quantized_graph.pb: constants folded, big ones behind Dequantize, not topologically sorted
   } form = Form::kDecomposed;
-  // 0: the network alone. Otherwise as retrain.py writes it with that many classes, the head from the seed too.
+  // 0: the network alone. Otherwise as retrain.py writes it with that many classes, the head seeded too.
   int head_classes = 0;
   bool add_v2 = false;  // written by a late TensorFlow
 };
