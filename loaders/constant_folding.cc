@@ -1,5 +1,6 @@
-// Expressions of constants, computed once while the graph is read: Dequantize of eight-bit weights, the arithmetic
-// of unfolded batch norms. In float32 and in TensorFlow's order of operations, so that the numbers are TensorFlow's.
+// Expressions of constants, computed once while the graph is read: Dequantize of eight-bit weights, the
+// arithmetic of unfolded batch norms. In float32 and in TensorFlow's order of operations, so that the numbers
+// are TensorFlow's.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
@@ -15,7 +16,8 @@ namespace couplet::import_tf {
 namespace {
 
 // Numpy's rule: dimensions aligned at the right, equal or 1. nullopt: they do not fit.
-std::optional<std::vector<int64_t>> BroadcastDims(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+std::optional<std::vector<int64_t>> BroadcastDims(const std::vector<int64_t>& a,
+                                                  const std::vector<int64_t>& b) {
   std::vector<int64_t> dims(std::max(a.size(), b.size()));
   for (size_t back = 1; back <= dims.size(); ++back) {
     const int64_t da = back <= a.size() ? a[a.size() - back] : 1;
@@ -45,10 +47,12 @@ Result<Value> FoldBinary(ImportContext& context, const NodeView& node, Inputs in
   const auto dims = BroadcastDims(a.dims(), b.dims());
   const auto count = dims ? ElementCount(*dims) : std::nullopt;
   if (!count)
-    return context.Error(node, fmt::format("its constants have shapes [{}] and [{}], which do not go together",
-                                           fmt::join(a.dims(), ","), fmt::join(b.dims(), ",")));
+    return context.Error(node,
+                         fmt::format("its constants have shapes [{}] and [{}], which do not go together",
+                                     fmt::join(a.dims(), ","), fmt::join(b.dims(), ",")));
   COUPLET_RETURN_IF_ERROR(context.Charge(node, static_cast<size_t>(*count)));
-  const std::vector<size_t> steps_a = BroadcastSteps(a.dims(), *dims), steps_b = BroadcastSteps(b.dims(), *dims);
+  const std::vector<size_t> steps_a = BroadcastSteps(a.dims(), *dims),
+                            steps_b = BroadcastSteps(b.dims(), *dims);
   std::vector<float> result(static_cast<size_t>(*count));
   std::vector<int64_t> position(dims->size(), 0);
   size_t ia = 0, ib = 0;
@@ -80,8 +84,8 @@ struct Dequantizer {
 };
 
 // tensorflow/core/kernels/dequantize_op.cc and quantization_utils.h (QuantizedToFloatStruct).
-Result<Dequantizer> MakeDequantizer(const ImportContext& context, const NodeView& node, DataType dtype, float min,
-                                    float max) {
+Result<Dequantizer> MakeDequantizer(const ImportContext& context, const NodeView& node, DataType dtype,
+                                    float min, float max) {
   if (!std::isfinite(min) || !std::isfinite(max) || min > max)
     return context.Error(node, fmt::format("its range is {} to {}", min, max));
   const std::string mode = GraphDef::AttrString(node, "mode").value_or("MIN_COMBINED");
@@ -112,7 +116,9 @@ Result<Value> FoldConst(ImportContext& context, const NodeView& node, Inputs) {
   return context.AddConstant(node, ConstTensor(tensor.dims, std::move(floats)));
 }
 
-Result<Value> FoldIdentity(ImportContext&, const NodeView&, Inputs inputs) { return inputs[0]; }
+Result<Value> FoldIdentity(ImportContext&, const NodeView&, Inputs inputs) {
+  return inputs[0];
+}
 
 Result<Value> FoldAdd(ImportContext& context, const NodeView& node, Inputs inputs) {
   return FoldBinary(context, node, inputs, [](float a, float b) { return a + b; });
@@ -136,8 +142,8 @@ Result<Value> FoldReshape(ImportContext& context, const NodeView& node, Inputs i
   COUPLET_ASSIGN_OR_RETURN(const ConstTensor src, context.Floats(node, inputs, 0));
   COUPLET_ASSIGN_OR_RETURN(std::vector<int64_t> dims, context.Integers(node, inputs, 1));
   const auto error = [&] {
-    return context.Error(node, fmt::format("cannot reshape a constant of [{}] to [{}]", fmt::join(src.dims(), ","),
-                                           fmt::join(dims, ",")));
+    return context.Error(node, fmt::format("cannot reshape a constant of [{}] to [{}]",
+                                           fmt::join(src.dims(), ","), fmt::join(dims, ",")));
   };
   const auto free_dim = std::find(dims.begin(), dims.end(), -1);
   if (free_dim != dims.end()) {

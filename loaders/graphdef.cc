@@ -7,9 +7,9 @@
 #include <bit>
 #include <cstring>
 
-#include "loaders/tensorflow.pb.h"
 #include "loaders/files.h"
 #include "loaders/tensor_proto.h"
+#include "loaders/tensorflow.pb.h"
 #include "loaders/wire_fields.h"
 
 namespace couplet {
@@ -20,8 +20,18 @@ using Type = WireFields::Type;
 // TensorFlow's field numbers.
 enum GraphField { kNode = 1, kLibrary = 2, kVersion = 3, kVersions = 4, kDebugInfo = 5 };
 enum NodeField { kName = 1, kOp = 2, kInput = 3, kAttr = 5 };
-enum AttrField { kList = 1, kString = 2, kInt = 3, kFloat = 4, kBool = 5, kType = 6, kShape = 7, kTensor = 8,
-                 kPlaceholder = 9, kFunction = 10 };
+enum AttrField {
+  kList = 1,
+  kString = 2,
+  kInt = 3,
+  kFloat = 4,
+  kBool = 5,
+  kType = 6,
+  kShape = 7,
+  kTensor = 8,
+  kPlaceholder = 9,
+  kFunction = 10
+};
 
 constexpr size_t kMaxNameBytes = 4096;
 // Of messages parsed by the generated classes.
@@ -35,11 +45,13 @@ bool IsPlainText(std::string_view text) {
 
 // What somebody may have given in a graph's place; nullptr: no idea.
 const char* LooksLike(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 256));
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                              std::min<size_t>(bytes.size(), 256));
   if (text.starts_with("\x1f\x8b")) return "a gzip archive: unpack it and give the .pb inside";
   if (text.starts_with("PK\x03\x04")) return "a zip archive: unpack it and give the .pb inside";
   if (text.starts_with("\x89HDF")) return "an HDF5 file (Keras): freeze the model to a .pb";
-  if (text.size() >= 8 && text.substr(4, 4) == "TFL3") return "a TensorFlow Lite model: give the .pb it was made from";
+  if (text.size() >= 8 && text.substr(4, 4) == "TFL3")
+    return "a TensorFlow Lite model: give the .pb it was made from";
   if (text.starts_with('\x08')) return "perhaps a SavedModel: freeze it to a .pb of one GraphDef";
   const bool is_text = std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t';
@@ -100,15 +112,19 @@ Result<std::vector<NodeView>> GraphParser::Parse(std::span<const std::byte> byte
       COUPLET_RETURN_IF_ERROR(ParseNode(&nodes.back()));
     } else if (fields.is(kLibrary, Type::kBytes)) {
       if (!fields.bytes().empty())
-        return Error("has a function library, which Couplet does not run: freeze the graph with its functions inlined");
+        return Error(
+            "has a function library, which Couplet does not run: freeze the graph with its functions "
+            "inlined");
     } else if (!fields.is(kVersion, Type::kVarint) && !fields.is(kVersions, Type::kBytes) &&
                !fields.is(kDebugInfo, Type::kBytes)) {
-      return Error(fmt::format("is no GraphDef: unknown field {} after {} nodes (damaged, or bytes added at its end)",
-                               fields.number(), nodes.size()));
+      return Error(
+          fmt::format("is no GraphDef: unknown field {} after {} nodes (damaged, or bytes added at its end)",
+                      fields.number(), nodes.size()));
     }
   }
   if (fields.malformed())
-    return Error(fmt::format("is no GraphDef, or breaks off, after {} nodes: fetch or write it again", nodes.size()));
+    return Error(
+        fmt::format("is no GraphDef, or breaks off, after {} nodes: fetch or write it again", nodes.size()));
   if (nodes.empty()) return Error("has no nodes");
   return nodes;
 }
@@ -117,7 +133,8 @@ Status GraphParser::ParseNode(NodeView* node) {
   WireFields fields(node->raw);
   bool named_twice = false;
   while (fields.Next()) {
-    if (fields.number() != kName && fields.number() != kOp && fields.number() != kInput && fields.number() != kAttr)
+    if (fields.number() != kName && fields.number() != kOp && fields.number() != kInput &&
+        fields.number() != kAttr)
       continue;  // device, debug info
     if (fields.type() != Type::kBytes) return NodeError(*node, "is malformed");
     if (fields.number() == kName) {
@@ -173,7 +190,8 @@ Status GraphParser::CheckNames(const NodeView& node) const {
   if (!IsPlainText(node.op)) return NodeError(node, "has no valid op");
   for (std::string_view input : node.inputs) {
     std::string_view suffix;
-    if (const size_t colon = input.find(':'); colon != std::string_view::npos) suffix = input.substr(colon + 1);
+    if (const size_t colon = input.find(':'); colon != std::string_view::npos)
+      suffix = input.substr(colon + 1);
     const bool numbered = input.find(':') == std::string_view::npos ||
                           (!suffix.empty() && suffix.size() <= 4 &&
                            suffix.find_first_not_of("0123456789") == std::string_view::npos);
@@ -184,7 +202,8 @@ Status GraphParser::CheckNames(const NodeView& node) const {
 }
 
 // An AttrValue has at most one kind; shapes and tensors keep the limits whatever the node is.
-Status GraphParser::CheckAttr(const NodeView& node, std::string_view key, std::span<const std::byte> value) const {
+Status GraphParser::CheckAttr(const NodeView& node, std::string_view key,
+                              std::span<const std::byte> value) const {
   const auto error = [&](const std::string& reason) {
     return NodeError(node, fmt::format("attribute '{}': {}", key, reason));
   };
@@ -199,7 +218,8 @@ Status GraphParser::CheckAttr(const NodeView& node, std::string_view key, std::s
       if (const Status status = ReadTensorProto(fields.bytes(), false, &ignored); !status.ok())
         return NodeError(node, status.message());
     } else if (fields.is(kShape, Type::kBytes)) {
-      if (const auto shape = ReadShapeProto(fields.bytes()); !shape.ok()) return error(shape.status().message());
+      if (const auto shape = ReadShapeProto(fields.bytes()); !shape.ok())
+        return error(shape.status().message());
     }
   }
   return fields.malformed() ? error("is malformed") : Status();
@@ -254,7 +274,8 @@ Result<GraphDef> GraphDef::Parse(std::span<const std::byte> bytes, std::shared_p
   for (const NodeView& node : def.nodes_)
     for (std::string_view input : node.inputs)
       if (def.IndexOf(NodeNameOf(input)) < 0)
-        return BadInput(fmt::format("{}: node '{}': its input '{}' is not in the graph", name, node.name, input));
+        return BadInput(
+            fmt::format("{}: node '{}': its input '{}' is not in the graph", name, node.name, input));
   return def;
 }
 
@@ -303,7 +324,8 @@ std::optional<std::vector<int64_t>> GraphDef::AttrInts(const NodeView& node, std
   tf::AttrValue::ListValue list;
   if (!list.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) return std::nullopt;
   // An empty list does not say of what; a list of anything else is none of integers.
-  if (list.s_size() + list.f_size() + list.b_size() + list.type_size() + list.shape_size() > 0) return std::nullopt;
+  if (list.s_size() + list.f_size() + list.b_size() + list.type_size() + list.shape_size() > 0)
+    return std::nullopt;
   return std::vector<int64_t>(list.i().begin(), list.i().end());
 }
 
@@ -321,7 +343,8 @@ Result<TensorValue> GraphDef::ConstValue(const NodeView& node) const {
   const Found found = FindAttr(node, "value", kTensor, Type::kBytes);
   if (node.op != "Const" || !found.ok) return error("is no Const");
   TensorValue tensor;
-  if (const Status status = ReadTensorProto(found.bytes, true, &tensor); !status.ok()) return error(status.message());
+  if (const Status status = ReadTensorProto(found.bytes, true, &tensor); !status.ok())
+    return error(status.message());
   if (DataTypeSize(tensor.dtype) == 0)
     return error(fmt::format("its tensor holds {}, not numbers", DataTypeName(tensor.dtype)));
   return tensor;

@@ -1,5 +1,5 @@
-// Ops that work element by element or over channels, and those that only change a shape. Arithmetic with a constant
-// a channel, and every batch norm, becomes an Affine layer.
+// Ops that work element by element or over channels, and those that only change a shape. Arithmetic with a
+// constant a channel, and every batch norm, becomes an Affine layer.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
@@ -12,7 +12,8 @@
 namespace couplet::import_tf {
 namespace {
 
-Result<Value> SameShapeLayer(ImportContext& context, const NodeView& node, const Value& src, LayerAttrs attrs) {
+Result<Value> SameShapeLayer(ImportContext& context, const NodeView& node, const Value& src,
+                             LayerAttrs attrs) {
   const Shape shape = context.shape(src);  // a copy: the layers move when one is added
   return context.AddLayer(node, {src.layer}, shape, src.rank, std::move(attrs));
 }
@@ -26,8 +27,9 @@ Result<std::vector<float>> PerChannel(ImportContext& context, const NodeView& no
   const bool scalar = values.count() == 1;
   const bool a_channel = !dims.empty() && dims.back() == context.shape(src).c && values.count() == channels;
   if ((!scalar && !a_channel) || dims.size() > static_cast<size_t>(src.rank))
-    return context.Error(node, fmt::format("its constant of shape [{}] is neither one number nor one a channel of {}",
-                                           fmt::join(dims, ","), ToString(context.shape(src))));
+    return context.Error(
+        node, fmt::format("its constant of shape [{}] is neither one number nor one a channel of {}",
+                          fmt::join(dims, ","), ToString(context.shape(src))));
   COUPLET_RETURN_IF_ERROR(context.Charge(node, channels));
   return scalar ? std::vector<float>(channels, values.at(0)) : values.ToVector();
 }
@@ -36,9 +38,10 @@ Result<std::vector<float>> PerChannel(ImportContext& context, const NodeView& no
 Result<size_t> ConstantSide(const ImportContext& context, const NodeView& node, Inputs inputs) {
   if (inputs[0].is_constant()) return size_t{0};
   if (inputs[1].is_constant()) return size_t{1};
-  return context.Error(node, fmt::format("joins two computed values ('{}' and '{}'); Couplet runs networks where one "
-                                         "side is a constant (no residual connections)", node.inputs[0],
-                                         node.inputs[1]));
+  return context.Error(
+      node, fmt::format("joins two computed values ('{}' and '{}'); Couplet runs networks where one "
+                        "side is a constant (no residual connections)",
+                        node.inputs[0], node.inputs[1]));
 }
 
 // [c], as TensorFlow demands of a batch norm's parameters.
@@ -56,7 +59,8 @@ struct NormInputs {
   bool use_gamma;
   float epsilon;
 };
-// scale = gamma / sqrt(variance + epsilon), offset = beta - mean * scale, in double as optimize_for_inference folds.
+// scale = gamma / sqrt(variance + epsilon), offset = beta - mean * scale, in double as optimize_for_inference
+// folds.
 Result<Value> ImportNorm(ImportContext& context, const NodeView& node, Inputs inputs, const NormInputs& at) {
   COUPLET_ASSIGN_OR_RETURN(const ConstTensor mean, NormVector(context, node, inputs, at.mean));
   COUPLET_ASSIGN_OR_RETURN(const ConstTensor variance, NormVector(context, node, inputs, at.variance));
@@ -68,15 +72,18 @@ Result<Value> ImportNorm(ImportContext& context, const NodeView& node, Inputs in
     double scale = 1.0 / std::sqrt(static_cast<double>(variance.at(c)) + static_cast<double>(at.epsilon));
     if (at.use_gamma) scale *= static_cast<double>(gamma.at(c));
     affine.scale[c] = static_cast<float>(scale);
-    affine.offset[c] = static_cast<float>(static_cast<double>(beta.at(c)) - static_cast<double>(mean.at(c)) * scale);
-    if (!context.options().allow_nonfinite && !(std::isfinite(affine.scale[c]) && std::isfinite(affine.offset[c])))
-      return context.Error(node, fmt::format("its parameters give a scale or offset that is not finite (channel {})",
-                                             c));
+    affine.offset[c] =
+        static_cast<float>(static_cast<double>(beta.at(c)) - static_cast<double>(mean.at(c)) * scale);
+    if (!context.options().allow_nonfinite &&
+        !(std::isfinite(affine.scale[c]) && std::isfinite(affine.offset[c])))
+      return context.Error(
+          node, fmt::format("its parameters give a scale or offset that is not finite (channel {})", c));
   }
   return SameShapeLayer(context, node, inputs[0], std::move(affine));
 }
 
-// New per-photo shape of a Reshape to `dims`: the first one is the photos', whatever it says (Inception's file has 1).
+// New per-photo shape of a Reshape to `dims`: the first one is the photos', whatever it says (Inception's
+// file has 1).
 std::optional<Shape> ReshapePhoto(const Shape& src, const std::vector<int64_t>& dims) {
   if ((dims.size() != 2 && dims.size() != 4) || (dims[0] != -1 && dims[0] != 1)) return std::nullopt;
   std::vector<int64_t> rest(dims.begin() + 1, dims.end());
@@ -110,14 +117,15 @@ Result<Value> ImportConcatOf(ImportContext& context, const NodeView& node, Input
       rank = inputs[i].rank;
     }
     if (src.h != shape.h || src.w != shape.w || inputs[i].rank != rank)
-      return context.Error(node, fmt::format("joins {} and {}, which differ in more than channels", ToString(shape),
-                                             ToString(src)));
+      return context.Error(node, fmt::format("joins {} and {}, which differ in more than channels",
+                                             ToString(shape), ToString(src)));
     channels += src.c;  // at most 64 times 2^28
     layers.push_back(inputs[i].layer);
   }
   if (axis.size() != 1 || (axis[0] != rank - 1 && axis[0] != -1))
     return context.Error(node, "joins along another axis than channels");
-  if (channels > kMaxElements) return context.Error(node, fmt::format("its output has {} channels", channels));
+  if (channels > kMaxElements)
+    return context.Error(node, fmt::format("its output has {} channels", channels));
   shape.c = static_cast<int>(channels);
   return context.AddLayer(node, std::move(layers), shape, rank, ConcatAttrs{});
 }
@@ -168,21 +176,29 @@ Result<Value> ImportRelu6(ImportContext& context, const NodeView& node, Inputs i
 Result<Value> ImportFusedBatchNorm(ImportContext& context, const NodeView& node, Inputs inputs) {
   COUPLET_RETURN_IF_ERROR(RequireNhwc(context, node));
   if (GraphDef::AttrBool(node, "is_training").value_or(false))
-    return context.Error(node, "is in training mode, where photos of a batch influence each other: freeze the graph "
-                               "for inference");
+    return context.Error(
+        node,
+        "is in training mode, where photos of a batch influence each other: freeze the graph "
+        "for inference");
   // x, scale, offset, mean, variance
   return ImportNorm(context, node, inputs,
-                    {.mean = 3, .variance = 4, .beta = 2, .gamma = 1, .use_gamma = true,
+                    {.mean = 3,
+                     .variance = 4,
+                     .beta = 2,
+                     .gamma = 1,
+                     .use_gamma = true,
                      .epsilon = GraphDef::AttrFloat(node, "epsilon").value_or(1e-4f)});
 }
 
 Result<Value> ImportGlobalBatchNorm(ImportContext& context, const NodeView& node, Inputs inputs) {
   const auto epsilon = GraphDef::AttrFloat(node, "variance_epsilon");
   const auto use_gamma = GraphDef::AttrBool(node, "scale_after_normalization");
-  if (!epsilon || !use_gamma) return context.Error(node, "lacks variance_epsilon or scale_after_normalization");
+  if (!epsilon || !use_gamma)
+    return context.Error(node, "lacks variance_epsilon or scale_after_normalization");
   // t, m, v, beta, gamma
-  return ImportNorm(context, node, inputs,
-                    {.mean = 1, .variance = 2, .beta = 3, .gamma = 4, .use_gamma = *use_gamma, .epsilon = *epsilon});
+  return ImportNorm(
+      context, node, inputs,
+      {.mean = 1, .variance = 2, .beta = 3, .gamma = 4, .use_gamma = *use_gamma, .epsilon = *epsilon});
 }
 
 Result<Value> ImportMatMul(ImportContext& context, const NodeView& node, Inputs inputs) {
@@ -203,7 +219,8 @@ Result<Value> ImportMatMul(ImportContext& context, const NodeView& node, Inputs 
     return context.Error(node, fmt::format("its weights [{}] take {} values, its input has {}",
                                            fmt::join(weights.dims(), ","), weights.dims()[0], src.c));
   const Shape shape{1, 1, 1, static_cast<int>(weights.dims()[1])};
-  FullyConnectedAttrs attrs{.weights = std::move(weights), .scale = {}, .bias = {}, .activation = Activation::kNone};
+  FullyConnectedAttrs attrs{
+      .weights = std::move(weights), .scale = {}, .bias = {}, .activation = Activation::kNone};
   return context.AddLayer(node, {inputs[0].layer}, shape, 2, std::move(attrs));
 }
 
@@ -215,8 +232,10 @@ Result<Value> ImportReshape(ImportContext& context, const NodeView& node, Inputs
   COUPLET_ASSIGN_OR_RETURN(const std::vector<int64_t> dims, context.Integers(node, inputs, 1));
   const std::optional<Shape> shape = ReshapePhoto(context.shape(inputs[0]), dims);
   if (!shape)
-    return context.Error(node, fmt::format("cannot reshape {} to [{}] and keep photos apart (is the input size "
-                                           "right?)", ToString(context.shape(inputs[0])), fmt::join(dims, ",")));
+    return context.Error(node,
+                         fmt::format("cannot reshape {} to [{}] and keep photos apart (is the input size "
+                                     "right?)",
+                                     ToString(context.shape(inputs[0])), fmt::join(dims, ",")));
   return context.AddLayer(node, {inputs[0].layer}, *shape, static_cast<int>(dims.size()), IdentityAttrs{});
 }
 
@@ -227,8 +246,10 @@ Result<Value> ImportSqueeze(ImportContext& context, const NodeView& node, Inputs
     if (axis < 0) axis += inputs[0].rank;
   std::sort(axes.begin(), axes.end());
   if (inputs[0].rank != 4 || axes != std::vector<int64_t>{1, 2} || src.h != 1 || src.w != 1)
-    return context.Error(node, fmt::format("squeezes [{}] out of {}; Couplet takes height and width of 1 only (is "
-                                           "the input size right?)", fmt::join(axes, ","), ToString(src)));
+    return context.Error(node,
+                         fmt::format("squeezes [{}] out of {}; Couplet takes height and width of 1 only (is "
+                                     "the input size right?)",
+                                     fmt::join(axes, ","), ToString(src)));
   return context.AddLayer(node, {inputs[0].layer}, {1, 1, 1, src.c}, 2, IdentityAttrs{});
 }
 

@@ -1,5 +1,5 @@
-// What the importer's table rows share: the values on the edges of the TensorFlow graph, and the Graph being built.
-// Internal to loaders/import_*.cc and loaders/constant_folding.cc.
+// What the importer's table rows share: the values on the edges of the TensorFlow graph, and the Graph being
+// built. Internal to loaders/import_*.cc and loaders/constant_folding.cc.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -47,10 +47,13 @@ class ImportContext {
                          LayerAttrs attrs);
   // A float constant. Refuses values that are not finite, unless options().allow_nonfinite.
   Result<Value> AddConstant(const NodeView& node, ConstTensor floats) const;
-  // Floats that are made in memory are counted: a few bytes of a file can stand for gigabytes of equal numbers.
+  // Floats that are made in memory are counted: a few bytes of a file can stand for gigabytes of equal
+  // numbers.
   Status Charge(const NodeView& node, size_t floats);
 
-  const Shape& shape(const Value& value) const { return graph_.layers[static_cast<size_t>(value.layer)].shape; }
+  const Shape& shape(const Value& value) const {
+    return graph_.layers[static_cast<size_t>(value.layer)].shape;
+  }
   // The constant `inputs[i]` as floats of `rank` dimensions (-1: any), or why not.
   Result<ConstTensor> Floats(const NodeView& node, Inputs inputs, size_t i, int rank = -1) const;
   // The constant `inputs[i]` as a handful of integers (axes, shapes, paddings).

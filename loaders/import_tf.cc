@@ -1,5 +1,5 @@
-// The walk over the graph: which nodes the output needs, in an order in which inputs come first, and for each the
-// row of the table that knows its op.
+// The walk over the graph: which nodes the output needs, in an order in which inputs come first, and for each
+// the row of the table that knows its op.
 // SPDX-License-Identifier: Apache-2.0
 #include "loaders/import_tf.h"
 
@@ -24,12 +24,15 @@ constexpr size_t kMaxIntegers = 64;
 constexpr int kMaxInputSize = 16384;
 
 Result<Value> NotFed(ImportContext& context, const NodeView& node, Inputs) {
-  return context.Error(node, fmt::format("the wanted output needs it, but the photos go into '{}': name this node as "
-                                         "the input layer", context.options().input_layer));
+  return context.Error(
+      node, fmt::format("the wanted output needs it, but the photos go into '{}': name this node as "
+                        "the input layer",
+                        context.options().input_layer));
 }
 
-// `takes`: one letter an input: a = must be computed from the photos, c = must be a constant, x = either; '*' repeats
-// the letter before it. `fold` serves nodes that have constants only, `layer` all others; null: not supported so.
+// `takes`: one letter an input: a = must be computed from the photos, c = must be a constant, x = either; '*'
+// repeats the letter before it. `fold` serves nodes that have constants only, `layer` all others; null: not
+// supported so.
 struct OpRow {
   std::string_view op, takes;
   Handler fold, layer;
@@ -73,7 +76,9 @@ const OpRow* FindOp(std::string_view op) {
   return nullptr;
 }
 
-bool IsControl(std::string_view input) { return input.starts_with('^'); }
+bool IsControl(std::string_view input) {
+  return input.starts_with('^');
+}
 
 // "input:0" -> "input": users give tensors as well as nodes.
 std::string LayerName(const std::string& given) {
@@ -110,8 +115,9 @@ Result<int> GraphImporter::FindLayerNode(const std::string& given, const char* w
   for (const NodeView& node : def_.nodes())
     if (node.op != "Const") names.push_back(node.name);
   const auto nearest = NearestNames(name, names, 3);
-  return BadInput(fmt::format("{}: has no {} '{}'{}{}{}", def_.path(), what, name, nearest.empty() ? "" : " (nearest: ",
-                              fmt::join(nearest, ", "), nearest.empty() ? "" : ")"));
+  return BadInput(fmt::format("{}: has no {} '{}'{}{}{}", def_.path(), what, name,
+                              nearest.empty() ? "" : " (nearest: ", fmt::join(nearest, ", "),
+                              nearest.empty() ? "" : ")"));
 }
 
 // A Placeholder says what it takes; the photos must be that.
@@ -130,8 +136,10 @@ Status GraphImporter::CheckInputNode(const NodeView& node) const {
     return context_.Error(node, fmt::format("takes [{}], not photos [n,h,w,3]", fmt::join(*shape, ",")));
   const int64_t h = (*shape)[1], w = (*shape)[2];
   if ((h != -1 && h != options.input_height) || (w != -1 && w != options.input_width))
-    return context_.Error(node, fmt::format("takes photos of {}x{}, not {}x{}: leave the input size out, or give this "
-                                            "one", h, w, options.input_height, options.input_width));
+    return context_.Error(
+        node, fmt::format("takes photos of {}x{}, not {}x{}: leave the input size out, or give this "
+                          "one",
+                          h, w, options.input_height, options.input_width));
   return {};
 }
 
@@ -139,24 +147,27 @@ Status GraphImporter::CheckNode(const NodeView& node) const {
   const OpRow* row = FindOp(node.op);
   if (row == nullptr) {
     const bool dropout = node.name.find("dropout") != std::string_view::npos || node.op == "RandomUniform";
-    return context_.Error(node, dropout ? "Couplet does not run this op (dropout was left in: freeze the graph for "
-                                          "inference)"
-                                        : "Couplet does not run this op");
+    return context_.Error(node,
+                          dropout ? "Couplet does not run this op (dropout was left in: freeze the graph for "
+                                    "inference)"
+                                  : "Couplet does not run this op");
   }
   const auto& inputs = node.inputs;
-  const auto data = static_cast<size_t>(std::count_if(inputs.begin(), inputs.end(),
-                                                      [](std::string_view input) { return !IsControl(input); }));
+  const auto data = static_cast<size_t>(
+      std::count_if(inputs.begin(), inputs.end(), [](std::string_view input) { return !IsControl(input); }));
   if (!std::all_of(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(data),
                    [](std::string_view input) { return !IsControl(input); }))
     return context_.Error(node, "has a control input before its other inputs");
   const bool open_ended = row->takes.ends_with('*');
   const size_t least = open_ended ? row->takes.size() - 1 : row->takes.size();
   if (data < least || (data > least && !open_ended))
-    return context_.Error(node, fmt::format("has {} inputs; it needs {}{}", data, least, open_ended ? " or more" : ""));
+    return context_.Error(
+        node, fmt::format("has {} inputs; it needs {}{}", data, least, open_ended ? " or more" : ""));
   for (size_t i = 0; i < data; ++i)
     if (const size_t colon = inputs[i].find(':');
         colon != std::string_view::npos && inputs[i].substr(colon + 1) != "0")
-      return context_.Error(node, fmt::format("reads '{}'; Couplet computes first outputs (:0) only", inputs[i]));
+      return context_.Error(node,
+                            fmt::format("reads '{}'; Couplet computes first outputs (:0) only", inputs[i]));
   return {};
 }
 
@@ -185,7 +196,8 @@ Status GraphImporter::Order(int output) {
       continue;
     }
     const int source = def_.IndexOf(NodeNameOf(node.inputs[top.next++]));
-    if (marks[static_cast<size_t>(source)] == Mark::kOpen) return context_.Error(node, "its inputs lead back to itself");
+    if (marks[static_cast<size_t>(source)] == Mark::kOpen)
+      return context_.Error(node, "its inputs lead back to itself");
     if (marks[static_cast<size_t>(source)] == Mark::kNew) COUPLET_RETURN_IF_ERROR(open(source));
   }
   return {};
@@ -215,8 +227,9 @@ Status GraphImporter::ImportNode(int index) {
   }
   const Handler handler = constants_only ? row.fold : row.layer;
   if (handler == nullptr)
-    return context_.Error(node, constants_only ? "has constants only as inputs, and Couplet does not fold this op"
-                                               : "Couplet computes this op from constants only");
+    return context_.Error(node, constants_only
+                                    ? "has constants only as inputs, and Couplet does not fold this op"
+                                    : "Couplet computes this op from constants only");
   for (size_t i = 0; i < inputs.size(); ++i) {
     const char takes = row.takes[std::min(i, row.takes.size() - 1)];
     if ((takes == 'c' && !inputs[i].is_constant()) || (takes == 'a' && inputs[i].is_constant()))
@@ -261,8 +274,8 @@ Status ImportContext::Error(const NodeView& node, std::string_view reason) const
   return BadInput(fmt::format("{}: node '{}' ({}): {}", def_.path(), node.name, node.op, reason));
 }
 
-Result<Value> ImportContext::AddLayer(const NodeView& node, std::vector<int> inputs, const Shape& shape, int rank,
-                                      LayerAttrs attrs) {
+Result<Value> ImportContext::AddLayer(const NodeView& node, std::vector<int> inputs, const Shape& shape,
+                                      int rank, LayerAttrs attrs) {
   const int64_t dims[] = {shape.n, shape.h, shape.w, shape.c};
   const std::optional<int64_t> count = ElementCount(dims);
   if (!count || *count == 0)
@@ -283,7 +296,8 @@ Result<Value> ImportContext::AddConstant(const NodeView& node, ConstTensor float
 
 Status ImportContext::Charge(const NodeView& node, size_t floats) {
   if (floats > kMaxMadeFloats - charged_)
-    return Error(node, fmt::format("the graph's computed constants have more than {} elements", kMaxMadeFloats));
+    return Error(node,
+                 fmt::format("the graph's computed constants have more than {} elements", kMaxMadeFloats));
   charged_ += floats;
   return {};
 }
@@ -291,7 +305,8 @@ Status ImportContext::Charge(const NodeView& node, size_t floats) {
 Result<ConstTensor> ImportContext::Floats(const NodeView& node, Inputs inputs, size_t i, int rank) const {
   const Constant& constant = *inputs[i].constant;
   if (!constant.is_float())
-    return Error(node, fmt::format("its input '{}' is {}, not float", node.inputs[i], DataTypeName(constant.raw.dtype)));
+    return Error(node, fmt::format("its input '{}' is {}, not float", node.inputs[i],
+                                   DataTypeName(constant.raw.dtype)));
   if (rank >= 0 && constant.dims.size() != static_cast<size_t>(rank))
     return Error(node, fmt::format("its input '{}' has shape [{}]; it needs {} dimensions", node.inputs[i],
                                    fmt::join(constant.dims, ","), rank));

@@ -37,15 +37,16 @@ Axis PaddedAxis(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, in
 }
 
 // An attribute [1, h, w, 1]: both numbers, each in [1, kMaxWindow].
-Result<std::pair<int, int>> HeightAndWidth(const ImportContext& context, const NodeView& node, const char* attr,
-                                           bool required) {
+Result<std::pair<int, int>> HeightAndWidth(const ImportContext& context, const NodeView& node,
+                                           const char* attr, bool required) {
   const auto list = GraphDef::AttrInts(node, attr);
   if (!list && !required) return std::pair{1, 1};
   if (!list || list->size() != 4)
     return context.Error(node, fmt::format("its attribute {} is not a list of 4 integers", attr));
   if ((*list)[0] != 1 || (*list)[3] != 1)
-    return context.Error(node, fmt::format("its attribute {} is [{}]; Couplet steps over height and width only", attr,
-                                           fmt::join(*list, ",")));
+    return context.Error(
+        node, fmt::format("its attribute {} is [{}]; Couplet steps over height and width only", attr,
+                          fmt::join(*list, ",")));
   for (const int64_t value : {(*list)[1], (*list)[2]})
     if (value < 1 || value > kMaxWindow)
       return context.Error(node, fmt::format("its attribute {} is [{}]; each must lie within 1 and {}", attr,
@@ -72,9 +73,20 @@ Result<Window> ReadWindow(const ImportContext& context, const NodeView& node, co
     return context.Error(node, fmt::format("its window is {}x{}", kh, kw));
   COUPLET_ASSIGN_OR_RETURN(const auto strides, HeightAndWidth(context, node, "strides", true));
   COUPLET_ASSIGN_OR_RETURN(const auto dilations, HeightAndWidth(context, node, "dilations", false));
+  for (const int64_t reach : {(kh - 1) * dilations.first + 1, (kw - 1) * dilations.second + 1})
+    if (reach > kMaxWindow)
+      return context.Error(
+          node, fmt::format("its window reaches over {} positions; the limit is {}", reach, kMaxWindow));
   const std::string padding = GraphDef::AttrString(node, "padding").value_or("");
-  Window window{.kh = static_cast<int>(kh), .kw = static_cast<int>(kw), .sh = strides.first, .sw = strides.second,
-                .dh = dilations.first, .dw = dilations.second, .pads = {}, .oh = 0, .ow = 0};
+  Window window{.kh = static_cast<int>(kh),
+                .kw = static_cast<int>(kw),
+                .sh = strides.first,
+                .sw = strides.second,
+                .dh = dilations.first,
+                .dw = dilations.second,
+                .pads = {},
+                .oh = 0,
+                .ow = 0};
   Axis h{}, w{};
   if (padding == "SAME") {
     h = SameAxis(src.h, kh, window.sh, window.dh);
@@ -90,10 +102,10 @@ Result<Window> ReadWindow(const ImportContext& context, const NodeView& node, co
     return context.Error(node, fmt::format("its padding '{}' is none of SAME, VALID, EXPLICIT", padding));
   }
   if (h.out < 1 || w.out < 1)
-    return context.Error(node, fmt::format("its window of {}x{} does not fit its input of {} (is the input size "
-                                           "right?)", kh, kw, ToString(src)));
-  for (const int64_t pad : {h.before, h.after, w.before, w.after})
-    if (pad > kMaxWindow) return context.Error(node, "its padding is too large");
+    return context.Error(node,
+                         fmt::format("its window of {}x{} does not fit its input of {} (is the input size "
+                                     "right?)",
+                                     kh, kw, ToString(src)));
   window.pads = {static_cast<int>(h.before), static_cast<int>(w.before), static_cast<int>(h.after),
                  static_cast<int>(w.after)};
   window.oh = static_cast<int>(h.out);
@@ -111,8 +123,9 @@ Result<ConstTensor> Weights(const ImportContext& context, const NodeView& node, 
   COUPLET_ASSIGN_OR_RETURN(ConstTensor weights, context.Floats(node, inputs, 1, 4));
   const Shape& src = context.shape(inputs[0]);
   if (weights.dims()[2] != src.c)
-    return context.Error(node, fmt::format("its weights [{}] take {} channels, its input {} has {}",
-                                           fmt::join(weights.dims(), ","), weights.dims()[2], ToString(src), src.c));
+    return context.Error(
+        node, fmt::format("its weights [{}] take {} channels, its input {} has {}",
+                          fmt::join(weights.dims(), ","), weights.dims()[2], ToString(src), src.c));
   return weights;
 }
 
@@ -127,8 +140,12 @@ Result<Value> ImportPool(ImportContext& context, const NodeView& node, Inputs in
       std::max(window.pads.left, window.pads.right) >= window.kw)
     return context.Error(node, "its padding is as large as its window");
   return context.AddLayer(node, {inputs[0].layer}, {1, window.oh, window.ow, src.c}, 4,
-                          PoolAttrs{.kind = kind, .kh = window.kh, .kw = window.kw, .sh = window.sh,
-                                    .sw = window.sw, .pads = window.pads});
+                          PoolAttrs{.kind = kind,
+                                    .kh = window.kh,
+                                    .kw = window.kw,
+                                    .sh = window.sh,
+                                    .sw = window.sw,
+                                    .pads = window.pads});
 }
 
 }  // namespace
@@ -136,8 +153,10 @@ Result<Value> ImportPool(ImportContext& context, const NodeView& node, Inputs in
 Status RequireNhwc(const ImportContext& context, const NodeView& node) {
   const std::string format = GraphDef::AttrString(node, "data_format").value_or("NHWC");
   if (format == "NHWC") return {};
-  return context.Error(node, fmt::format("its data_format is {}; Couplet takes NHWC only: freeze the graph for the "
-                                         "CPU", format));
+  return context.Error(node,
+                       fmt::format("its data_format is {}; Couplet takes NHWC only: freeze the graph for the "
+                                   "CPU",
+                                   format));
 }
 
 Result<Value> ImportConv2D(ImportContext& context, const NodeView& node, Inputs inputs) {
@@ -145,8 +164,15 @@ Result<Value> ImportConv2D(ImportContext& context, const NodeView& node, Inputs 
   COUPLET_ASSIGN_OR_RETURN(const Window window, ReadWindow(context, node, context.shape(inputs[0]),
                                                            weights.dims()[0], weights.dims()[1]));
   const Shape shape{1, window.oh, window.ow, static_cast<int>(weights.dims()[3])};
-  ConvAttrs attrs{.sh = window.sh, .sw = window.sw, .dh = window.dh, .dw = window.dw, .pads = window.pads,
-                  .weights = std::move(weights), .scale = {}, .bias = {}, .activation = Activation::kNone};
+  ConvAttrs attrs{.sh = window.sh,
+                  .sw = window.sw,
+                  .dh = window.dh,
+                  .dw = window.dw,
+                  .pads = window.pads,
+                  .weights = std::move(weights),
+                  .scale = {},
+                  .bias = {},
+                  .activation = Activation::kNone};
   return context.AddLayer(node, {inputs[0].layer}, shape, 4, std::move(attrs));
 }
 
@@ -157,8 +183,15 @@ Result<Value> ImportDepthwise(ImportContext& context, const NodeView& node, Inpu
   const std::optional<int64_t> oc = ElementCount(std::span(weights.dims()).subspan(2));
   COUPLET_CHECK(oc);  // a part of a count that was checked
   const Shape shape{1, window.oh, window.ow, static_cast<int>(*oc)};
-  DepthwiseAttrs attrs{.sh = window.sh, .sw = window.sw, .dh = window.dh, .dw = window.dw, .pads = window.pads,
-                       .weights = std::move(weights), .scale = {}, .bias = {}, .activation = Activation::kNone};
+  DepthwiseAttrs attrs{.sh = window.sh,
+                       .sw = window.sw,
+                       .dh = window.dh,
+                       .dw = window.dw,
+                       .pads = window.pads,
+                       .weights = std::move(weights),
+                       .scale = {},
+                       .bias = {},
+                       .activation = Activation::kNone};
   return context.AddLayer(node, {inputs[0].layer}, shape, 4, std::move(attrs));
 }
 
@@ -175,9 +208,12 @@ Result<Value> ImportPad(ImportContext& context, const NodeView& node, Inputs inp
   const Constant& paddings = *inputs[1].constant;
   if (paddings.dims != std::vector<int64_t>{4, 2} || p[0] != 0 || p[1] != 0 || p[6] != 0 || p[7] != 0 ||
       std::any_of(p.begin(), p.end(), [](int64_t pad) { return pad < 0 || pad > kMaxWindow; }))
-    return context.Error(node, fmt::format("its paddings [{}] of shape [{}] cannot be used: zeros around height and "
-                                           "width only", fmt::join(p, ","), fmt::join(paddings.dims, ",")));
-  const Pads pads{static_cast<int>(p[2]), static_cast<int>(p[4]), static_cast<int>(p[3]), static_cast<int>(p[5])};
+    return context.Error(
+        node, fmt::format("its paddings [{}] of shape [{}] cannot be used: zeros around height and "
+                          "width only",
+                          fmt::join(p, ","), fmt::join(paddings.dims, ",")));
+  const Pads pads{static_cast<int>(p[2]), static_cast<int>(p[4]), static_cast<int>(p[3]),
+                  static_cast<int>(p[5])};
   Shape shape = context.shape(inputs[0]);  // below 2^28 each, so the sums fit
   shape.h += pads.top + pads.bottom;
   shape.w += pads.left + pads.right;

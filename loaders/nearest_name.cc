@@ -20,8 +20,8 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::vector<std::string_view> NearestNames(std::string_view wanted, const std::vector<std::string_view>& names,
-                                           size_t count) {
+std::vector<std::string_view> NearestNames(std::string_view wanted,
+                                           const std::vector<std::string_view>& names, size_t count) {
   const size_t furthest = std::max<size_t>(2, wanted.size() / 2);
   std::vector<std::pair<size_t, std::string_view>> ranked;
   for (std::string_view name : names) {
@@ -34,7 +34,8 @@ std::vector<std::string_view> NearestNames(std::string_view wanted, const std::v
     const size_t distance = is_last_part ? 0 : EditDistance(wanted, name);
     if (distance <= furthest) ranked.emplace_back(distance, name);
   }
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string_view> nearest;
   for (size_t i = 0; i < ranked.size() && i < count; ++i) nearest.push_back(ranked[i].second);
   return nearest;

@@ -15,8 +15,18 @@ namespace {
 using Type = WireFields::Type;
 
 // TensorProto's field numbers.
-enum TensorField { kDtype = 1, kShape = 2, kContent = 4, kFloatVal = 5, kDoubleVal = 6, kIntVal = 7, kStringVal = 8,
-                   kInt64Val = 10, kBoolVal = 11, kHalfVal = 13 };
+enum TensorField {
+  kDtype = 1,
+  kShape = 2,
+  kContent = 4,
+  kFloatVal = 5,
+  kDoubleVal = 6,
+  kIntVal = 7,
+  kStringVal = 8,
+  kInt64Val = 10,
+  kBoolVal = 11,
+  kHalfVal = 13
+};
 // The highest number of a typed list in TensorFlow's message (float8_val).
 constexpr int kLastTensorField = 18;
 
@@ -24,8 +34,8 @@ struct DtypeRow {
   DataType dtype;
   const char* name;
   size_t size;
-  int list_field;      // where its values stand when they are not in tensor_content
-  Type element_type;   // of one unpacked value
+  int list_field;     // where its values stand when they are not in tensor_content
+  Type element_type;  // of one unpacked value
 };
 constexpr DtypeRow kDtypes[] = {
     {DataType::kFloat, "float", 4, kFloatVal, Type::kFixed32},
@@ -172,7 +182,8 @@ Result<std::optional<std::vector<int64_t>>> ReadShapeProto(std::span<const std::
   while (fields.Next()) {
     if (fields.is(kUnknownRank, Type::kVarint)) unknown_rank = fields.varint() != 0;
     if (!fields.is(kDim, Type::kBytes)) continue;
-    if (dims.size() == kMaxRank) return BadInput(fmt::format("a shape has more than {} dimensions", kMaxRank));
+    if (dims.size() == kMaxRank)
+      return BadInput(fmt::format("a shape has more than {} dimensions", kMaxRank));
     int64_t size = 0;
     WireFields dim(fields.bytes());
     while (dim.Next())

@@ -19,8 +19,9 @@ size_t DataTypeSize(DataType dtype);
 std::string DataTypeName(DataType dtype);
 
 // Checks dims (ElementCount's limits), the length of tensor_content (exact) and of the typed list (1 or all
-// elements, in the field that belongs to the dtype), and fills `tensor`. `values` is filled only where `want_values`;
-// `content` is a view into `proto`. The error is the bare reason: the caller knows file and node.
+// elements, in the field that belongs to the dtype), and fills `tensor`. `values` is filled only where
+// `want_values`; `content` is a view into `proto`. The error is the bare reason: the caller knows file and
+// node.
 Status ReadTensorProto(std::span<const std::byte> proto, bool want_values, TensorValue* tensor);
 
 // At most kMaxRank dimensions, each below 2^31; -1 stands for an unknown one. nullopt: unknown rank.

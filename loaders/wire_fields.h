@@ -1,5 +1,5 @@
-// The fields of one serialised protobuf message, walked in place: payloads are views into the bytes, so that a
-// constant of many megabytes is never copied.
+// The fields of one serialised protobuf message, walked in place: payloads are views into the bytes, so that
+// a constant of many megabytes is never copied.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,8 +24,8 @@ class WireFields {
       : bytes_(bytes),
         stream_(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size())) {}
 
-  // Reads the next field; false at the end of the message and where it breaks off or is no protobuf. Groups, which
-  // proto3 does not have, count as malformed: so nothing here ever nests.
+  // Reads the next field; false at the end of the message and where it breaks off or is no protobuf. Groups,
+  // which proto3 does not have, count as malformed: so nothing here ever nests.
   bool Next() {
     if (malformed_) return false;
     const uint32_t tag = stream_.ReadTag();
@@ -43,15 +43,17 @@ class WireFields {
   int number() const { return number_; }
   Type type() const { return type_; }
   bool is(int number, Type type) const { return number_ == number && type_ == type; }
-  uint64_t varint() const { return scalar_; }   // kVarint; kFixed64 and kFixed32: the bits
+  uint64_t varint() const { return scalar_; }                    // kVarint; kFixed64 and kFixed32: the bits
   std::span<const std::byte> bytes() const { return payload_; }  // kBytes
   std::string_view text() const { return {reinterpret_cast<const char*>(payload_.data()), payload_.size()}; }
 
  private:
   bool ReadPayload() {
     switch (type_) {
-      case Type::kVarint: return stream_.ReadVarint64(&scalar_);
-      case Type::kFixed64: return stream_.ReadLittleEndian64(&scalar_);
+      case Type::kVarint:
+        return stream_.ReadVarint64(&scalar_);
+      case Type::kFixed64:
+        return stream_.ReadLittleEndian64(&scalar_);
       case Type::kFixed32: {
         uint32_t bits;
         if (!stream_.ReadLittleEndian32(&bits)) return false;

@@ -32,7 +32,8 @@ const NodeView* OnlyNodeOf(const GraphDef& def, std::string_view op) {
 }
 
 Family FamilyOf(const GraphDef& def) {
-  if (HasOp(def, "Placeholder", "Placeholder") && AnyNameStartsWith(def, "final_retrain_ops/")) return Family::kHub;
+  if (HasOp(def, "Placeholder", "Placeholder") && AnyNameStartsWith(def, "final_retrain_ops/"))
+    return Family::kHub;
   if (AnyNameStartsWith(def, "MobilenetV1/")) return Family::kMobileNetV1;
   // Tools that cut the head off leave `Mul` as a Placeholder.
   if (def.Find("Mul") != nullptr && def.Find("pool_3/_reshape") != nullptr) return Family::kInception2015;
@@ -78,7 +79,8 @@ std::vector<bool> ComputedFrom(const GraphDef& def, int from) {
 std::string LastLayer(const GraphDef& def, int from) {
   std::vector<bool> is_read(def.nodes().size(), false);
   for (const NodeView& node : def.nodes())
-    for (std::string_view input : node.inputs) is_read[static_cast<size_t>(def.IndexOf(NodeNameOf(input)))] = true;
+    for (std::string_view input : node.inputs)
+      is_read[static_cast<size_t>(def.IndexOf(NodeNameOf(input)))] = true;
   const std::vector<bool> computed = ComputedFrom(def, from);
   std::vector<std::string_view> softmax, any;
   for (size_t i = 0; i < def.nodes().size(); ++i) {
@@ -117,7 +119,8 @@ int InputSizeOf(const GraphDef& def, const GraphFacts& facts) {
   const auto shape = GraphDef::AttrShape(*input, "shape");
   if (shape && shape->size() == 4 && (*shape)[1] > 0 && (*shape)[1] == (*shape)[2])
     return static_cast<int>((*shape)[1]);
-  // optimize_for_inference drops the shape. MobileNet's last pool covers the whole map, which is 1/32 of the photo.
+  // optimize_for_inference drops the shape. MobileNet's last pool covers the whole map, which is 1/32 of the
+  // photo.
   const NodeView* pool = facts.family == Family::kMobileNetV1 ? OnlyNodeOf(def, "AvgPool") : nullptr;
   const auto ksize = pool == nullptr ? std::nullopt : GraphDef::AttrInts(*pool, "ksize");
   if (ksize && ksize->size() == 4 && (*ksize)[1] == (*ksize)[2] && (*ksize)[1] > 0 && (*ksize)[1] <= 512)
@@ -137,10 +140,17 @@ GraphFacts InspectGraph(const GraphDef& def) {
   facts.input_size = InputSizeOf(def, facts);
   facts.has_normalization = facts.family != Family::kUnknown;
   switch (facts.family) {
-    case Family::kMobileNetV1: facts.normalization = {127.5f, 127.5f, Normalization::Mode::kMultiply}; break;
-    case Family::kInception2015: facts.normalization = {128.0f, 128.0f, Normalization::Mode::kMultiply}; break;
-    case Family::kHub: facts.normalization = {0.0f, 255.0f, Normalization::Mode::kMultiply}; break;
-    case Family::kUnknown: break;
+    case Family::kMobileNetV1:
+      facts.normalization = {127.5f, 127.5f, Normalization::Mode::kMultiply};
+      break;
+    case Family::kInception2015:
+      facts.normalization = {128.0f, 128.0f, Normalization::Mode::kMultiply};
+      break;
+    case Family::kHub:
+      facts.normalization = {0.0f, 255.0f, Normalization::Mode::kMultiply};
+      break;
+    case Family::kUnknown:
+      break;
   }
   return facts;
 }

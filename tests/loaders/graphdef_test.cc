@@ -24,7 +24,9 @@ using couplet::test::TinyNode;
 namespace {
 
 // The error of a graph that must not open.
-Status OpenError(const TinyGraph& graph, const GraphDefLimits& limits = {}) { return graph.Parse(limits).status(); }
+Status OpenError(const TinyGraph& graph, const GraphDefLimits& limits = {}) {
+  return graph.Parse(limits).status();
+}
 
 // A graph of one Const whose tensor the test then spoils.
 struct OneConst {
@@ -170,9 +172,10 @@ TEST_CASE("graphdef: constants come as content, as one number for all, or as a l
   }
   SUBCASE("floats that are not packed, as proto2 writers leave them") {
     const std::string one("\0\0\x80\x3f", 4);
-    const std::string tensor = Field(1, 0, "\x01") + Text(2, Text(2, Field(1, 0, "\x02"))) + Field(5, 5, one) +
-                               Field(5, 5, std::string("\0\0\0\x40", 4));
-    const std::string node = Text(1, "c") + Text(2, "Const") + Text(5, Text(1, "dtype") + Text(2, Field(6, 0, "\x01"))) +
+    const std::string tensor = Field(1, 0, "\x01") + Text(2, Text(2, Field(1, 0, "\x02"))) +
+                               Field(5, 5, one) + Field(5, 5, std::string("\0\0\0\x40", 4));
+    const std::string node = Text(1, "c") + Text(2, "Const") +
+                             Text(5, Text(1, "dtype") + Text(2, Field(6, 0, "\x01"))) +
                              Text(5, Text(1, "value") + Text(2, Text(8, tensor)));
     const auto def = ParseBytes(Text(1, node));
     REQUIRE(def.ok());
@@ -389,7 +392,8 @@ TEST_CASE("graphdef: what is no graph says what it is") {
   CHECK(NotTheLine(ParseBytes("node {\n  name: \"input\"\n}\n").status(), {"text"}) == "");
   CHECK(NotTheLine(ParseBytes("<html><body>404</body></html>").status(), {"text"}) == "");
   CHECK(NotTheLine(ParseBytes("\x1f\x8b\x08\x01\x02").status(), {"gzip"}) == "");
-  CHECK(NotTheLine(ParseBytes(std::string("\x1c\0\0\0TFL3\0\0\0\0", 12)).status(), {"TensorFlow Lite"}) == "");
+  CHECK(NotTheLine(ParseBytes(std::string("\x1c\0\0\0TFL3\0\0\0\0", 12)).status(), {"TensorFlow Lite"}) ==
+        "");
   CHECK(NotTheLine(ParseBytes(std::string("\x08\x01\x12\x00", 4)).status(), {"SavedModel"}) == "");
   CHECK(NotTheLine(ParseBytes(Text(4, "")).status(), {"no nodes"}) == "");
   test::TempDir dir;
@@ -431,8 +435,13 @@ TEST_CASE("graphdef: flipped bytes never crash, and their errors are one line wi
   graph.Int32s("shape", {2}, {-1, 8});
   graph.Node("out", "Reshape", {"bias", "shape"});
   const std::string whole = graph.Bytes();
-  const ImportOptions options{.input_layer = "input", .output_layer = "out", .input_height = 4, .input_width = 4,
-                              .photos = false, .normalization = {}, .allow_nonfinite = false};
+  const ImportOptions options{.input_layer = "input",
+                              .output_layer = "out",
+                              .input_height = 4,
+                              .input_width = 4,
+                              .photos = false,
+                              .normalization = {},
+                              .allow_nonfinite = false};
   REQUIRE(ImportGraph(*graph.Parse(), options).ok());
   std::mt19937 random(1);  // NOLINT: fixed on purpose
   int refused = 0, opened = 0;
@@ -456,17 +465,29 @@ TEST_CASE("graphdef: real graphs open, and their ops are those TensorFlow counts
   REQUIRE(def.ok());
   std::map<std::string_view, int> census;
   for (const NodeView& node : def->nodes()) ++census[node.op];
-  const std::map<std::string_view, int> expected = {
-      {"Const", 167}, {"Identity", 140}, {"Mul", 81}, {"Add", 55}, {"Relu6", 27}, {"Rsqrt", 27}, {"Sub", 27},
-      {"Conv2D", 15}, {"DepthwiseConv2dNative", 13}, {"AvgPool", 1}, {"BiasAdd", 1}, {"MatMul", 1},
-      {"Placeholder", 1}, {"PlaceholderWithDefault", 1}, {"Reshape", 1}, {"Softmax", 1}, {"Squeeze", 1}};
+  const std::map<std::string_view, int> expected = {{"Const", 167},
+                                                    {"Identity", 140},
+                                                    {"Mul", 81},
+                                                    {"Add", 55},
+                                                    {"Relu6", 27},
+                                                    {"Rsqrt", 27},
+                                                    {"Sub", 27},
+                                                    {"Conv2D", 15},
+                                                    {"DepthwiseConv2dNative", 13},
+                                                    {"AvgPool", 1},
+                                                    {"BiasAdd", 1},
+                                                    {"MatMul", 1},
+                                                    {"Placeholder", 1},
+                                                    {"PlaceholderWithDefault", 1},
+                                                    {"Reshape", 1},
+                                                    {"Softmax", 1},
+                                                    {"Squeeze", 1}};
   CHECK(census == expected);
-  const std::pair<const char*, size_t> counts[] = {
-      {"mobilenet_v1_0.25_128/frozen_graph.pb", 555},
-      {"mobilenet_v1_0.25_128/quantized_graph.pb", 180},
-      {"retrained/scratches_0.25_128/retrained_graph.pb", 560},
-      {"retrained/scratches_0.25_128/optimized_graph.pb", 420},
-      {"inception_2015/classify_image_graph_def.pb", 1004}};
+  const std::pair<const char*, size_t> counts[] = {{"mobilenet_v1_0.25_128/frozen_graph.pb", 555},
+                                                   {"mobilenet_v1_0.25_128/quantized_graph.pb", 180},
+                                                   {"retrained/scratches_0.25_128/retrained_graph.pb", 560},
+                                                   {"retrained/scratches_0.25_128/optimized_graph.pb", 420},
+                                                   {"inception_2015/classify_image_graph_def.pb", 1004}};
   for (const auto& [file, nodes] : counts) {
     CAPTURE(file);
     const auto graph = GraphDef::Open(dir + "/models/" + file);

@@ -1,4 +1,5 @@
-// Small GraphDefs for tests, built with the generated message classes: what they serialise, the loader must read.
+// Small GraphDefs for tests, built with the generated message classes: what they serialise, the loader must
+// read.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
