@@ -91,7 +91,8 @@ Result<Dequantizer> MakeDequantizer(const ImportContext& context, const NodeView
   const std::string mode = GraphDef::AttrString(node, "mode").value_or("MIN_COMBINED");
   const int lowest = dtype == DataType::kQint8 ? -128 : 0;
   if (mode == "MIN_COMBINED") return Dequantizer{(max - min) / 255.0f, min, lowest};
-  if (mode != "MIN_FIRST") return context.Error(node, fmt::format("Couplet does not know its mode {}", mode));
+  if (mode != "MIN_FIRST")
+    return context.Error(node, fmt::format("Couplet does not know its mode {}", Printable(mode)));
   const float scale = static_cast<float>((max - min) / 255.0);
   return Dequantizer{scale, max == min ? min : std::round(min / scale) * scale, lowest};
 }

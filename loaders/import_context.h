@@ -104,6 +104,9 @@ Result<Value> ImportSqueeze(ImportContext& context, const NodeView& node, Inputs
 Result<Value> ImportConcat(ImportContext& context, const NodeView& node, Inputs inputs);
 Result<Value> ImportConcatV2(ImportContext& context, const NodeView& node, Inputs inputs);
 
+// Text from a file as it may stand in a message: printable, on one line, not long.
+std::string Printable(std::string_view text);
+
 // NHWC is the only layout; says so where the node asks for another.
 Status RequireNhwc(const ImportContext& context, const NodeView& node);
 

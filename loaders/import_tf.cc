@@ -270,6 +270,14 @@ bool AllFinite(const ConstTensor& tensor) {
 
 }  // namespace
 
+std::string Printable(std::string_view text) {
+  constexpr size_t kLongest = 40;
+  std::string printable(text.substr(0, kLongest));
+  for (char& c : printable)
+    if (c < ' ' || c > '~') c = '?';
+  return printable;
+}
+
 Status ImportContext::Error(const NodeView& node, std::string_view reason) const {
   return BadInput(fmt::format("{}: node '{}' ({}): {}", def_.path(), node.name, node.op, reason));
 }

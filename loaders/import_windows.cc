@@ -99,7 +99,8 @@ Result<Window> ReadWindow(const ImportContext& context, const NodeView& node, co
     h = PaddedAxis(src.h, kh, window.sh, window.dh, pads.top, pads.bottom);
     w = PaddedAxis(src.w, kw, window.sw, window.dw, pads.left, pads.right);
   } else {
-    return context.Error(node, fmt::format("its padding '{}' is none of SAME, VALID, EXPLICIT", padding));
+    return context.Error(
+        node, fmt::format("its padding '{}' is none of SAME, VALID, EXPLICIT", Printable(padding)));
   }
   if (h.out < 1 || w.out < 1)
     return context.Error(node,
@@ -156,7 +157,7 @@ Status RequireNhwc(const ImportContext& context, const NodeView& node) {
   return context.Error(node,
                        fmt::format("its data_format is {}; Couplet takes NHWC only: freeze the graph for the "
                                    "CPU",
-                                   format));
+                                   Printable(format)));
 }
 
 Result<Value> ImportConv2D(ImportContext& context, const NodeView& node, Inputs inputs) {

@@ -102,6 +102,8 @@ TEST_CASE("import: convolutions whose attributes or shapes do not fit are refuse
     ConvCase conv({3, 3, 3, 1}, "Conv2D", "FULL");
     conv.node.Ints("strides", {1, 1, 1, 1});
     CHECK(conv.error_without({"'out'", "'FULL'"}) == "");
+    conv.node.String("padding", "A\nB\x1b");
+    CHECK(conv.error_without({"'out'", "'A?B?'"}) == "");
   }
   SUBCASE("explicit padding of channels, negative, too short") {
     for (const auto& bad :

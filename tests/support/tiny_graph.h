@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -104,7 +107,16 @@ class TinyGraph {
     Tensor(name, tf::DT_INT32, dims)
         .set_tensor_content(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int32_t));
   }
-  std::string Bytes() const { return proto.SerializeAsString(); }
+  // Deterministic: a map's entries come in the order of their keys, or tests would differ from run to run.
+  std::string Bytes() const {
+    std::string bytes;
+    google::protobuf::io::StringOutputStream sink(&bytes);
+    google::protobuf::io::CodedOutputStream stream(&sink);
+    stream.SetSerializationDeterministic(true);
+    proto.SerializePartialToCodedStream(&stream);
+    stream.Trim();
+    return bytes;
+  }
   Result<GraphDef> Parse(const GraphDefLimits& limits = {}) const { return ParseBytes(Bytes(), limits); }
 };
 
