@@ -74,6 +74,7 @@ $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 # Kept: make would remove it as intermediate, and make it and all that includes it again the next time.
 .SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.h) $(PROTO:%.proto=$(GEN)/%.pb.cc)
 
+.SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.cc)
 # Generated code is not ours to warn about.
 $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	@mkdir -p $(@D)
@@ -131,10 +132,48 @@ bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (nee
 deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there
 	@sh .ci/install-packages $(DEPS)
 
-.PHONY: check-includes
+.PHONY: demo flowers tensorboard
+STAMPS := /usr/share/tuxpaint/stamps
+demo:  ## retrain the graph in weights/ on pictures from Debian and show what it learnt
+	@$(MAKE) --no-print-directory deps
+	@[ -d $(STAMPS) ] || echo 'demo: the pictures come with $(DEMO_DEPS): 161 MB to download, 218 MB on the disk'
+	@$(MAKE) --no-print-directory deps DEPS='$(DEMO_DEPS)'
+	@$(MAKE) --no-print-directory all
+	@sh apps/demo.sh $(OUT)
+
+flowers:  ## the codelab itself in tf_files/: downloads 3,670 flowers and mobilenet_0.50_224 (COUPLET_MIRROR=)
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all $(OUT)/fetch
+	$(OUT)/fetch flower_photos tf_files
+	$(OUT)/fetch mobilenet_0.50_224 tf_files/models
+	$(OUT)/retrain --bottleneck_dir=tf_files/bottlenecks --how_many_training_steps=500 --model_dir=tf_files/models/ \
+	  --summaries_dir=tf_files/training_summaries/mobilenet_0.50_224 --output_graph=tf_files/retrained_graph.pb \
+	  --output_labels=tf_files/retrained_labels.txt --architecture=mobilenet_0.50_224 --image_dir=tf_files/flower_photos
+	@echo 'Next: $(OUT)/label_image --graph=tf_files/retrained_graph.pb' \
+	  '--image=tf_files/flower_photos/daisy/21652746_cc379e0eea_m.jpg'
+
+# Debian's pip installs nothing outside an environment.
+TENSORBOARD := build/tensorboard-venv/bin/tensorboard
+$(TENSORBOARD):
+	@$(MAKE) --no-print-directory deps DEPS='$(TENSORBOARD_DEPS)'
+	$(call venv,build/tensorboard-venv,tensorboard)
+tensorboard: $(TENSORBOARD)  ## fetch TensorBoard into build/ and print how to start it
+	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006'
+
+.PHONY: check-includes check-fresh check-all deps-check
+CHECK_DEPS := debootstrap python3-venv
+deps-check:  ## install what make check-all needs beyond a build
+	@$(MAKE) --no-print-directory deps DEPS='$(CHECK_DEPS)'
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 	@sh tests/check_includes.sh
-
+check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
+	@sh tests/check_fresh.sh $(SUITES)
+check-all: deps-check  ## .ci/run, full TSan, the oracle, fresh systems: an hour or so
+	.ci/run
+	$(MAKE) BUILD=tsan tests
+	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
+	$(MAKE) oracle
+	$(MAKE) check-fresh
 
 # Python is for developers' checks and for making the default backbone, in environments of their own under build/.
 # ORACLE_PYTHON= and TRAIN_PYTHON= name one that is there already.
