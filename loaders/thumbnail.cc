@@ -91,14 +91,18 @@ std::vector<uint8_t> AverageBoxes(const uint8_t* pixels, int width, int rows, in
     }
     for (int ox = 0; ox < out_width; ++ox) {
       const Box across = BoxOf(ox, out_width, width);
-      const uint64_t count =
-          static_cast<uint64_t>(down.end - down.begin) * static_cast<uint64_t>(across.end - across.begin);
-      for (int c = 0; c < 3; ++c) {
-        uint64_t sum = 0;
-        for (int x = across.begin; x < across.end; ++x)
-          sum += sums[static_cast<size_t>(x) * 3 + static_cast<size_t>(c)];
-        *to++ = static_cast<uint8_t>((sum + count / 2) / count);
+      int64_t red = 0, green = 0, blue = 0;
+      for (int x = across.begin; x < across.end; ++x) {
+        const uint32_t* sum = sums.data() + size_t{3} * static_cast<size_t>(x);
+        red += sum[0];
+        green += sum[1];
+        blue += sum[2];
       }
+      // One division a pixel, not three.
+      const double per_pixel =
+          1.0 / (static_cast<double>(down.end - down.begin) * (across.end - across.begin));
+      for (const int64_t sum : {red, green, blue})
+        *to++ = static_cast<uint8_t>(static_cast<double>(sum) * per_pixel + 0.5);
     }
   }
   return out;
