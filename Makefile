@@ -16,7 +16,7 @@ $(error CUDA=1: this version has no CUDA engine yet; CUDA=auto or CUDA=0 build t
 endif
 
 # Every processor, unless a number was asked for: make -j1.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 
