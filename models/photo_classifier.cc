@@ -68,11 +68,11 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   COUPLET_ASSIGN_OR_RETURN(const ImportOptions import, ResolveImport(def, options));
   COUPLET_ASSIGN_OR_RETURN(Graph graph, ImportGraph(def, import));
   std::unique_ptr<PhotoClassifier> classifier(new PhotoClassifier);
-  const bool one_at_a_time = photos < static_cast<size_t>(threads);
+  // A worker a photo at most; threads to spare are offered to the backend, which may use them within a photo.
+  classifier->workers_ = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(threads)));
   COUPLET_ASSIGN_OR_RETURN(classifier->session_,
                            Session::Create(Optimize(std::move(graph)), backend,
-                                           {.max_batch = 1, .threads = one_at_a_time ? threads : 1}));
-  classifier->workers_ = one_at_a_time ? 1 : threads;
+                                           {.max_batch = 1, .threads = threads / classifier->workers_}));
   classifier->decode_ = options.decode;
   classifier->decode_.resize_rows = import.input_height;
   return classifier;

@@ -37,7 +37,7 @@ struct PhotoPrediction {
 
 class PhotoClassifier {
  public:
-  // `threads`: for the whole classifier; `photos`: how many there will be, so that a single one may use all threads.
+  // `threads`: for the whole classifier; `photos`: how many there will be (a worker thread each, at most).
   // Errors name the graph and the node or the flag that would help.
   static Result<std::unique_ptr<PhotoClassifier>> Open(const ClassifierOptions& options, Backend& backend,
                                                        int threads, size_t photos);
