@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -76,16 +77,22 @@ uint8_t Blend(int value, int alpha, int background) {
   return static_cast<uint8_t>((value * alpha + background * (255 - alpha) + 127) / 255);
 }
 
+Status Failure(const char* format) {
+  const char* said = stbi_failure_reason();
+  const std::string_view reason = said != nullptr ? said : "no reason given";
+  if (reason == "outofmem")
+    return BadInput(fmt::format("{} that needs more than {} MiB to decode", format, kBudgetBytes >> 20));
+  return BadInput(fmt::format("corrupt or unsupported {}: {}", format, reason));
+}
+
 Status DecodeClean(const char* format, Bytes clean, AlphaMode alpha, Image* image) {
   const int channels = alpha == AlphaMode::kDrop ? 3 : 4;
   const int length = static_cast<int>(clean.size());
   int width = 0, height = 0, in_file = 0;
-  if (!stbi_info_from_memory(clean.data(), length, &width, &height, &in_file))
-    return BadInput(fmt::format("corrupt or unsupported {}: {}", format, stbi_failure_reason()));
+  if (!stbi_info_from_memory(clean.data(), length, &width, &height, &in_file)) return Failure(format);
   const std::unique_ptr<stbi_uc, decltype(&StbFree)> decoded(
       stbi_load_from_memory(clean.data(), length, &width, &height, &in_file, channels), &StbFree);
-  if (decoded == nullptr)
-    return BadInput(fmt::format("corrupt or unsupported {}: {}", format, stbi_failure_reason()));
+  if (decoded == nullptr) return Failure(format);
   const size_t pixels = static_cast<size_t>(width) * static_cast<size_t>(height);
   image->pixels.resize(pixels * 3);
   if (channels == 3) {
