@@ -27,8 +27,8 @@ GEN := $(OUT)/gen
 
 OPT_release := -O3 -DNDEBUG -g1
 OPT_debug   := -O0 -g
-OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 
 CXX      ?= g++
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
@@ -51,6 +51,10 @@ LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
+# Under ThreadSanitizer only the tests with threads are of use.
+ifeq ($(BUILD),tsan)
+TEST_SRC := $(filter-out %_test.cc,$(TEST_SRC)) $(shell grep -l '\[threads\]' $(filter %_test.cc,$(TEST_SRC)))
+endif
 PROTO    := $(wildcard loaders/*.proto)
 
 PROTO_OBJ := $(PROTO:%.proto=$(OBJ)/%.pb.o)
@@ -88,6 +92,11 @@ $(OBJ)/flags: FORCE
 $(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
+
+# The tests' own code is compiled four times as fast without optimisation; what they test keeps its own.
+ifneq ($(filter asan tsan,$(BUILD)),)
+$(TEST_OBJ): CXXFLAGS_ALL += -O0
+endif
 
 # The commit is in one object only; the stamp changes when the commit does.
 $(OBJ)/apps/version.o: CXXFLAGS_ALL += -DCOUPLET_VERSION='"$(VERSION)"' -DCOUPLET_COMMIT='"$(COMMIT)"'
