@@ -91,7 +91,7 @@ std::string WithoutTimes(const std::string& dir) {
   return all;
 }
 
-const tf::Summary::Value& ValueOf(const tf::Event& event, const std::string& tag) {
+const tf::Summary::Value& ValueOf(const tf::Event& event, const char* tag) {
   for (const auto& value : event.summary().value())
     if (value.tag() == tag) return value;
   FAIL("no " << tag);
