@@ -238,6 +238,7 @@ Status Loop::Validate(int step, EvalPoint* point) {
   Submit(snapshot, *pass, batch.rows.size());
   if (!pass->finite) return Diverged(step);
   point->validation_n = static_cast<int>(batch.rows.size());
+  point->validation_cross_entropy = pass->mean_loss;
   point->validation_accuracy = AccuracyPercent(pass->correct, point->validation_n);
   Log(step,
       fmt::format("Validation accuracy = {:.1f}% (N={})", point->validation_accuracy, point->validation_n));

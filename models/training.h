@@ -46,6 +46,7 @@ struct EvalPoint {
   double cross_entropy = 0.0;        // of the step's batch
   int validation_n = 0;              // 0: there are no validation photos
   float validation_accuracy = 0.0f;  // percent
+  double validation_cross_entropy = 0.0;
 };
 
 struct TrainResult {

@@ -12,6 +12,8 @@ import struct
 
 # First weight of seed 0 whose first four normals all lie outside: it needs a second attempt.
 SECOND_ATTEMPT = 342423
+# First one whose u0 is small enough for the + 1 in ln((u0 + 1) / 2^32) to show in float32.
+SMALL_RADIUS_BITS = 194650
 # Rows of each class in the split; the second class has none.
 LISTS = [list(range(100, 107)), [], [3], list(range(1000, 4000)), [11, 12]]
 
@@ -55,7 +57,8 @@ def main():
                                      (0x9876543210, 7, 0, 12)):
         pairs = " ".join("%d:%d" % p for p in batch(seed, step, stream, size))
         print("batch", seed, step, stream, size, pairs)
-    for seed, first, count in ((0, 0, 24), (1, 5000, 8), (0x9876543210, 0, 8), (0, SECOND_ATTEMPT, 1)):
+    for seed, first, count in ((0, 0, 24), (1, 5000, 8), (0x9876543210, 0, 8), (0, SMALL_RADIUS_BITS, 1),
+                               (0, SECOND_ATTEMPT, 1)):
         bits = " ".join(struct.pack(">f", weight(seed, first + i)).hex() for i in range(count))
         print("weights", seed, first, bits)
 

@@ -47,6 +47,30 @@ HeadData Clouds() {
   return data;
 }
 
+// A trainer that copies its vectors when it is given them, as one on a device does.
+class CopyingTrainer final : public HeadTrainer {
+ public:
+  explicit CopyingTrainer(const HeadShape& shape) : inner_(MakeCpuHeadTrainer(shape)) {}
+  Status set_vectors(std::span<const float> vectors) override {
+    copy_.assign(vectors.begin(), vectors.end());
+    return inner_->set_vectors(copy_);
+  }
+  Status set_params(const HeadParams& params) override { return inner_->set_params(params); }
+  Status read_params(HeadParams* out) const override { return inner_->read_params(out); }
+  Result<BatchResult> step(std::span<const uint32_t> rows, std::span<const int32_t> labels,
+                           float learning_rate, const BatchOutputs& outputs) override {
+    return inner_->step(rows, labels, learning_rate, outputs);
+  }
+  Result<BatchResult> evaluate(std::span<const uint32_t> rows, std::span<const int32_t> labels,
+                               const BatchOutputs& outputs) override {
+    return inner_->evaluate(rows, labels, outputs);
+  }
+
+ private:
+  std::unique_ptr<HeadTrainer> inner_;
+  std::vector<float> copy_;
+};
+
 struct Run {
   TrainResult result;
   std::vector<std::string> log;
@@ -55,7 +79,7 @@ struct Run {
 
 Run TrainOn(const HeadData& data, const TrainOptions& options, TrainHooks hooks = {}) {
   Run run;
-  run.trainer = MakeCpuHeadTrainer({data.features, data.classes});
+  run.trainer = std::make_unique<CopyingTrainer>(HeadShape{data.features, data.classes});
   hooks.log = [&](const std::string& line) { run.log.push_back(line); };
   auto result = Train(*run.trainer, data, options, hooks);
   REQUIRE_MESSAGE(result.ok(), result.status().message());
@@ -183,6 +207,7 @@ TEST_CASE("training: an evaluation is of the step's batch after its update, and 
   CHECK(last.cross_entropy == doctest::Approx(on_train.mean_loss).epsilon(1e-6));
   CHECK(last.train_accuracy == AccuracyPercent(on_train.correct, 12));
   CHECK(last.validation_accuracy == AccuracyPercent(on_validation.correct, 7));
+  CHECK(last.validation_cross_entropy == doctest::Approx(on_validation.mean_loss).epsilon(1e-6));
 }
 
 TEST_CASE("training: events hold every step, of the pass before its update [threads]") {
@@ -328,13 +353,17 @@ TEST_CASE(
   CHECK(TrainOn(data, options).result.stopped.ok());
 }
 
-TEST_CASE("training: a vector that is not finite ends the training before it touches the parameters") {
+TEST_CASE(
+    "training: a vector that is not finite ends the training before it touches the parameters [threads]") {
   HeadData data = Clouds();
+  test::TempDir dir;
   for (const uint32_t row : data.rows[0][1]) data.vectors[row * kFeatures] = std::nanf("");
   TrainOptions options = Short(10);
   options.learning_rate = 0.001;
+  options.summaries_dir = dir.path();
   const Run run = TrainOn(data, options);
   CHECK(run.result.steps == 0);
+  CHECK(Events(dir / "train").size() == 1);
   CHECK(run.result.stopped.message() ==
         "training diverged at step 0 with --learning_rate 0.001: the loss is not finite; try --learning_rate "
         "0.0001");
