@@ -3,8 +3,9 @@
 
 scores.tsv   outputs of the shared retrained graphs for eight photos; mode multiply is retrain.py's
              preprocessing (x - mean) * (1 / std), divide is label_image.py's (x - mean) / std
-layers.tsv   every convolution, activation and what follows, of a float graph and of one with eight-bit
-             weights: mean, standard deviation, least, greatest and the first eight values, for one photo
+layers.tsv   every convolution, activation and what follows, of a float graph, of one with eight-bit weights
+             and of the default backbone (make it again whenever that changes): mean, standard deviation,
+             least, greatest and the first eight values, for one photo
 sgd.tsv      the last layer's training: loss and parameters over five steps on numbers made by a formula
 
     PYTHONPATH=tests/oracle build/oracle-venv/bin/python tests/golden/tensorflow/make.py
@@ -19,7 +20,9 @@ from tf_reference import tf
 HERE = os.path.dirname(os.path.abspath(__file__))
 RETRAINED = ["scratches_0.25_128/retrained_graph.pb", "scratches_0.25_128/optimized_graph.pb",
              "plates_0.25_128_addv2/retrained_graph.pb"]
-LAYERS = [("mobilenet_v1_0.25_128/frozen_graph.pb", 128), ("mobilenet_v1_0.50_224/quantized_graph.pb", 224)]
+DEFAULT = "weights/couplet_mobilenet_v1_0.25_128.pb"
+LAYERS = [("mobilenet_v1_0.25_128/frozen_graph.pb", 128), ("mobilenet_v1_0.50_224/quantized_graph.pb", 224),
+          (DEFAULT, 128)]
 VALUE_OPS = {"Conv2D", "DepthwiseConv2dNative", "Relu6", "AvgPool", "BiasAdd", "Reshape", "Softmax"}
 
 
@@ -58,7 +61,7 @@ def layers(shared):
     photo = photos(shared)[0]
     lines = ["graph\tphoto\tnode\tshape\tmean\tstd\tmin\tmax\tfirst_8_values"]
     for path, size in LAYERS:
-        graph = ref.import_graph(f"{shared}/models/{path}")
+        graph = ref.import_graph(path if path == DEFAULT else f"{shared}/models/{path}")
         names = ["input"] + [op.name for op in graph.get_operations() if op.type in VALUE_OPS]
         with ref.session(graph) as session:
             outputs = session.run([n + ":0" for n in names],
