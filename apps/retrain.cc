@@ -172,6 +172,7 @@ int main(int argc, char** argv) {
   DeclareRetrainFlags(app, options);
   Status status = ParseCommandLine(app, argc, argv);
   SetQuiet(options.quiet);
+  options.backbone.interrupted = Interrupted;
   if (status.ok()) status = Run(options);
   if (status.code() == Code::kInterrupted) {
     Fail(kProgram, status);

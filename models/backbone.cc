@@ -13,19 +13,6 @@ namespace {
 // Changes whenever the resize or the normalisation can change a bit.
 constexpr const char* kPreprocessVersion = "legacy-bilinear-1";
 
-Result<std::string> FindGraphFile(const BackboneOptions& options, const ModelSpec& spec, const ProgressFn& progress) {
-  ArchiveRequest request;
-  request.dir = options.model_dir;
-  request.folder = spec.folder;
-  request.archive_name = spec.archive_name;
-  request.member = spec.graph_name;
-  request.url = spec.url;
-  request.archive_sha256 = spec.archive_sha256;
-  request.member_sha256 = spec.graph_sha256;
-  request.offline = options.offline;
-  return ObtainModel(request, progress);
-}
-
 Status Missing(const std::string& file, const char* what, const char* flag) {
   return BadInput(fmt::format("{}: {} cannot be read off this graph; give {}", file, what, flag));
 }
@@ -66,8 +53,11 @@ Result<Backbone> Backbone::Open(const BackboneOptions& options, const ProgressFn
   int expected_features = 0;
   if (options.model_file.empty()) {
     COUPLET_ASSIGN_OR_RETURN(const ModelSpec spec, FindModel(options.architecture));
-    COUPLET_ASSIGN_OR_RETURN(const std::string path, FindGraphFile(options, spec, progress));
+    ArchiveRequest request = RequestFor(spec, options.model_dir, options.offline);
+    request.interrupted = options.interrupted;
+    COUPLET_ASSIGN_OR_RETURN(const std::string path, ObtainModel(request, progress));
     COUPLET_ASSIGN_OR_RETURN(backbone.def_, GraphDef::Open(path));
+    COUPLET_RETURN_IF_ERROR(CheckGraph(spec, backbone.def_));
     backbone.import_ = FromSpec(spec);
     backbone.architecture_ = spec.architecture;
     expected_features = spec.features;

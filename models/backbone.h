@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct BackboneOptions {
   std::optional<int> input_size;
   std::optional<double> input_mean, input_std;  // (x - mean) * (1 / std), retrain.py's arithmetic
   bool offline = false;
+  std::function<bool()> interrupted;  // polled while downloading
 };
 
 class Backbone {
