@@ -182,7 +182,9 @@ TEST_CASE("extract: the same vectors whatever the number of threads [threads]") 
   for (const int threads : {2, 7}) {
     bed.backend.workers = 0;
     CHECK(SameBits(one(threads).vectors, first.vectors));
-    CHECK(bed.backend.workers == threads);
+    // A thread that starts after the last photo was taken makes none.
+    CHECK(bed.backend.workers >= 1);
+    CHECK(bed.backend.workers <= threads);
     CHECK(bed.sessions == 1);
   }
   bed.options.threads = 2;
