@@ -231,6 +231,30 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
          "--output_labels=" + (shop.dir / "l.txt"), "--how_many_training_steps=1"}, 4, "/proc/nowhere");
 }
 
+TEST_CASE("retrain: --json has just the keys of the README's example") {
+  // The example is the indented block that begins with a lone brace.
+  const std::string readme = Slurp("README.md");
+  const size_t begin = readme.find("\n    {\n");
+  REQUIRE(begin != std::string::npos);
+  const size_t end = readme.find("\n    }\n", begin);
+  const auto example = nlohmann::json::parse(readme.substr(begin, end + 6 - begin));
+  Workshop shop;
+  Spill(shop.dir / "photos/red/bad.jpg", "text");
+  REQUIRE(shop.Retrain("out").code == 0);
+  const auto ours = shop.Json("out");
+  const auto keys = [](const nlohmann::json& object) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : object.items()) names.push_back(name);
+    return names;
+  };
+  CHECK(keys(ours) == keys(example));
+  for (const char* part : {"photos", "bottlenecks", "test", "seconds"}) CHECK(keys(ours[part]) == keys(example[part]));
+  for (const char* part : {"left_out", "history"}) CHECK(keys(ours[part][0]) == keys(example[part][0]));
+  CHECK(keys(ours["test"]["classes"][0]) == keys(example["test"]["classes"][0]));
+  REQUIRE_FALSE(ours["test"]["misclassified"].empty());
+  CHECK(keys(ours["test"]["misclassified"][0]) == keys(example["test"]["misclassified"][0]));
+}
+
 TEST_CASE("retrain: help and version") {
   const ProcessResult help = RunProcess({ProgramPath("retrain"), "-h"});
   CHECK(help.code == 0);
