@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "tests/reference/convolution.h"
@@ -262,6 +263,36 @@ TEST_CASE("cpu: workers share a prepared layer [threads]") {
       });
   }
   for (const auto& dst : got) CHECK(std::memcmp(dst.data(), want.data(), want.size() * sizeof(float)) == 0);
+}
+
+TEST_CASE("cpu: preparing and running start no threads of their own") {
+  const auto tasks = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+  };
+  const ConvShape s = InceptionConvs()[2];  // enough work for any number of threads
+  const Inputs in = RealInputs(s, 1);
+  const auto backend = MakeCpuBackend();
+  const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
+  Result<std::unique_ptr<PreparedOp>> op = Internal("not prepared");
+  const auto before = tasks();
+  long preparing = 0, running = 0;
+  // On threads that are new, so that OpenMP's default number of threads holds for them.
+  std::jthread([&] {
+    op = backend->prepare(MakeLayer(s, in), std::span(&src, 1), {.max_batch = 1, .threads = 8});
+    preparing = tasks();
+  }).join();
+  REQUIRE(op.ok());
+  std::jthread([&] {
+    const auto state = (*op)->make_state();
+    std::vector<float> dst(Count(s.oh(), s.ow(), s.oc)), scratch((*op)->scratch_bytes() / 4 + 1);
+    const void* source = in.src.data();
+    const Status status = (*op)->run(
+        {.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch.data(), .state = state.get()});
+    COUPLET_CHECK(status.ok());
+    running = tasks();
+  }).join();
+  CHECK(preparing == before + 1);
+  CHECK(running == before + 1);
 }
 
 TEST_CASE("cpu: what does not fit is refused with the layer's name and the shapes") {
