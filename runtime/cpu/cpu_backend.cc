@@ -4,14 +4,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "runtime/backend.h"
 #include "runtime/cpu/head_trainer.h"
-#include "runtime/cpu/memory.h"
 #include "runtime/cpu/onednn.h"
 #include "runtime/cpu/preprocess.h"
 #include "runtime/cpu/small_ops.h"
+#include "runtime/planner.h"
 
 namespace couplet {
 namespace {
@@ -41,8 +43,7 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 // Prepares one layer. Each overload checks the attributes against the shapes and names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src, cpu::PieceAllocator& weights_memory)
-      : layer_(layer), src_(src), dst_(layer.shape), weights_memory_(weights_memory) {}
+  Preparer(const Layer& layer, std::span<const Shape> src) : layer_(layer), src_(src), dst_(layer.shape) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -173,7 +174,7 @@ class Preparer {
     cpu::Convolution one = c;
     one.src.n = one.dst.n = 1;
     if (flat) one.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
-    return cpu::MakeConvolution(one, weights_memory_);
+    return cpu::MakeConvolution(one);
   }
 
   bool FitsChannels(std::span<const float> values) const {
@@ -207,7 +208,6 @@ class Preparer {
   const Layer& layer_;
   std::span<const Shape> src_;
   Shape dst_;
-  cpu::PieceAllocator& weights_memory_;
 };
 
 class CpuWorker final : public WorkerContext {};
@@ -223,7 +223,7 @@ class CpuBackend final : public Backend {
                         std::holds_alternative<PreprocessAttrs>(layer.attrs);
     if (src.empty() != source || (src.size() > 1 && !std::holds_alternative<ConcatAttrs>(layer.attrs)))
       return BadInput(fmt::format("layer '{}' ({}) has {} sources", layer.name, KindName(layer.attrs), src.size()));
-    return std::visit(Preparer(layer, src, weights_memory_), layer.attrs);
+    return std::visit(Preparer(layer, src), layer.attrs);
   }
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
@@ -231,10 +231,11 @@ class CpuBackend final : public Backend {
   }
 
   Result<Buffer> allocate(size_t bytes) override {
-    void* data = cpu::AllocateAligned(bytes);
+    constexpr std::align_val_t kAlignment{kArenaAlignment};
+    void* data = ::operator new(std::max<size_t>(bytes, 1), kAlignment, std::nothrow);
     if (data == nullptr)
       return DeviceError(fmt::format("no memory for {} MB of activations; use fewer --threads", bytes >> 20));
-    return Buffer(data, bytes, cpu::FreeAligned);
+    return Buffer(data, bytes, [](void* held, size_t) { ::operator delete(held, kAlignment); });
   }
 
   Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override { return Copy(dst, src, bytes); }
@@ -250,8 +251,6 @@ class CpuBackend final : public Backend {
     if (bytes != 0) std::memcpy(dst, src, bytes);
     return {};
   }
-
-  cpu::PieceAllocator weights_memory_;
 };
 
 }  // namespace

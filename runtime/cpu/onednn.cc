@@ -50,9 +50,7 @@ class PrimitiveOp final : public PreparedOp {
         src_floats_(src.per_image()),
         dst_floats_(dst.per_image()) {}
 
-  // `held` keeps what `weights` points to.
-  void SetWeights(std::shared_ptr<float> held, memory weights, memory bias) {
-    held_ = std::move(held);
+  void SetWeights(memory weights, memory bias) {
     weights_ = std::move(weights);
     bias_ = std::move(bias);
   }
@@ -99,7 +97,6 @@ class PrimitiveOp final : public PreparedOp {
  private:
   dnnl::primitive primitive_;
   memory::desc src_desc_, dst_desc_, scratch_desc_;
-  std::shared_ptr<float> held_;
   memory weights_, bias_;
   int64_t src_floats_, dst_floats_;
 };
@@ -229,12 +226,14 @@ void Reorder(const Convolution& c, const memory::dims& dims, memory& packed) {
 }
 
 // Weights times scale, in the layout the primitive asks for.
-void Pack(const Convolution& c, const memory::dims& dims, memory& packed) {
-  const auto layout = FindBlockedLayout(packed.get_desc(), dims);
+memory Pack(const Convolution& c, const memory::dims& dims, const memory::desc& packed_desc) {
+  memory packed(packed_desc, CpuEngine());
+  const auto layout = FindBlockedLayout(packed_desc, dims);
   if (layout && (!c.depthwise || c.dst.c == c.src.c))
     PackBlocks(c, *layout, static_cast<float*>(packed.get_data_handle()));
   else
     Reorder(c, dims, packed);
+  return packed;
 }
 
 memory MakeBias(const Convolution& c) {
@@ -254,7 +253,7 @@ Status Refused(std::string_view layer, const char* kind, const dnnl::error& erro
 
 }  // namespace
 
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, PieceAllocator& weights_memory) {
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
   const memory::dim groups = c.src.c;
   const memory::dims dims = c.depthwise ? memory::dims{groups, c.dst.c / groups, 1, c.kh, c.kw}
                                         : memory::dims{c.dst.c, c.src.c, c.kh, c.kw};
@@ -262,11 +261,7 @@ Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, PieceA
     StayOnThisThread();
     const auto desc = DescribeConvolution(c, dims);
     auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst);
-    std::shared_ptr<float> held = weights_memory.Allocate(desc.weights_desc().get_size());
-    if (held == nullptr) return DeviceError(fmt::format("no memory for the weights of layer '{}'", c.layer));
-    memory packed(desc.weights_desc(), CpuEngine(), held.get());
-    Pack(c, dims, packed);
-    op->SetWeights(std::move(held), std::move(packed), MakeBias(c));
+    op->SetWeights(Pack(c, dims, desc.weights_desc()), MakeBias(c));
     return std::unique_ptr<PreparedOp>(std::move(op));
   } catch (const dnnl::error& error) {
     return Refused(c.layer, "convolution", error);

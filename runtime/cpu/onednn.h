@@ -14,7 +14,6 @@
 #include <string_view>
 
 #include "runtime/backend.h"
-#include "runtime/cpu/memory.h"
 
 namespace couplet::cpu {
 
@@ -30,7 +29,7 @@ struct Convolution {
   Activation activation = Activation::kNone;
 };
 
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& convolution, PieceAllocator& weights_memory);
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& convolution);
 // `src`, `dst`: of one photo.
 Result<std::unique_ptr<PreparedOp>> MakePool(std::string_view layer, const Shape& src, const Shape& dst,
                                              const PoolAttrs& attrs);

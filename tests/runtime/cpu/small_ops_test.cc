@@ -89,8 +89,12 @@ TEST_CASE("cpu: averages of real values stay within the bound of their rounding 
 }
 
 TEST_CASE("cpu: a pool whose window can lie in the padding alone is refused") {
-  const Layer layer = Named("pool", {1, 4, 4, 8}, PoolAttrs{.kh = 2, .kw = 2, .sh = 2, .sw = 2, .pads = {2, 2, 0, 0}});
-  CHECK(Refusal(layer, {{1, 6, 6, 8}}) == "layer 'pool' (Pool): a window lies in the padding alone");
+  for (const Pads& pads : {Pads{.top = 2}, Pads{.left = 2}, Pads{.bottom = 2}, Pads{.right = 2}}) {
+    const bool rows = pads.top + pads.bottom != 0;
+    const Layer layer = Named("pool", {1, rows ? 4 : 3, rows ? 3 : 4, 8},
+                              PoolAttrs{.kh = 2, .kw = 2, .sh = 2, .sw = 2, .pads = pads});
+    CHECK(Refusal(layer, {{1, 6, 6, 8}}) == "layer 'pool' (Pool): a window lies in the padding alone");
+  }
 }
 
 TEST_CASE("cpu: affine multiplies and adds a channel at a time, either may be missing") {
