@@ -1,5 +1,5 @@
-// The CPU backend: which implementation serves which layer. Memory is plain aligned memory, a run is over when it
-// returns.
+// The CPU backend: which implementation serves which layer. Memory is plain aligned memory, a run is over
+// when it returns.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,8 +20,12 @@ namespace {
 
 using OpResult = Result<std::unique_ptr<PreparedOp>>;
 
-const float* Source(const RunArgs& args, size_t i = 0) { return static_cast<const float*>(args.src[i]); }
-float* Target(const RunArgs& args) { return static_cast<float*>(args.dst); }
+const float* Source(const RunArgs& args, size_t i = 0) {
+  return static_cast<const float*>(args.src[i]);
+}
+float* Target(const RunArgs& args) {
+  return static_cast<float*>(args.dst);
+}
 
 // A layer that is one function; `body` holds what it needs of the attributes.
 template <class Body>
@@ -54,8 +58,9 @@ class Preparer {
     if (!(attrs.normalization.std > 0.0f)) return Unfit(fmt::format("std is {}", attrs.normalization.std));
     const auto body = [normalization = attrs.normalization, dst = dst_](const RunArgs& args) {
       for (int i = 0; i < args.n; ++i)
-        COUPLET_RETURN_IF_ERROR(cpu::Preprocess(*args.images, static_cast<size_t>(i), dst.h, dst.w, normalization,
-                                                args.scratch, Target(args) + i * dst.per_image()));
+        COUPLET_RETURN_IF_ERROR(cpu::Preprocess(*args.images, static_cast<size_t>(i), dst.h, dst.w,
+                                                normalization, args.scratch,
+                                                Target(args) + i * dst.per_image()));
       return Status();
     };
     return MakeLoop(body, cpu::PreprocessScratchBytes(dst_.w));
@@ -64,19 +69,14 @@ class Preparer {
   OpResult operator()(const ConvAttrs& a) const {
     const auto& dims = a.weights.dims();
     if (dims.size() != 4 || dims[2] != src_[0].c || dims[3] != dst_.c) return UnfitWeights(a.weights);
-    return Convolve({.layer = layer_.name, .src = src_[0], .dst = dst_, .kh = static_cast<int>(dims[0]),
-                     .kw = static_cast<int>(dims[1]), .sh = a.sh, .sw = a.sw, .dh = a.dh, .dw = a.dw,
-                     .pads = a.pads, .weights = &a.weights, .scale = a.scale, .bias = a.bias,
-                     .activation = a.activation});
+    return ConvolveWindows(a, false);
   }
 
   OpResult operator()(const DepthwiseAttrs& a) const {
     const auto& dims = a.weights.dims();
-    if (dims.size() != 4 || dims[2] != src_[0].c || dims[2] * dims[3] != dst_.c) return UnfitWeights(a.weights);
-    return Convolve({.layer = layer_.name, .src = src_[0], .dst = dst_, .kh = static_cast<int>(dims[0]),
-                     .kw = static_cast<int>(dims[1]), .sh = a.sh, .sw = a.sw, .dh = a.dh, .dw = a.dw,
-                     .pads = a.pads, .depthwise = true, .weights = &a.weights, .scale = a.scale, .bias = a.bias,
-                     .activation = a.activation});
+    if (dims.size() != 4 || dims[2] != src_[0].c || dims[2] * dims[3] != dst_.c)
+      return UnfitWeights(a.weights);
+    return ConvolveWindows(a, true);
   }
 
   // A 1x1 convolution of a 1x1 picture. The library's inner product would cut the sum among its threads.
@@ -84,13 +84,16 @@ class Preparer {
     const auto& dims = a.weights.dims();
     const Shape flat = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(src_[0].per_image())};
     if (dims.size() != 2 || dims[0] != flat.c || dims[1] != dst_.per_image()) return UnfitWeights(a.weights);
-    return Convolve({.layer = layer_.name, .src = flat, .dst = dst_, .pads = {}, .weights = &a.weights,
-                     .scale = a.scale, .bias = a.bias, .activation = a.activation});
+    cpu::Convolution c = Common(a);
+    c.src = flat;
+    c.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
+    return Convolve(c);
   }
 
   OpResult operator()(const AffineAttrs& a) const {
     if (src_[0].per_image() != dst_.per_image()) return Unfit("source and result differ in shape");
-    if (!FitsChannels(a.scale) || !FitsChannels(a.offset)) return Unfit("scale or offset is not one a channel");
+    if (!FitsChannels(a.scale) || !FitsChannels(a.offset))
+      return Unfit("scale or offset is not one a channel");
     return MakeLoop([scale = a.scale, offset = a.offset, dst = dst_](const RunArgs& args) {
       cpu::Affine(Source(args), Target(args), int64_t{args.n} * dst.h * dst.w, dst.c, scale, offset);
       return Status();
@@ -145,7 +148,8 @@ class Preparer {
     return MakeLoop([channels, dst = dst_](const RunArgs& args) {
       int at = 0;
       for (size_t i = 0; i < channels.size(); at += channels[i++])
-        cpu::CopyChannels(Source(args, i), Target(args), int64_t{args.n} * dst.h * dst.w, channels[i], dst.c, at);
+        cpu::CopyChannels(Source(args, i), Target(args), int64_t{args.n} * dst.h * dst.w, channels[i], dst.c,
+                          at);
       return Status();
     });
   }
@@ -167,14 +171,34 @@ class Preparer {
   }
 
  private:
+  // What the three kinds of convolution share.
+  template <class Attrs>
+  cpu::Convolution Common(const Attrs& a) const {
+    cpu::Convolution c;
+    c.layer = layer_.name;
+    c.weights = &a.weights;
+    c.scale = a.scale;
+    c.bias = a.bias;
+    c.activation = a.activation;
+    return c;
+  }
+  template <class Attrs>
+  OpResult ConvolveWindows(const Attrs& a, bool depthwise) const {
+    cpu::Convolution c = Common(a);
+    c.src = OnePhoto(src_[0]);
+    c.dst = OnePhoto(dst_);
+    c.kh = static_cast<int>(a.weights.dims()[0]);
+    c.kw = static_cast<int>(a.weights.dims()[1]);
+    c.sh = a.sh, c.sw = a.sw, c.dh = a.dh, c.dw = a.dw;
+    c.pads = a.pads;
+    c.depthwise = depthwise;
+    if (!FitsWindow(c.kh, c.kw, c.sh, c.sw, c.dh, c.dw, c.pads)) return UnfitWindow();
+    return Convolve(c);
+  }
   OpResult Convolve(const cpu::Convolution& c) const {
-    if (!FitsChannels(c.scale) || !FitsChannels(c.bias)) return Unfit("scale or bias is not one an output channel");
-    const bool flat = std::holds_alternative<FullyConnectedAttrs>(layer_.attrs);
-    if (!flat && !FitsWindow(c.kh, c.kw, c.sh, c.sw, c.dh, c.dw, c.pads)) return UnfitWindow();
-    cpu::Convolution one = c;
-    one.src.n = one.dst.n = 1;
-    if (flat) one.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
-    return cpu::MakeConvolution(one);
+    if (!FitsChannels(c.scale) || !FitsChannels(c.bias))
+      return Unfit("scale or bias is not one an output channel");
+    return cpu::MakeConvolution(c);
   }
 
   bool FitsChannels(std::span<const float> values) const {
@@ -183,7 +207,8 @@ class Preparer {
   bool FitsWindow(int kh, int kw, int sh, int sw, int dh, int dw, const Pads& pads) const {
     const auto fits = [](int in, int k, int stride, int dilation, int before, int after, int out) {
       const int64_t room = int64_t{in} + before + after - (int64_t{k} - 1) * dilation - 1;
-      return k > 0 && stride > 0 && dilation > 0 && before >= 0 && after >= 0 && room >= 0 && room / stride + 1 == out;
+      return k > 0 && stride > 0 && dilation > 0 && before >= 0 && after >= 0 && room >= 0 &&
+             room / stride + 1 == out;
     };
     return fits(src_[0].h, kh, sh, dh, pads.top, pads.bottom, dst_.h) &&
            fits(src_[0].w, kw, sw, dw, pads.left, pads.right, dst_.w);
@@ -197,12 +222,12 @@ class Preparer {
     return BadInput(fmt::format("layer '{}' ({}): {}", layer_.name, KindName(layer_.attrs), why));
   }
   Status UnfitWeights(const ConstTensor& weights) const {
-    return Unfit(fmt::format("weights [{}] do not fit source {} and result {}", fmt::join(weights.dims(), ","),
-                             ToString(src_[0]), ToString(dst_)));
+    return Unfit(fmt::format("weights [{}] do not fit source {} and result {}",
+                             fmt::join(weights.dims(), ","), ToString(src_[0]), ToString(dst_)));
   }
   Status UnfitWindow() const {
-    return Unfit(fmt::format("kernel, strides and pads do not lead from {} to {}", ToString(src_[0]),
-                             ToString(dst_)));
+    return Unfit(
+        fmt::format("kernel, strides and pads do not lead from {} to {}", ToString(src_[0]), ToString(dst_)));
   }
 
   const Layer& layer_;
@@ -217,12 +242,14 @@ class CpuBackend final : public Backend {
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override { return cpu::LibraryDescription(); }
 
-  // Thread-safe. Neither the batch nor the threads change what is prepared, so they cannot change a bit either.
+  // Thread-safe. Neither the batch nor the threads change what is prepared, so they cannot change a bit
+  // either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions&) override {
     const bool source = std::holds_alternative<InputAttrs>(layer.attrs) ||
                         std::holds_alternative<PreprocessAttrs>(layer.attrs);
     if (src.empty() != source || (src.size() > 1 && !std::holds_alternative<ConcatAttrs>(layer.attrs)))
-      return BadInput(fmt::format("layer '{}' ({}) has {} sources", layer.name, KindName(layer.attrs), src.size()));
+      return BadInput(
+          fmt::format("layer '{}' ({}) has {} sources", layer.name, KindName(layer.attrs), src.size()));
     return std::visit(Preparer(layer, src), layer.attrs);
   }
 
@@ -238,8 +265,12 @@ class CpuBackend final : public Backend {
     return Buffer(data, bytes, [](void* held, size_t) { ::operator delete(held, kAlignment); });
   }
 
-  Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override { return Copy(dst, src, bytes); }
-  Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext&) override { return Copy(dst, src, bytes); }
+  Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override {
+    return Copy(dst, src, bytes);
+  }
+  Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext&) override {
+    return Copy(dst, src, bytes);
+  }
   Status wait(WorkerContext&) override { return {}; }
 
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
@@ -255,6 +286,8 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCpuBackend() { return std::make_unique<CpuBackend>(); }
+std::unique_ptr<Backend> MakeCpuBackend() {
+  return std::make_unique<CpuBackend>();
+}
 
 }  // namespace couplet

@@ -21,8 +21,8 @@ const dnnl::engine& CpuEngine() {
   return engine;
 }
 
-// The distribution's library is an OpenMP build: a primitive is made for, and has to run with, the calling thread's
-// number of OpenMP threads. That number belongs to each thread, so no other is disturbed.
+// The distribution's library is an OpenMP build: a primitive is made for, and has to run with, the calling
+// thread's number of OpenMP threads. That number belongs to each thread, so no other is disturbed.
 void StayOnThisThread() {
   if (omp_get_max_threads() != 1) omp_set_num_threads(1);
 }
@@ -125,7 +125,8 @@ memory::desc TensorFlowWeights(const memory::dims& dims, const Convolution& c) {
   return {dims, memory::data_type::f32, memory::dims{oc / ic, 1, 1, c.kw * oc, oc}};
 }
 
-dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution& c, const memory::dims& weights) {
+dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution& c,
+                                                              const memory::dims& weights) {
   const memory::desc src = Nhwc(c.src), dst = Nhwc(c.dst);
   const memory::desc packed(weights, memory::data_type::f32, memory::format_tag::any);
   const memory::desc bias({c.dst.c}, memory::data_type::f32, memory::format_tag::x);
@@ -134,7 +135,8 @@ dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution&
   constexpr auto kKind = dnnl::prop_kind::forward_inference;
   constexpr auto kDirect = dnnl::algorithm::convolution_direct;  // Winograd rounds worse
 #if DNNL_VERSION_MAJOR >= 3
-  return {CpuEngine(), kKind, kDirect, src, packed, bias, dst, strides, dilates, before, after, Attributes(c.activation)};
+  return {CpuEngine(), kKind,   kDirect, src,    packed, bias,
+          dst,         strides, dilates, before, after,  Attributes(c.activation)};
 #else
   return {{kKind, kDirect, src, packed, bias, dst, strides, dilates, before, after},
           Attributes(c.activation),
@@ -156,8 +158,8 @@ dnnl::pooling_forward::primitive_desc DescribePool(const Shape& src, const Shape
 #endif
 }
 
-// A weights layout with at most its first dimension (output channels, or groups) cut into blocks: what the library
-// picks for float convolutions with AVX-512.
+// A weights layout with at most its first dimension (output channels, or groups) cut into blocks: what the
+// library picks for float convolutions with AVX-512.
 struct BlockedLayout {
   memory::dims padded, strides;  // in blocks along the first dimension
   memory::dim block = 1;
@@ -174,7 +176,9 @@ std::optional<BlockedLayout> FindBlockedLayout(const memory::desc& desc, const m
 #else
   if (desc.data.format_kind != dnnl_blocked || desc.data.extra.flags != 0) return std::nullopt;
   const auto& blocking = desc.data.format_desc.blocking;
-  const auto list = [](const dnnl_dim_t* values, size_t count) { return memory::dims(values, values + count); };
+  const auto list = [](const dnnl_dim_t* values, size_t count) {
+    return memory::dims(values, values + count);
+  };
   layout.padded = list(desc.data.padded_dims, dims.size());
   layout.strides = list(blocking.strides, dims.size());
   const memory::dims blocks = list(blocking.inner_blks, static_cast<size_t>(blocking.inner_nblks));
@@ -193,9 +197,9 @@ void Scale(float* values, const float* scale, memory::dim count) {
   for (memory::dim i = 0; i < count; ++i) values[i] *= scale[i];
 }
 
-// Copies the weights straight to their place, times scale. Twice as fast as the library's reorder, which would need
-// an aligned copy first and code made for each shape: more than half of what preparing Inception took.
-// REQUIRES: one weight a group where there are groups.
+// Copies the weights straight to their place, times scale. Twice as fast as the library's reorder, which
+// would need an aligned copy first and code made for each shape: more than half of what preparing Inception
+// took. REQUIRES: one weight a group where there are groups.
 void PackBlocks(const Convolution& c, const BlockedLayout& layout, float* packed) {
   const size_t kernel = layout.strides.size() - 2;  // dims end with kh, kw
   const memory::dim ic = c.depthwise ? 1 : c.src.c, oc = c.dst.c;
@@ -203,10 +207,12 @@ void PackBlocks(const Convolution& c, const BlockedLayout& layout, float* packed
   for (memory::dim h = 0; h < c.kh; ++h)
     for (memory::dim w = 0; w < c.kw; ++w)
       for (memory::dim i = 0; i < ic; ++i, ++row) {
-        float* dst = packed + h * layout.strides[kernel] + w * layout.strides[kernel + 1] + i * layout.strides[1];
+        float* dst =
+            packed + h * layout.strides[kernel] + w * layout.strides[kernel + 1] + i * layout.strides[1];
         for (memory::dim o = 0; o < layout.padded[0]; o += layout.block, dst += layout.strides[0]) {
           const memory::dim count = std::clamp<memory::dim>(oc - o, 0, layout.block);
-          c.weights->copy_to(dst, row * static_cast<size_t>(oc) + static_cast<size_t>(o), static_cast<size_t>(count));
+          c.weights->copy_to(dst, row * static_cast<size_t>(oc) + static_cast<size_t>(o),
+                             static_cast<size_t>(count));
           if (!c.scale.empty()) Scale(dst, c.scale.data() + o, count);
           std::fill_n(dst + count, layout.block - count, 0.0f);
         }

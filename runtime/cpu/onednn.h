@@ -1,9 +1,10 @@
-// Convolutions and pools by oneDNN. onednn.cc is the only file that knows the library; it serves its versions 2 and 3.
+// Convolutions and pools by oneDNN. onednn.cc is the only file that knows the library; it serves its versions
+// 2 and 3.
 //
-// A primitive always computes one photo on the calling thread, and run() walks the batch: a photo's values cannot
-// depend on the batch or on the number of threads. The library would split a photo over threads, but it chooses its
-// blocking, and with it the order in which products are added, by their number (seen with 8 threads on Inception's
-// mixed_3/conv), which costs the promise of equal bytes.
+// A primitive always computes one photo on the calling thread, and run() walks the batch: a photo's values
+// cannot depend on the batch or on the number of threads. The library would split a photo over threads, but
+// it chooses its blocking, and with it the order in which products are added, by their number (seen with 8
+// threads on Inception's mixed_3/conv), which costs the promise of equal bytes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,9 +24,9 @@ struct Convolution {
   Shape src, dst;          // of one photo; the caller has checked that they fit
   int kh = 1, kw = 1, sh = 1, sw = 1, dh = 1, dw = 1;
   Pads pads;
-  bool depthwise = false;             // groups = ic, dst.c = ic * multiplier
-  const ConstTensor* weights;         // [kh, kw, ic, oc], depthwise [kh, kw, ic, multiplier]
-  std::span<const float> scale, bias;  // [oc] or empty
+  bool depthwise = false;                // groups = ic, dst.c = ic * multiplier
+  const ConstTensor* weights = nullptr;  // [kh, kw, ic, oc], depthwise [kh, kw, ic, multiplier]
+  std::span<const float> scale, bias;    // [oc] or empty
   Activation activation = Activation::kNone;
 };
 

@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
-// Highway compiles the part between HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE once for each instruction set.
+// Highway compiles the part between HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE once for each instruction
+// set.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/preprocess.cc"
 #include <hwy/foreach_target.h>
@@ -44,13 +45,13 @@ HWY_INLINE hn::Vec<D> Normalize(D df, hn::Vec<D> v, float mean, float factor) {
 
 // dst = normalised top + (bottom - top) * t. top and bottom are padded to whole vectors, dst is not.
 template <bool kDivide>
-void LerpRows(const float* HWY_RESTRICT top, const float* HWY_RESTRICT bottom, float t, float mean, float factor,
-              float* HWY_RESTRICT dst, size_t count) {
+void LerpRows(const float* HWY_RESTRICT top, const float* HWY_RESTRICT bottom, float t, float mean,
+              float factor, float* HWY_RESTRICT dst, size_t count) {
   const hn::ScalableTag<float> df;
   const size_t lanes = hn::Lanes(df);
   const auto row = [&](size_t i) HWY_ATTR {
-    return Normalize<kDivide>(df, Lerp(hn::LoadU(df, top + i), hn::LoadU(df, bottom + i), hn::Set(df, t)), mean,
-                              factor);
+    return Normalize<kDivide>(df, Lerp(hn::LoadU(df, top + i), hn::LoadU(df, bottom + i), hn::Set(df, t)),
+                              mean, factor);
   };
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) hn::StoreU(row(i), df, dst + i);
@@ -80,7 +81,8 @@ HWY_EXPORT(LerpBytes);
 HWY_EXPORT(LerpRowsMultiply);
 HWY_EXPORT(LerpRowsDivide);
 
-constexpr size_t kVector = 64;  // floats: past the end of a row, enough for the widest vectors and 4-byte pixels
+constexpr size_t kVector =
+    64;  // floats: past the end of a row, enough for the widest vectors and 4-byte pixels
 
 // Where a row or column of the result lies between two of the source.
 struct Between {
@@ -93,15 +95,17 @@ Between Locate(int out, float scale, int in) {
   return {lo, std::min(lo + 1, in - 1), at - static_cast<float>(lo)};
 }
 
-float Scale(int in, int out) { return static_cast<float>(in) / static_cast<float>(out); }
+float Scale(int in, int out) {
+  return static_cast<float>(in) / static_cast<float>(out);
+}
 
 // Scratch of one photo: tables over the columns and rows of floats, each padded by kVector.
 struct Workspace {
-  uint32_t *lo, *hi;          // [width] byte offsets of the two source pixels
-  float* t;                   // [width * 3] each column's t three times
-  uint8_t *lo_px, *hi_px;     // [width * 3] the row's source pixels, gathered
-  float* rows[2];             // [width * 3] source rows lerped along x ...
-  int held[2] = {-1, -1};     // ... and which source rows they are
+  uint32_t *lo, *hi;       // [width] byte offsets of the two source pixels
+  float* t;                // [width * 3] each column's t three times
+  uint8_t *lo_px, *hi_px;  // [width * 3] the row's source pixels, gathered
+  float* rows[2];          // [width * 3] source rows lerped along x ...
+  int held[2] = {-1, -1};  // ... and which source rows they are
 
   Workspace(void* scratch, int width) {
     const size_t n = static_cast<size_t>(width) * 3 + kVector;
@@ -116,7 +120,8 @@ struct Workspace {
   }
 };
 
-// Copies the 3-byte pixels at `offsets` next to each other. Four bytes are moved where that stays inside the row.
+// Copies the 3-byte pixels at `offsets` next to each other. Four bytes are moved where that stays inside the
+// row.
 void GatherPixels(const uint8_t* row, const uint32_t* offsets, int wide, int width, uint8_t* dst) {
   for (int x = 0; x < wide; ++x) std::memcpy(dst + 3 * x, row + offsets[x], 4);
   for (int x = wide; x < width; ++x) std::memcpy(dst + 3 * x, row + offsets[x], 3);
@@ -138,7 +143,8 @@ class Resizer {
     }
   }
 
-  // Source row `source` lerped along x; `stored` is its place in the batch. `keep`: a row not to be overwritten.
+  // Source row `source` lerped along x; `stored` is its place in the batch. `keep`: a row not to be
+  // overwritten.
   const float* Row(int source, int stored, int keep) {
     for (int i = 0; i < 2; ++i)
       if (space_.held[i] == source) return space_.rows[i];
@@ -170,7 +176,8 @@ Status CheckEntry(const ImageBatch& images, size_t index, int height) {
   const size_t rows = static_cast<size_t>(image.paired_rows != 0 ? 2 * image.paired_rows : image.height);
   const size_t bytes = rows * static_cast<size_t>(image.width) * 3;
   if (image.offset > images.bytes.size() || bytes > images.bytes.size() - image.offset)
-    return Internal(fmt::format("photo {} of the batch reaches past its {} bytes", index, images.bytes.size()));
+    return Internal(
+        fmt::format("photo {} of the batch reaches past its {} bytes", index, images.bytes.size()));
   return {};
 }
 
@@ -180,14 +187,15 @@ size_t PreprocessScratchBytes(int width) {
   return (static_cast<size_t>(width) * 3 + kVector) * (5 * sizeof(float) + 2);
 }
 
-Status Preprocess(const ImageBatch& images, size_t index, int height, int width, const Normalization& normalization,
-                  void* scratch, float* dst) {
+Status Preprocess(const ImageBatch& images, size_t index, int height, int width,
+                  const Normalization& normalization, void* scratch, float* dst) {
   COUPLET_RETURN_IF_ERROR(CheckEntry(images, index, height));
   const ImageEntry& image = images.images[index];
   Resizer resizer(image, images.bytes.data() + image.offset, width, scratch);
   const bool divide = normalization.mode == Normalization::Mode::kDivide;
   // retrain.py hands TensorFlow the quotient of two Python floats, rounded once to float32.
-  const float factor = divide ? normalization.std : static_cast<float>(1.0 / static_cast<double>(normalization.std));
+  const float factor =
+      divide ? normalization.std : static_cast<float>(1.0 / static_cast<double>(normalization.std));
   const float scale = Scale(image.height, height);
   const size_t count = static_cast<size_t>(width) * 3;
   for (int y = 0; y < height; ++y, dst += count) {

@@ -10,7 +10,8 @@ namespace couplet::cpu {
 void Affine(const float* src, float* dst, int64_t pixels, int channels, std::span<const float> scale,
             std::span<const float> offset) {
   for (int64_t p = 0; p < pixels; ++p, src += channels, dst += channels) {
-    for (int c = 0; c < channels; ++c) dst[c] = scale.empty() ? src[c] : src[c] * scale[static_cast<size_t>(c)];
+    for (int c = 0; c < channels; ++c)
+      dst[c] = scale.empty() ? src[c] : src[c] * scale[static_cast<size_t>(c)];
     if (offset.empty()) continue;
     for (int c = 0; c < channels; ++c) dst[c] += offset[static_cast<size_t>(c)];
   }

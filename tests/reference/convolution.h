@@ -19,9 +19,9 @@ struct ConvolutionCase {
 };
 
 // Output (y, x, o) of photo n before the activation; empty scale or bias as in the engine.
-inline Sum ConvolutionAt(const ConvolutionCase& c, const std::vector<float>& src, const std::vector<float>& weights,
-                         const std::vector<float>& scale, const std::vector<float>& bias, int n, int y, int x,
-                         int o) {
+inline Sum ConvolutionAt(const ConvolutionCase& c, const std::vector<float>& src,
+                         const std::vector<float>& weights, const std::vector<float>& scale,
+                         const std::vector<float>& bias, int n, int y, int x, int o) {
   Sum sum;
   const int multiplier = c.depthwise ? c.oc / c.ic : 1;
   for (int ky = 0; ky < c.kh; ++ky)

@@ -1,5 +1,5 @@
-// TensorFlow's ResizeBilinear (align_corners and half_pixel_centers false) and retrain.py's normalisation, one value at
-// a time in float32: every operation is rounded, so the engine has to give these very bits.
+// TensorFlow's ResizeBilinear (align_corners and half_pixel_centers false) and retrain.py's normalisation,
+// one value at a time in float32: every operation is rounded, so the engine has to give these very bits.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -1,5 +1,5 @@
-// Output memory for kernels under test: full of NaN, so that a value never written shows, and with canaries on both
-// sides, so that a write outside shows.
+// Output memory for kernels under test: full of NaN, so that a value never written shows, and with canaries
+// on both sides, so that a write outside shows.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -21,7 +21,8 @@ namespace {
 void Add(std::vector<ConvShape>& shapes, ConvShape shape, bool same) {
   if (same) shape.pads = SamePads(shape);
   const auto key = [](const ConvShape& s) {
-    return std::tuple(s.ih, s.ic, s.oc, s.kh, s.kw, s.sh, s.pads.top, s.pads.bottom, s.pads.left, s.depthwise);
+    return std::tuple(s.ih, s.ic, s.oc, s.kh, s.kw, s.sh, s.pads.top, s.pads.bottom, s.pads.left,
+                      s.depthwise);
   };
   for (const ConvShape& other : shapes)
     if (key(other) == key(shape)) return;
@@ -29,8 +30,16 @@ void Add(std::vector<ConvShape>& shapes, ConvShape shape, bool same) {
 }
 
 ConvShape Square(std::string name, int size, int ic, int oc, int kh, int kw, int stride) {
-  return {.name = std::move(name), .ih = size, .iw = size, .ic = ic, .oc = oc, .kh = kh, .kw = kw, .sh = stride,
-          .sw = stride, .pads = {}};
+  return {.name = std::move(name),
+          .ih = size,
+          .iw = size,
+          .ic = ic,
+          .oc = oc,
+          .kh = kh,
+          .kw = kw,
+          .sh = stride,
+          .sw = stride,
+          .pads = {}};
 }
 
 }  // namespace

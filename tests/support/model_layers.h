@@ -1,5 +1,5 @@
-// The convolutions of the networks Couplet is made for, as shapes: MobileNet v1 of any width and size, and Inception
-// v3 of 2015. Every shape once.
+// The convolutions of the networks Couplet is made for, as shapes: MobileNet v1 of any width and size, and
+// Inception v3 of 2015. Every shape once.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -22,8 +22,13 @@ std::vector<float> RunLayer(const Layer& layer, const std::vector<Shape>& shapes
   GuardedBuffer scratch(((*op)->scratch_bytes() + 3) / 4);
   std::vector<const void*> sources;
   for (const auto& src : srcs) sources.push_back(src.data());
-  const RunArgs args = {.n = n, .src = sources, .images = images, .dst = dst.data(), .scratch = scratch.data(),
-                        .state = state.get(), .worker = worker->get()};
+  const RunArgs args = {.n = n,
+                        .src = sources,
+                        .images = images,
+                        .dst = dst.data(),
+                        .scratch = scratch.data(),
+                        .state = state.get(),
+                        .worker = worker->get()};
   const Status status = (*op)->run(args);
   REQUIRE_MESSAGE(status.ok(), status.message());
   CHECK(dst.intact());

@@ -10,8 +10,8 @@
 
 namespace couplet::test {
 
-// Values that the layer makes of `srcs` (one a source, n photos each). Fails the running test when prepare() refuses
-// or a guard is broken. `images`: for Preprocess.
+// Values that the layer makes of `srcs` (one a source, n photos each). Fails the running test when prepare()
+// refuses or a guard is broken. `images`: for Preprocess.
 std::vector<float> RunLayer(const Layer& layer, const std::vector<Shape>& shapes,
                             const std::vector<std::vector<float>>& srcs, int n = 1, int threads = 1,
                             const ImageBatch* images = nullptr);

@@ -14,7 +14,9 @@ class Values {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return static_cast<uint32_t>(state_ >> 33);
   }
-  int integer(int low, int high) { return low + static_cast<int>(bits() % static_cast<uint32_t>(high - low + 1)); }
+  int integer(int low, int high) {
+    return low + static_cast<int>(bits() % static_cast<uint32_t>(high - low + 1));
+  }
   float real() { return static_cast<float>(bits() >> 7) / static_cast<float>(1 << 23) - 1.0f; }  // [-1, 1)
 
   std::vector<float> Integers(size_t n, int low, int high) {

@@ -20,22 +20,25 @@ struct Inputs {
   std::vector<float> src, weights, scale, bias;
 };
 
-size_t Count(int64_t a, int64_t b, int64_t c, int64_t d = 1) { return static_cast<size_t>(a * b * c * d); }
+size_t Count(int64_t a, int64_t b, int64_t c, int64_t d = 1) {
+  return static_cast<size_t>(a * b * c * d);
+}
 
 // Integers whose sums of absolute products stay under 2^24: every order of adding is exact.
 Inputs IntegerInputs(const ConvShape& s, int n) {
   Values values(7);
   return {values.Integers(Count(n, s.ih, s.iw, s.ic), -4, 4),
           values.Integers(Count(s.kh, s.kw, s.depthwise ? 1 : s.ic, s.oc), -4, 4),
-          values.Integers(static_cast<size_t>(s.oc), 1, 3), values.Integers(static_cast<size_t>(s.oc), -50, 50)};
+          values.Integers(static_cast<size_t>(s.oc), 1, 3),
+          values.Integers(static_cast<size_t>(s.oc), -50, 50)};
 }
 Inputs RealInputs(const ConvShape& s, int n) {
   Values values(11);
   Inputs in = {values.Reals(Count(n, s.ih, s.iw, s.ic)),
                values.Reals(Count(s.kh, s.kw, s.depthwise ? 1 : s.ic, s.oc)),
                values.Reals(static_cast<size_t>(s.oc)), values.Reals(static_cast<size_t>(s.oc))};
-  // Half to one and a half: where scale all but removes the products, a sum that begins with the bias rounds at the
-  // bias's size as often as there are products, and no bound of this kind holds.
+  // Half to one and a half: where scale all but removes the products, a sum that begins with the bias rounds
+  // at the bias's size as often as there are products, and no bound of this kind holds.
   for (float& scale : in.scale) scale = 1.0f + scale / 2.0f;
   return in;
 }
@@ -48,17 +51,32 @@ Layer MakeLayer(const ConvShape& s, const Inputs& in, Activation activation = Ac
   const std::vector<int64_t> dims = {s.kh, s.kw, s.ic, s.depthwise ? s.oc / s.ic : s.oc};
   const ConstTensor weights(dims, in.weights);
   if (s.depthwise)
-    layer.attrs = DepthwiseAttrs{.sh = s.sh, .sw = s.sw, .dh = s.dh, .dw = s.dw, .pads = s.pads, .weights = weights,
-                                 .scale = in.scale, .bias = in.bias, .activation = activation};
+    layer.attrs = DepthwiseAttrs{.sh = s.sh,
+                                 .sw = s.sw,
+                                 .dh = s.dh,
+                                 .dw = s.dw,
+                                 .pads = s.pads,
+                                 .weights = weights,
+                                 .scale = in.scale,
+                                 .bias = in.bias,
+                                 .activation = activation};
   else
-    layer.attrs = ConvAttrs{.sh = s.sh, .sw = s.sw, .dh = s.dh, .dw = s.dw, .pads = s.pads, .weights = weights,
-                            .scale = in.scale, .bias = in.bias, .activation = activation};
+    layer.attrs = ConvAttrs{.sh = s.sh,
+                            .sw = s.sw,
+                            .dh = s.dh,
+                            .dw = s.dw,
+                            .pads = s.pads,
+                            .weights = weights,
+                            .scale = in.scale,
+                            .bias = in.bias,
+                            .activation = activation};
   return layer;
 }
 
 std::vector<float> Run(const ConvShape& s, const Inputs& in, int n, int threads = 1,
                        Activation activation = Activation::kNone) {
-  return RunLayer(MakeLayer(s, in, activation), {{.n = 1, .h = s.ih, .w = s.iw, .c = s.ic}}, {in.src}, n, threads);
+  return RunLayer(MakeLayer(s, in, activation), {{.n = 1, .h = s.ih, .w = s.iw, .c = s.ic}}, {in.src}, n,
+                  threads);
 }
 
 double Activated(double value, Activation activation) {
@@ -68,12 +86,13 @@ double Activated(double value, Activation activation) {
 }
 
 // Compares every `stride`-th value with the reference. eps 0: to the bit.
-void Compare(const ConvShape& s, const Inputs& in, const std::vector<float>& got, int n, double eps, size_t stride = 1,
-             Activation activation = Activation::kNone) {
-  const reference::ConvolutionCase c = {s.ih, s.iw, s.ic, s.oc, s.kh, s.kw, s.sh, s.sw, s.dh, s.dw,
-                                        s.pads.top, s.pads.left, s.depthwise};
+void Compare(const ConvShape& s, const Inputs& in, const std::vector<float>& got, int n, double eps,
+             size_t stride = 1, Activation activation = Activation::kNone) {
+  const reference::ConvolutionCase c = {s.ih, s.iw, s.ic, s.oc,       s.kh,        s.kw,       s.sh,
+                                        s.sw, s.dh, s.dw, s.pads.top, s.pads.left, s.depthwise};
   REQUIRE(got.size() == Count(n, s.oh(), s.ow(), s.oc));
-  const size_t oc = static_cast<size_t>(s.oc), ow = static_cast<size_t>(s.ow()), oh = static_cast<size_t>(s.oh());
+  const size_t oc = static_cast<size_t>(s.oc), ow = static_cast<size_t>(s.ow()),
+               oh = static_cast<size_t>(s.oh());
   double low = INFINITY, high = -INFINITY;
   int wrong = 0;
   for (size_t i = 0; i < got.size(); i += stride) {
@@ -94,11 +113,20 @@ void Compare(const ConvShape& s, const Inputs& in, const std::vector<float>& got
 constexpr double kEps = 8.0 / (1 << 24);
 
 ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads) {
-  return {.name = std::move(name), .ih = ih, .iw = iw, .ic = ic, .oc = oc, .kh = kh, .kw = kw, .sh = sh, .sw = sw,
+  return {.name = std::move(name),
+          .ih = ih,
+          .iw = iw,
+          .ic = ic,
+          .oc = oc,
+          .kh = kh,
+          .kw = kw,
+          .sh = sh,
+          .sw = sw,
           .pads = pads};
 }
 
-// Small shapes around vector widths and tiles, prime sizes and strides, every parity of SAME, one-pixel photos.
+// Small shapes around vector widths and tiles, prime sizes and strides, every parity of SAME, one-pixel
+// photos.
 std::vector<ConvShape> OddShapes() {
   std::vector<ConvShape> shapes;
   for (const int c : {1, 3, 7, 8, 15, 16, 17, 31, 33, 48, 65}) {
@@ -111,8 +139,8 @@ std::vector<ConvShape> OddShapes() {
   for (const int size : {1, 2, 3, 4, 5, 8, 13})
     for (const int stride : {1, 2, 3})
       for (const bool depthwise : {false, true}) {
-        ConvShape s = Named("same " + std::to_string(size) + "/" + std::to_string(stride), size, size + 1, 8, 8, 3, 3,
-                            stride, stride, {});
+        ConvShape s = Named("same " + std::to_string(size) + "/" + std::to_string(stride), size, size + 1, 8,
+                            8, 3, 3, stride, stride, {});
         s.depthwise = depthwise;
         s.pads = SamePads(s);
         shapes.push_back(s);
@@ -126,7 +154,8 @@ std::vector<ConvShape> OddShapes() {
   dilated.dh = 2, dilated.dw = 3, dilated.pads = SamePads(dilated);
   shapes.push_back(dilated);
   for (const int multiplier : {2, 3}) {
-    ConvShape wide = Named("multiplier " + std::to_string(multiplier), 8, 9, 5, 5 * multiplier, 3, 3, 2, 2, {0, 0, 1, 1});
+    ConvShape wide =
+        Named("multiplier " + std::to_string(multiplier), 8, 9, 5, 5 * multiplier, 3, 3, 2, 2, {0, 0, 1, 1});
     wide.depthwise = true;
     shapes.push_back(wide);
   }
@@ -135,7 +164,9 @@ std::vector<ConvShape> OddShapes() {
 
 std::vector<ConvShape> ModelShapes() {
   std::vector<ConvShape> shapes;
-  const auto add = [&](std::vector<ConvShape> more) { shapes.insert(shapes.end(), more.begin(), more.end()); };
+  const auto add = [&](std::vector<ConvShape> more) {
+    shapes.insert(shapes.end(), more.begin(), more.end());
+  };
   add(MobileNetConvs(25, 128));
   add(MobileNetConvs(75, 160));
   add(MobileNetConvs(50, 224));
@@ -194,9 +225,10 @@ TEST_CASE("cpu: a fully connected layer flattens its source and reads weights at
       std::vector<std::byte> odd(in.weights.size() * sizeof(float) + 1);
       std::memcpy(odd.data() + 1, in.weights.data(), in.weights.size() * sizeof(float));
       Layer layer{.name = "fc", .inputs = {0}, .shape = {.n = 1, .h = 1, .w = 1, .c = oc}, .attrs = {}};
-      layer.attrs = FullyConnectedAttrs{.weights = ConstTensor({ic, oc}, odd.data() + 1, in.weights.size(), nullptr),
-                                        .scale = in.scale,
-                                        .bias = in.bias};
+      layer.attrs =
+          FullyConnectedAttrs{.weights = ConstTensor({ic, oc}, odd.data() + 1, in.weights.size(), nullptr),
+                              .scale = in.scale,
+                              .bias = in.bias};
       const Shape src = ic == 1024 ? Shape{1, 2, 2, 256} : Shape{1, 1, 1, ic};
       Compare(s, in, RunLayer(layer, {src}, {in.src}, 3), 3, 0.0);
     }
@@ -211,11 +243,13 @@ TEST_CASE("cpu: NaN in a photo reaches that photo's results and no other's") {
   const size_t photo = Count(6, 6, 16);
   CHECK(std::isnan(got[photo]));
   CHECK(std::equal(got.begin(), got.begin() + static_cast<long>(photo), clean.begin()));
-  CHECK(std::equal(got.begin() + static_cast<long>(2 * photo), got.end(), clean.begin() + static_cast<long>(2 * photo)));
+  CHECK(std::equal(got.begin() + static_cast<long>(2 * photo), got.end(),
+                   clean.begin() + static_cast<long>(2 * photo)));
 }
 
-// The promise behind "one seed, the same bytes": tested on every convolution of the models, real values. The library's
-// own threads would break it (8 of them on mixed_3/conv add the products in another order than one does).
+// The promise behind "one seed, the same bytes": tested on every convolution of the models, real values. The
+// library's own threads would break it (8 of them on mixed_3/conv add the products in another order than one
+// does).
 TEST_CASE("cpu: convolutions give the same bits for any number of threads and any batch") {
   for (const ConvShape& s : ModelShapes()) {
     CAPTURE(s.name);
@@ -230,7 +264,8 @@ TEST_CASE("cpu: convolutions give the same bits for any number of threads and an
 }
 
 TEST_CASE("cpu: a machine with AVX2 only keeps the same promises") {
-  for (const char* name : {"cpu: convolutions*bits*", "cpu: convolutions*exact*", "cpu: convolutions*rounding*"}) {
+  for (const char* name :
+       {"cpu: convolutions*bits*", "cpu: convolutions*exact*", "cpu: convolutions*rounding*"}) {
     const ProcessResult result = RunProcess({"/proc/self/exe", std::string("--test-case=") + name},
                                             {"ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=AVX2"}, 300);
     CAPTURE(result.out);
@@ -256,7 +291,9 @@ TEST_CASE("cpu: workers share a prepared layer [threads]") {
         std::vector<float> scratch((*op)->scratch_bytes() / 4 + 1);
         const void* source = in.src.data();
         for (int i = 0; i < 20; ++i) {
-          const Status status = (*op)->run({.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch.data(),
+          const Status status = (*op)->run({.src = std::span(&source, 1),
+                                            .dst = dst.data(),
+                                            .scratch = scratch.data(),
                                             .state = state.get()});
           COUPLET_CHECK(status.ok());
         }
@@ -267,7 +304,8 @@ TEST_CASE("cpu: workers share a prepared layer [threads]") {
 
 TEST_CASE("cpu: preparing and running start no threads of their own") {
   const auto tasks = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                         std::filesystem::directory_iterator());
   };
   const ConvShape s = InceptionConvs()[2];  // enough work for any number of threads
   const Inputs in = RealInputs(s, 1);
@@ -307,5 +345,6 @@ TEST_CASE("cpu: what does not fit is refused with the layer's name and the shape
   CHECK(Refusal(good, {}) == "layer 'tower/conv' (Conv) has 0 sources");
   Layer bad = good;
   std::get<ConvAttrs>(bad.attrs).bias.resize(15);
-  CHECK(Refusal(bad, {{1, 7, 7, 8}}) == "layer 'tower/conv' (Conv): scale or bias is not one an output channel");
+  CHECK(Refusal(bad, {{1, 7, 7, 8}}) ==
+        "layer 'tower/conv' (Conv): scale or bias is not one an output channel");
 }

@@ -22,7 +22,8 @@ namespace {
 std::vector<float> ParseFloats(const std::string& text) {
   std::vector<float> values;
   std::stringstream stream(text);
-  for (std::string field; std::getline(stream, field, ',');) values.push_back(std::strtof(field.c_str(), nullptr));
+  for (std::string field; std::getline(stream, field, ',');)
+    values.push_back(std::strtof(field.c_str(), nullptr));
   return values;
 }
 std::vector<float> ReadBottleneck(const std::string& path) {
@@ -41,8 +42,10 @@ struct Network {
     REQUIRE_MESSAGE(def.ok(), def.status().message());
     const GraphFacts facts = InspectGraph(*def);
     if (output.empty()) output = facts.bottleneck_layer;
-    auto graph = ImportGraph(*def, {.input_layer = facts.input_layer, .output_layer = output,
-                                    .input_height = facts.input_size, .input_width = facts.input_size,
+    auto graph = ImportGraph(*def, {.input_layer = facts.input_layer,
+                                    .output_layer = output,
+                                    .input_height = facts.input_size,
+                                    .input_width = facts.input_size,
                                     .normalization = facts.normalization});
     REQUIRE_MESSAGE(graph.ok(), graph.status().message());
     auto made = Session::Create(Optimize(*std::move(graph)), *backend, options);
@@ -104,8 +107,8 @@ TEST_CASE("golden: MobileNet's bottlenecks are TensorFlow's, awkward photos incl
   REQUIRE(photos.size() == 8);
   const std::vector<float> vectors = network.Run(photos);  // one batch, all sizes
   for (size_t i = 0; i < photos.size(); ++i)
-    CheckClose(std::span(vectors).subspan(i * 1001, 1001), ReadBottleneck(photos[i] + "_mobilenet_0.25_128.txt"),
-               photos[i]);
+    CheckClose(std::span(vectors).subspan(i * 1001, 1001),
+               ReadBottleneck(photos[i] + "_mobilenet_0.25_128.txt"), photos[i]);
 }
 
 TEST_CASE("golden: Inception's bottlenecks are TensorFlow's, in batches too") {
@@ -128,7 +131,8 @@ TEST_CASE("golden: Inception's bottlenecks are TensorFlow's, in batches too") {
   }
   REQUIRE(photos.size() == 6);
   for (size_t i = 0; i < photos.size(); i += 3) {
-    const std::vector<float> got = network.Run({photos.begin() + static_cast<long>(i), photos.begin() + static_cast<long>(i) + 3});
+    const std::vector<float> got =
+        network.Run({photos.begin() + static_cast<long>(i), photos.begin() + static_cast<long>(i) + 3});
     for (size_t k = 0; k < 3; ++k)
       CheckClose(std::span(got).subspan(k * 2048, 2048), ReadBottleneck(vectors[i + k]), photos[i + k]);
     if (i != 0) continue;
@@ -137,11 +141,12 @@ TEST_CASE("golden: Inception's bottlenecks are TensorFlow's, in batches too") {
   }
 }
 
-// First eight values, mean, deviation and extremes of every layer of the panda. The table's figures are relative to
-// the layer's own size: 1e-4 of its largest magnitude.
+// First eight values, mean, deviation and extremes of every layer of the panda. The table's figures are
+// relative to the layer's own size: 1e-4 of its largest magnitude.
 TEST_CASE("golden: every layer of Inception agrees with TensorFlow's table") {
   COUPLET_NEEDS_SHARED(shared);
-  Network network(shared + "/models/inception_2015/classify_image_graph_def.pb", "softmax", {.keep_all = true});
+  Network network(shared + "/models/inception_2015/classify_image_graph_def.pb", "softmax",
+                  {.keep_all = true});
   network.Run({shared + "/golden/inception_2015/cropped_panda.jpg"});
   std::ifstream table(shared + "/golden/inception_2015/layers.tsv");
   std::string line;
@@ -151,7 +156,8 @@ TEST_CASE("golden: every layer of Inception agrees with TensorFlow's table") {
   while (std::getline(table, line)) {
     std::stringstream fields(line);
     std::string name, shape, mean, deviation, low, high, first;
-    for (std::string* field : {&name, &shape, &mean, &deviation, &low, &high, &first}) std::getline(fields, *field, '\t');
+    for (std::string* field : {&name, &shape, &mean, &deviation, &low, &high, &first})
+      std::getline(fields, *field, '\t');
     CAPTURE(name);
     // The one reshape among them is no work and no layer of an optimised graph.
     const int index = FindLayer(network.session->graph(), name == "pool_3/_reshape" ? "pool_3" : name);
@@ -177,7 +183,8 @@ TEST_CASE("golden: every layer of Inception agrees with TensorFlow's table") {
     CHECK(close(static_cast<double>(most), high));
     const std::vector<float> eight = ParseFloats(first);
     REQUIRE(eight.size() == 8);
-    for (size_t i = 0; i < 8; ++i) CHECK(std::fabs(static_cast<double>((*values)[i] - eight[i])) <= tolerance);
+    for (size_t i = 0; i < 8; ++i)
+      CHECK(std::fabs(static_cast<double>((*values)[i] - eight[i])) <= tolerance);
     ++layers;
   }
   CHECK(layers == 123);

@@ -14,7 +14,8 @@ using namespace couplet::test;
 
 namespace {
 
-// The table a decoder that keeps only the needed rows would store: lower and upper source row of each output row.
+// The table a decoder that keeps only the needed rows would store: lower and upper source row of each output
+// row.
 std::vector<uint8_t> PairRows(const std::vector<uint8_t>& rgb, int ih, int iw, int oh) {
   std::vector<uint8_t> paired;
   const size_t row_bytes = static_cast<size_t>(iw) * 3;
@@ -42,10 +43,11 @@ void CheckPhoto(const Sizes& s, const Normalization& normalization) {
   CAPTURE(s.oh);
   CAPTURE(s.ow);
   const bool divide = normalization.mode == Normalization::Mode::kDivide;
-  const std::vector<uint8_t> rgb = Values(21).Bytes(static_cast<size_t>(s.ih) * static_cast<size_t>(s.iw) * 3);
+  const std::vector<uint8_t> rgb =
+      Values(21).Bytes(static_cast<size_t>(s.ih) * static_cast<size_t>(s.iw) * 3);
   const std::vector<uint8_t> paired = PairRows(rgb, s.ih, s.iw, s.oh);
-  // Two photos, the second with its rows paired, at odd offsets; the block ends where the last photo does, so that
-  // the address sanitizer sees a read past it.
+  // Two photos, the second with its rows paired, at odd offsets; the block ends where the last photo does, so
+  // that the address sanitizer sees a read past it.
   std::vector<uint8_t> bytes(1, 99);
   bytes.insert(bytes.end(), rgb.begin(), rgb.end());
   bytes.insert(bytes.end(), paired.begin(), paired.end());
@@ -73,9 +75,9 @@ constexpr Normalization kLabelImage = {128.0f, 128.0f, Normalization::Mode::kDiv
 constexpr Normalization kOdd = {3.3f, 0.7f, Normalization::Mode::kDivide};
 
 void CheckPhotos() {
-  for (const Sizes& s : {Sizes{240, 320, 128, 128}, Sizes{333, 500, 224, 224}, Sizes{7, 5, 19, 23}, Sizes{31, 37, 9, 11},
-                         Sizes{1, 1, 8, 8}, Sizes{1, 9, 5, 4}, Sizes{9, 1, 4, 5}, Sizes{16, 16, 16, 16},
-                         Sizes{16, 33, 16, 7}, Sizes{2, 2, 1, 1}, Sizes{3, 4, 3, 5}})
+  for (const Sizes& s : {Sizes{240, 320, 128, 128}, Sizes{333, 500, 224, 224}, Sizes{7, 5, 19, 23},
+                         Sizes{31, 37, 9, 11}, Sizes{1, 1, 8, 8}, Sizes{1, 9, 5, 4}, Sizes{9, 1, 4, 5},
+                         Sizes{16, 16, 16, 16}, Sizes{16, 33, 16, 7}, Sizes{2, 2, 1, 1}, Sizes{3, 4, 3, 5}})
     for (const Normalization& normalization : {kMobileNet, kLabelImage, kOdd}) CheckPhoto(s, normalization);
 }
 
@@ -115,7 +117,8 @@ TEST_CASE("cpu: preprocessing refuses a batch whose table does not fit its bytes
   CHECK(run({.width = 10, .height = 10}).empty());
   CHECK(run({.width = 10, .height = 11}) == "photo 0 of the batch reaches past its 300 bytes");
   CHECK(run({.width = 10, .height = 10, .offset = 1}) == "photo 0 of the batch reaches past its 300 bytes");
-  CHECK(run({.width = 10, .height = 10, .offset = SIZE_MAX}) == "photo 0 of the batch reaches past its 300 bytes");
+  CHECK(run({.width = 10, .height = 10, .offset = SIZE_MAX}) ==
+        "photo 0 of the batch reaches past its 300 bytes");
   CHECK(run({.width = 0, .height = 10}) == "photo 0 of the batch is 0 x 10 pixels");
   CHECK(run({.width = 3, .height = 100, .paired_rows = 9}) ==
         "photo 0 of the batch is stored for 9 rows, the network takes 8");

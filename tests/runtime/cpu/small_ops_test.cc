@@ -44,8 +44,9 @@ void CheckPool(const PoolShape& p, PoolAttrs::Kind kind) {
   const Shape src_shape = {1, p.ih, p.iw, p.c};
   // All negative: a padding of 0 that wins a maximum shows.
   const std::vector<float> src = Values(3).Integers(static_cast<size_t>(2 * src_shape.per_image()), -40, -1);
-  const Layer layer = Named("pool", {1, oh, ow, p.c},
-                            PoolAttrs{.kind = kind, .kh = p.k, .kw = p.k, .sh = p.s, .sw = p.s, .pads = p.pads});
+  const Layer layer =
+      Named("pool", {1, oh, ow, p.c},
+            PoolAttrs{.kind = kind, .kh = p.k, .kw = p.k, .sh = p.s, .sw = p.s, .pads = p.pads});
   const std::vector<float> got = RunLayer(layer, {src_shape}, {src}, 2);
   const reference::PoolCase c = {p.ih, p.iw, p.c, p.k, p.k, p.s, p.s, p.pads.top, p.pads.left, average};
   int wrong = 0;
@@ -74,9 +75,11 @@ TEST_CASE("cpu: averages of real values stay within the bound of their rounding 
   const Shape src_shape = {1, 8, 8, 2048};
   const std::vector<float> src = Values(4).Reals(static_cast<size_t>(src_shape.per_image()));
   const reference::PoolCase c = {8, 8, 2048, 8, 8, 1, 1, 0, 0, true};
-  const std::vector<float> global = RunLayer(Named("mean", {1, 1, 1, 2048}, GlobalAverageAttrs{}), {src_shape}, {src});
+  const std::vector<float> global =
+      RunLayer(Named("mean", {1, 1, 1, 2048}, GlobalAverageAttrs{}), {src_shape}, {src});
   const std::vector<float> pooled =
-      RunLayer(Named("pool_3", {1, 1, 1, 2048}, PoolAttrs{.kind = PoolAttrs::Kind::kAverage, .kh = 8, .kw = 8, .pads = {}}),
+      RunLayer(Named("pool_3", {1, 1, 1, 2048},
+                     PoolAttrs{.kind = PoolAttrs::Kind::kAverage, .kh = 8, .kw = 8, .pads = {}}),
                {src_shape}, {src});
   CHECK(std::memcmp(global.data(), pooled.data(), global.size() * sizeof(float)) == 0);
   int wrong = 0;
@@ -101,7 +104,8 @@ TEST_CASE("cpu: affine multiplies and adds a channel at a time, either may be mi
   const std::vector<float> src = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   const Shape shape = {1, 1, 2, 3};
   const auto run = [&](std::vector<float> scale, std::vector<float> offset) {
-    return RunLayer(Named("affine", shape, AffineAttrs{std::move(scale), std::move(offset)}), {shape}, {src}, 2);
+    return RunLayer(Named("affine", shape, AffineAttrs{std::move(scale), std::move(offset)}), {shape}, {src},
+                    2);
   };
   CHECK(run({2, 3, -1}, {10, 0, 1}) == std::vector<float>{12, 6, -2, 18, 15, -5, 24, 24, -8, 30, 33, -11});
   CHECK(run({2, 3, -1}, {}) == std::vector<float>{2, 6, -3, 8, 15, -6, 14, 24, -9, 20, 33, -12});
@@ -132,8 +136,14 @@ TEST_CASE("cpu: pad surrounds every photo with zeros") {
       RunLayer(Named("pad", {1, 4, 3, 2}, PadAttrs{{1, 0, 1, 2}}), {src_shape}, {src}, 2);
   const std::vector<float> zeros(6, 0.0f);
   std::vector<float> want;
-  for (const auto& rows : {zeros, {1, 2, 0, 0, 0, 0}, {3, 4, 0, 0, 0, 0}, zeros, zeros, {5, 6, 0, 0, 0, 0},
-                           {7, 8, 0, 0, 0, 0}, zeros})
+  for (const auto& rows : {zeros,
+                           {1, 2, 0, 0, 0, 0},
+                           {3, 4, 0, 0, 0, 0},
+                           zeros,
+                           zeros,
+                           {5, 6, 0, 0, 0, 0},
+                           {7, 8, 0, 0, 0, 0},
+                           zeros})
     want.insert(want.end(), rows.begin(), rows.end());
   CHECK(got == want);
 }
@@ -157,7 +167,8 @@ TEST_CASE("cpu: softmax adds up to one, survives large logits and keeps NaN visi
   double sum = 0.0;
   for (const float x : src) sum += std::exp(static_cast<double>(x));
   for (size_t i = 0; i < 4; ++i)
-    CHECK(std::fabs(static_cast<double>(got[i]) - std::exp(static_cast<double>(src[i])) / sum) <= 8.0 / (1 << 24));
+    CHECK(std::fabs(static_cast<double>(got[i]) - std::exp(static_cast<double>(src[i])) / sum) <=
+          8.0 / (1 << 24));
   for (const float value : RunLayer(layer, {shape}, {{1, NAN, 2, 3}})) CHECK(std::isnan(value));
 }
 
