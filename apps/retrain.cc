@@ -83,8 +83,8 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   const HeadShape shape{data.features, data.classes};
   if (!options.summaries_dir.empty()) {
     COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
-    COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape,
-                                                                   {backbone.bottleneck_tensor(), o.final_tensor_name}));
+    const RetrainedGraphOptions names{backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
+    COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape, names));
   }
   TrainHooks hooks;
   hooks.log = LogInfo;
