@@ -78,7 +78,6 @@ $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 # Kept: make would remove it as intermediate, and make it and all that includes it again the next time.
 .SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.h) $(PROTO:%.proto=$(GEN)/%.pb.cc)
 
-.SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.cc)
 # Generated code is not ours to warn about.
 $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	@mkdir -p $(@D)

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -117,20 +118,31 @@ Status ParseCommandLine(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(args);
   } catch (const CLI::CallForVersion& version) {
-    fmt::print("{}", version.what());
-    std::exit(0);
+    Out("{}", version.what());
+    std::exit(FinishOutput(app.get_name(), 0));
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
-    std::exit(0);
+    Out("{}", app.help());
+    std::exit(FinishOutput(app.get_name(), 0));
   } catch (const CLI::ParseError& error) {
     return BadInput(fmt::format("{}; --help lists the flags", error.what()));
   }
   return {};
 }
 
+void Write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
+
+int FinishOutput(const std::string& program, int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  if (errno == EPIPE) return static_cast<int>(Code::kIo);
+  return Fail(program, IoError("standard output: cannot write"));
+}
+
+double ShortestDouble(float value) { return std::stod(fmt::format("{}", value)); }
+
 int Fail(const std::string& program, const Status& status) {
   std::fflush(stdout);
-  fmt::print(stderr, "{}: error: {}\n", program, status.message());
+  Err("{}: error: {}\n", program, status.message());
   return status.exit_code();
 }
 
@@ -139,9 +151,9 @@ AlphaMode ParseAlpha(const std::string& text) {
 }
 
 void LogInfo(const std::string& line) {
-  if (!quiet) fmt::print(stderr, "INFO:tensorflow:{}\n", line);
+  if (!quiet) Err("INFO:tensorflow:{}\n", line);
 }
-void LogWarning(const std::string& line) { fmt::print(stderr, "WARNING:tensorflow:{}\n", line); }
+void LogWarning(const std::string& line) { Err("WARNING:tensorflow:{}\n", line); }
 void SetQuiet(bool value) { quiet = value; }
 
 void InstallSignalHandlers() {

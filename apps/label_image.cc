@@ -20,11 +20,13 @@ namespace {
 
 constexpr const char* kProgram = "label_image";
 
+constexpr const char* kDefaultImage = "tf_files/flower_photos/daisy/3475870145_685a19116d.jpg";
+
 struct Options {
   Options() { classifier.graph = "tf_files/retrained_graph.pb"; }
   ClassifierOptions classifier;
   std::string labels;
-  std::string image = "tf_files/flower_photos/daisy/3475870145_685a19116d.jpg";
+  std::optional<std::string> image;
   std::vector<std::string> paths;
   std::optional<int> input_size;
   int top_k = 5, threads = 0;
@@ -33,8 +35,10 @@ struct Options {
 
 void DeclareFlags(CLI::App& app, Options& o) {
   ClassifierOptions& c = o.classifier;
-  app.add_option("photos", o.paths, "photos and folders of photos; instead of --image");
-  app.add_option("--image", o.image, "photo to label")->capture_default_str()->group("The codelab's");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as argparse
+  app.add_option("photos", o.paths, "photos and folders of photos")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--image", o.image, "photo to label")->default_str(kDefaultImage)->group("The codelab's");
   app.add_option("--graph", c.graph, "frozen graph")->capture_default_str()->group("The codelab's");
   app.add_option("--labels", o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph]")
       ->group("The codelab's");
@@ -69,7 +73,7 @@ Result<std::string> FindLabels(const Options& o) {
   for (const std::string& candidate : {folder + "/retrained_labels.txt", folder + "/output_labels.txt",
                                        std::string("tf_files/retrained_labels.txt")})
     if (FileExists(candidate)) {
-      fmt::print(stderr, "labels: {}\n", candidate);
+      Err("labels: {}\n", candidate);
       return candidate;
     }
   return BadInput(fmt::format("{}: no labels file (retrained_labels.txt, output_labels.txt) beside it; give --labels",
@@ -78,8 +82,8 @@ Result<std::string> FindLabels(const Options& o) {
 
 // Folders become the photos in them, in byte order.
 Result<std::vector<std::string>> ExpandPaths(const Options& o) {
-  if (o.paths.empty()) return std::vector<std::string>{o.image};
   std::vector<std::string> photos;
+  if (o.image || o.paths.empty()) photos.push_back(o.image.value_or(kDefaultImage));
   for (const std::string& path : o.paths) {
     if (!IsDirectory(path)) {
       photos.push_back(path);
@@ -106,21 +110,18 @@ std::string EscapeTsv(const std::string& text) {
 }
 
 void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several, bool first) {
-  if (first) fmt::print("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
-  if (several) fmt::print("{}:\n", photo.path);
+  if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
+  if (several) Out("{}:\n", photo.path);
   for (const Prediction& p : photo.top)
-    fmt::print("{} (score={:0.5f})\n", labels[static_cast<size_t>(p.index)], p.score);
+    Out("{} (score={:0.5f})\n", labels[static_cast<size_t>(p.index)], p.score);
 }
 
 void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
   int rank = 0;
   for (const Prediction& p : photo.top)
-    fmt::print("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
+    Out("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
                EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
 }
-
-// Of all doubles that read back to this float the one with the fewest digits: 0.99978, not 0.9997799992561340.
-double ShortestDouble(float value) { return std::stod(fmt::format("{}", value)); }
 
 void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
   nlohmann::ordered_json line = {{"path", photo.path}};
@@ -133,7 +134,7 @@ void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& lab
   } else {
     line["error"] = photo.status.message();
   }
-  fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  Out("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Status Run(Options& o) {
@@ -166,7 +167,7 @@ Status Run(Options& o) {
     else PrintText(photo, labels, photos.size() > 1, answered == 0);
     ++answered;
   };
-  COUPLET_RETURN_IF_ERROR(classifier->Classify(photos, o.top_k, print, [] { return CaughtSignal() != 0; }));
+  COUPLET_RETURN_IF_ERROR(classifier->Classify(photos, o.top_k, print, [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }));
   if (failed > 0 && photos.size() > 1)
     return BadInput(fmt::format("{} of {} photos could not be labelled", failed, photos.size()));
   return only_error;
@@ -183,8 +184,7 @@ int main(int argc, char** argv) {
   DeclareFlags(app, options);
   Status status = ParseCommandLine(app, argc, argv);
   if (status.ok()) status = Run(options);
-  if (status.code() == Code::kInterrupted) return 128 + CaughtSignal();
-  if (!status.ok()) return Fail(kProgram, status);
-  if (std::fflush(stdout) != 0) return Fail(kProgram, IoError("standard output: cannot write"));
-  return 0;
+  if (CaughtSignal() != 0) return 128 + CaughtSignal();
+  if (std::ferror(stdout) != 0) status = Status();  // FinishOutput says it
+  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
 }

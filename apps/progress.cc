@@ -28,7 +28,7 @@ Progress::Progress(std::string what, bool quiet)
 Progress::~Progress() { EndBar(); }
 
 void Progress::EndBar() {
-  if (bar_shown_) fmt::print(stderr, "\r\033[K");
+  if (bar_shown_) Err("\r\033[K");
   bar_shown_ = false;
 }
 
@@ -46,7 +46,7 @@ void Progress::Show(size_t done, size_t total, double seconds) {
     return;
   }
   const int filled = static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * kBarWidth);
-  fmt::print(stderr, "\r\033[K{} [{:=<{}}{:{}}] {}", what_, "", filled, "", kBarWidth - filled, tail);
+  Err("\r\033[K{} [{:=<{}}{:{}}] {}", what_, "", filled, "", kBarWidth - filled, tail);
   std::fflush(stderr);
   bar_shown_ = true;
 }
@@ -54,7 +54,7 @@ void Progress::Show(size_t done, size_t total, double seconds) {
 void Progress::Line(const std::string& line, bool transient) {
   if (quiet_) return;
   if (transient && terminal_) {
-    fmt::print(stderr, "\r\033[K{}", line);
+    Err("\r\033[K{}", line);
     std::fflush(stderr);
     bar_shown_ = true;
     return;

@@ -178,7 +178,5 @@ int main(int argc, char** argv) {
     Fail(kProgram, status);
     return 128 + CaughtSignal();
   }
-  if (!status.ok()) return Fail(kProgram, status);
-  if (std::fflush(stdout) != 0) return Fail(kProgram, IoError("standard output: cannot write"));
-  return 0;
+  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
 }

@@ -24,7 +24,7 @@ void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
   add("--output_labels", o.output_labels, "where to save the labels");
   add("--summaries_dir", o.summaries_dir, "where to save the event files for TensorBoard");
   add("--how_many_training_steps", o.how_many_training_steps, "training steps")->check(AtLeast(0));
-  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(Between(1e-30, 1e38));
+  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(Between(0, 1e38));
   add("--testing_percentage", o.testing_percentage, "per cent of the photos for the final test")->check(Between(0.0, 100.0));
   add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(Between(0.0, 100.0));
   add("--eval_step_interval", o.eval_step_interval, "steps between evaluations")->check(AtLeast(1));
@@ -86,6 +86,7 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
 }  // namespace
 
 void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as argparse
   DeclareCodelabFlags(app, options);
   DeclareFurtherFlags(app, options);
 }

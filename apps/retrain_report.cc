@@ -21,18 +21,18 @@ std::string Percent(const std::optional<double>& fraction) {
 void PrintConfusion(const std::vector<std::string>& labels, const Evaluation& test) {
   size_t width = 5;
   for (const std::string& label : labels) width = std::max(width, label.size());
-  fmt::print("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
-  for (int c = 0; c < test.classes; ++c) fmt::print("{:>6}", c);
-  fmt::print("\n");
+  Out("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
+  for (int c = 0; c < test.classes; ++c) Out("{:>6}", c);
+  Out("\n");
   for (int row = 0; row < test.classes; ++row) {
-    fmt::print("{:>4} {:<{}}", row, labels[static_cast<size_t>(row)], width);
+    Out("{:>4} {:<{}}", row, labels[static_cast<size_t>(row)], width);
     for (int column = 0; column < test.classes; ++column)
-      fmt::print("{:>6}", test.confusion[static_cast<size_t>(row * test.classes + column)]);
-    fmt::print("\n");
+      Out("{:>6}", test.confusion[static_cast<size_t>(row * test.classes + column)]);
+    Out("\n");
   }
-  fmt::print("\n{:<{}} {:>6} {:>10} {:>8}\n", "label", width, "N", "precision", "recall");
+  Out("\n{:<{}} {:>6} {:>10} {:>8}\n", "label", width, "N", "precision", "recall");
   for (int c = 0; c < test.classes; ++c)
-    fmt::print("{:<{}} {:>6} {:>10} {:>8}\n", labels[static_cast<size_t>(c)], width, test.actual(c),
+    Out("{:<{}} {:>6} {:>10} {:>8}\n", labels[static_cast<size_t>(c)], width, test.actual(c),
                Percent(test.precision(c)), Percent(test.recall(c)));
 }
 
@@ -40,7 +40,7 @@ Json TestJson(const PhotoSet& set, const RetrainReport& report) {
   const Evaluation& test = report.test;
   Json json = {{"count", test.n}};
   json["accuracy"] = test.n > 0 ? Json(static_cast<double>(test.correct) / test.n) : Json(nullptr);
-  json["cross_entropy"] = test.n > 0 ? Json(test.mean_loss) : Json(nullptr);
+  json["cross_entropy"] = test.n > 0 ? Json(ShortestDouble(static_cast<float>(test.mean_loss))) : Json(nullptr);
   json["confusion"] = Json::array();
   json["classes"] = Json::array();
   for (int c = 0; c < test.classes; ++c) {
@@ -58,7 +58,7 @@ Json TestJson(const PhotoSet& set, const RetrainReport& report) {
         {{"path", set.photos[report.test_batch.rows[i]].path},
          {"label", set.labels[static_cast<size_t>(report.test_batch.labels[i])]},
          {"predicted", set.labels[static_cast<size_t>(test.predicted[i])]},
-         {"probability", test.top_probability[i]}});
+         {"probability", ShortestDouble(test.top_probability[i])}});
   return json;
 }
 
@@ -92,12 +92,12 @@ void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainRep
 void PrintTest(const PhotoSet& set, const RetrainReport& report, bool print_misclassified) {
   const Evaluation& test = report.test;
   if (test.n == 0) {
-    fmt::print("Final test accuracy: not known, there are no test photos (N=0)\n");
+    Out("Final test accuracy: not known, there are no test photos (N=0)\n");
     return;
   }
   const std::string line = fmt::format("Final test accuracy = {:.1f}% (N={})", AccuracyPercent(test.correct, test.n), test.n);
   LogInfo(line);
-  fmt::print("{}\n", line);
+  Out("{}\n", line);
   PrintConfusion(set.labels, test);
   if (!print_misclassified) return;
   LogInfo("=== MISCLASSIFIED TEST IMAGES ===");
@@ -135,8 +135,9 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
                          {"photos_per_second", seconds > 0 ? static_cast<double>(report.computed) / seconds : 0.0}};
   json["history"] = Json::array();
   for (const EvalPoint& point : report.training.history) {
-    Json entry = {{"step", point.step}, {"train_accuracy", point.train_accuracy / 100}, {"cross_entropy", point.cross_entropy}};
-    entry["validation_accuracy"] = point.validation_n > 0 ? Json(point.validation_accuracy / 100) : Json(nullptr);
+    Json entry = {{"step", point.step}, {"train_accuracy", ShortestDouble(point.train_accuracy / 100)},
+                  {"cross_entropy", ShortestDouble(static_cast<float>(point.cross_entropy))}};
+    entry["validation_accuracy"] = point.validation_n > 0 ? Json(ShortestDouble(point.validation_accuracy / 100)) : Json(nullptr);
     entry["validation_count"] = point.validation_n;
     json["history"].push_back(std::move(entry));
   }

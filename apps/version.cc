@@ -17,10 +17,9 @@ std::string VersionText(const std::string& program) {
   return fmt::format(
       "{} (Couplet) {}, commit {}\n"
       "backends: cpu ({}); cuda: not in this build\n"
-      "libraries: protobuf {}.{}.{}, SQLite {}, libcurl {}, fmt {}\n",
+      "libraries: protobuf {}.{}.{}, SQLite {}, libcurl {}, fmt {}.{}.{}\n",
       program, COUPLET_VERSION, COUPLET_COMMIT, MakeCpuBackend()->description(), GOOGLE_PROTOBUF_VERSION / 1000000,
-      GOOGLE_PROTOBUF_VERSION / 1000 % 1000, GOOGLE_PROTOBUF_VERSION % 1000, SQLITE_VERSION, LIBCURL_VERSION,
-      FMT_VERSION);
+      GOOGLE_PROTOBUF_VERSION / 1000 % 1000, GOOGLE_PROTOBUF_VERSION % 1000, SQLITE_VERSION, LIBCURL_VERSION, FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100);
 }
 
 }  // namespace couplet

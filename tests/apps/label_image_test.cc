@@ -177,3 +177,31 @@ TEST_CASE("label_image: awkward file names come back escaped in tsv and json") {
   CHECK(desk.Label({"--format=tsv", "--top_k=1", photo}).out.find("tab\\there & йцук\\n.jpg\t1\t") != std::string::npos);
   CHECK(nlohmann::json::parse(desk.Label({"--format=json", photo}).out)["path"] == photo);
 }
+
+TEST_CASE("label_image: a reader that goes away or a full disk ends it with exit 4 and no abort") {
+  Desk desk;
+  // Enough lines to fill every buffer on the way.
+  for (int i = 0; i < 60; ++i) fs::copy_file(desk.Photo("a/a_0.jpg"), desk.Photo("b/copy_" + std::to_string(i) + ".jpg"));
+  const std::string command = ProgramPath("label_image") + " --graph=" + (desk.dir / "retrained_graph.pb") + " --format=json ";
+  const std::string folder = desk.dir / "photos/b";
+  const ProcessResult full = RunProcess({"sh", "-c", command + folder + " > /dev/full"});
+  CHECK(full.code == 4);
+  CHECK(full.err.find("label_image: error: standard output: cannot write\n") != std::string::npos);
+  // 60 photos of over 200 bytes are more than the 4 KiB after which the first write is tried; head reads one line.
+  const ProcessResult gone = RunProcess({"bash", "-c", command + folder + " | head -n 1 > /dev/null; exit ${PIPESTATUS[0]}"});
+  CHECK((gone.code == 4 || gone.code == 0));  // 0: all fitted into the pipe before head went
+  CHECK(gone.err.find("terminate") == std::string::npos);
+  CHECK(RunProcess({"sh", "-c", command + "--nope 2> /dev/full"}).code == 2);
+  CHECK(RunProcess({"sh", "-c", ProgramPath("label_image") + " --help > /dev/full"}).code == 4);
+}
+
+TEST_CASE("label_image: --image and photos together are all labelled; a repeated flag's last value counts") {
+  Desk desk;
+  const auto run = desk.Label({"--format=tsv", "--top_k=3", "--top_k=1", "--image=" + desk.Photo("a/a_0.jpg"), desk.Photo("b/b_0.jpg")});
+  INFO(run.err);
+  CHECK(run.code == 0);
+  const auto lines = Lines(run.out);
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].starts_with(desk.Photo("a/a_0.jpg")));
+  CHECK(lines[1].starts_with(desk.Photo("b/b_0.jpg")));
+}
