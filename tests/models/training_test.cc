@@ -232,7 +232,7 @@ TEST_CASE("training: events hold every step, of the pass before its update [thre
   const HeadBatch batch = DrawBatch(data.rows[0], 12, 0, 0, kStreamTrain);
   const auto pass = reference::RunHead(shape, initial, data.vectors, batch.rows, batch.labels);
   const tf::Event& first = train[2];
-  const auto& weights = ValueOf(first, "final_training_ops/weights/summaries/histogram").histo();
+  const auto weights = ValueOf(first, "final_training_ops/weights/summaries/histogram").histo();
   CHECK(weights.num() == kFeatures * kClasses);
   CHECK(weights.min() == *std::min_element(initial.weights.begin(), initial.weights.end()));
   CHECK(ValueOf(first, "final_training_ops/weights/summaries/max").simple_value() == weights.max());
@@ -247,10 +247,10 @@ TEST_CASE("training: events hold every step, of the pass before its update [thre
   CHECK(ValueOf(first, "final_training_ops/biases/summaries/max").simple_value() == 0.0f);
   CHECK(ValueOf(first, "cross_entropy_1").simple_value() == doctest::Approx(pass.mean_loss).epsilon(1e-6));
   CHECK(ValueOf(first, "accuracy_1").simple_value() == static_cast<float>(pass.correct) / 12.0f);
-  const auto& activations = ValueOf(first, "activations").histo();
+  const auto activations = ValueOf(first, "activations").histo();
   CHECK(activations.num() == 12 * kClasses);
   CHECK(activations.sum() == doctest::Approx(12.0).epsilon(1e-6));
-  const auto& logits = ValueOf(first, "final_training_ops/Wx_plus_b/pre_activations").histo();
+  const auto logits = ValueOf(first, "final_training_ops/Wx_plus_b/pre_activations").histo();
   CHECK(logits.max() ==
         doctest::Approx(*std::max_element(pass.logits.begin(), pass.logits.end())).epsilon(1e-5));
   // Validation: after the update.
