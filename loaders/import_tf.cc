@@ -25,8 +25,7 @@ constexpr int kMaxInputSize = 16384;
 
 Result<Value> NotFed(ImportContext& context, const NodeView& node, Inputs) {
   return context.Error(
-      node, fmt::format("the wanted output needs it, but the photos go into '{}': name this node as "
-                        "the input layer",
+      node, fmt::format("is needed by the output, but photos go into '{}': give this node as the input layer",
                         context.options().input_layer));
 }
 
@@ -137,9 +136,8 @@ Status GraphImporter::CheckInputNode(const NodeView& node) const {
   const int64_t h = (*shape)[1], w = (*shape)[2];
   if ((h != -1 && h != options.input_height) || (w != -1 && w != options.input_width))
     return context_.Error(
-        node, fmt::format("takes photos of {}x{}, not {}x{}: leave the input size out, or give this "
-                          "one",
-                          h, w, options.input_height, options.input_width));
+        node, fmt::format("takes photos of {}x{}, not {}x{}: leave the size out, or give this one", h, w,
+                          options.input_height, options.input_width));
   return {};
 }
 
@@ -148,8 +146,7 @@ Status GraphImporter::CheckNode(const NodeView& node) const {
   if (row == nullptr) {
     const bool dropout = node.name.find("dropout") != std::string_view::npos || node.op == "RandomUniform";
     return context_.Error(node,
-                          dropout ? "Couplet does not run this op (dropout was left in: freeze the graph for "
-                                    "inference)"
+                          dropout ? "Couplet does not run this op (dropout left in: freeze for inference)"
                                   : "Couplet does not run this op");
   }
   const auto& inputs = node.inputs;

@@ -210,8 +210,7 @@ Result<Value> ImportPad(ImportContext& context, const NodeView& node, Inputs inp
   if (paddings.dims != std::vector<int64_t>{4, 2} || p[0] != 0 || p[1] != 0 || p[6] != 0 || p[7] != 0 ||
       std::any_of(p.begin(), p.end(), [](int64_t pad) { return pad < 0 || pad > kMaxWindow; }))
     return context.Error(
-        node, fmt::format("its paddings [{}] of shape [{}] cannot be used: zeros around height and "
-                          "width only",
+        node, fmt::format("its paddings [{}] of shape [{}] cannot be used (height and width only)",
                           fmt::join(p, ","), fmt::join(paddings.dims, ",")));
   const Pads pads{static_cast<int>(p[2]), static_cast<int>(p[4]), static_cast<int>(p[3]),
                   static_cast<int>(p[5])};
