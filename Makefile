@@ -51,8 +51,9 @@ LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
-# Under ThreadSanitizer only the tests with threads are of use.
-ifeq ($(BUILD),tsan)
+# Under ThreadSanitizer only the tests with threads are of use; make check-all builds them all, to be sure.
+ALL_TESTS ?=
+ifeq ($(BUILD)$(ALL_TESTS),tsan)
 TEST_SRC := $(filter-out %_test.cc,$(TEST_SRC)) $(shell grep -l '\[threads\]' $(filter %_test.cc,$(TEST_SRC)))
 endif
 PROTO    := $(wildcard loaders/*.proto)
@@ -178,7 +179,7 @@ check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES
 	@sh tests/check_fresh.sh $(SUITES)
 check-all: deps-check  ## .ci/run, full TSan, the oracle, fresh systems: an hour or so
 	.ci/run
-	$(MAKE) BUILD=tsan tests
+	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
 	$(MAKE) oracle
 	$(MAKE) check-fresh
