@@ -49,7 +49,7 @@ PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.c
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
-TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
+TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
 # Under ThreadSanitizer only the tests with threads are of use; make check-all builds them all, to be sure.
 ALL_TESTS ?=

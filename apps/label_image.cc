@@ -139,7 +139,7 @@ void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& lab
 
 Status Run(Options& o) {
   if (o.device == "cuda")
-    return DeviceError("--device=cuda: this build has no CUDA engine; --device=cpu does the same job");
+    return DeviceError("--device=cuda: built without CUDA, this version has the CPU engine only; --device=cpu does the same job");
   if (o.classifier.input_std && *o.classifier.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
   if (o.input_size) o.classifier.input_height = o.classifier.input_width = o.input_size;
   o.classifier.decode.alpha = ParseAlpha(o.alpha);

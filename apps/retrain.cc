@@ -15,7 +15,7 @@
 #include "loaders/labels.h"
 #include "loaders/threads.h"
 #include "models/distorted_batches.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet {
 namespace {

@@ -93,7 +93,7 @@ void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
 
 Status CheckRetrainOptions(const RetrainOptions& o) {
   if (o.device == "cuda")
-    return DeviceError("--device=cuda: this build has no CUDA engine; --device=cpu does the same job");
+    return DeviceError("--device=cuda: built without CUDA, this version has the CPU engine only; --device=cpu does the same job");
   if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");
   if (o.testing_percentage + o.validation_percentage >= 100)
     return BadInput(fmt::format("--testing_percentage={} and --validation_percentage={} leave nothing to train on",

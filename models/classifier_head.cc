@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet {
 

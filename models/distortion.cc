@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet {
 namespace {

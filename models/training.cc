@@ -9,7 +9,7 @@
 #include <ctime>
 
 #include "models/summaries.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet {
 

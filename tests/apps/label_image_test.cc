@@ -150,7 +150,7 @@ TEST_CASE("label_image: what cannot be done is one line and exit 2, with the nea
   CheckRefused(desk.Label({"--graph=" + (desk.dir / "none.pb"), photo}, false), 4, "none.pb");
   CheckRefused(desk.Label({desk.dir / "retrained_labels.txt"}), 2, "retrained_labels.txt: expected a JPEG");
   CheckRefused(desk.Label({desk.dir / "missing.jpg"}), 4, "missing.jpg");
-  CheckRefused(desk.Label({"--device=cuda", photo}), 3, "no CUDA engine");
+  CheckRefused(desk.Label({"--device=cuda", photo}), 3, "built without CUDA");
   CheckRefused(desk.Label({"--top_k=0", photo}), 2, "top_k");
   CheckRefused(desk.Label({"--imgae=" + photo}), 2, "(nearest: --image)");
   fs::create_directory(desk.dir / "empty");

@@ -217,7 +217,7 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
     CHECK(run.out == "");
   };
   check({}, 2, "--image_dir is needed");
-  check({"--image_dir=x", "--device=cuda"}, 3, "no CUDA engine");
+  check({"--image_dir=x", "--device=cuda"}, 3, "built without CUDA");
   check({"--image_dir=x", "--device=tpu"}, 2, "--device");
   check({"--image_dir=x", "--learning_rate=abc"}, 2, "--learning_rate");
   check({"--image_dir=" + (shop.dir / "nowhere"), "--model_file=" + (shop.dir / "backbone.pb")}, 2, "nowhere");

@@ -21,7 +21,7 @@
 #include "models/backbone.h"
 #include "models/feature_extractor.h"
 #include "models/training.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/bench/machine.h"
 
 extern char** environ;

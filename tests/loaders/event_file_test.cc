@@ -12,7 +12,7 @@
 
 #include "loaders/files.h"
 #include "loaders/tensorflow.pb.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/support/test.h"
 
 using namespace couplet;

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "runtime/cpu/head_trainer.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/support/test.h"
 
 using namespace couplet;

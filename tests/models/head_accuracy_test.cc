@@ -14,7 +14,7 @@
 #include "loaders/image_list.h"
 #include "models/classifier_head.h"
 #include "runtime/backend.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/support/network.h"
 #include "tests/support/test.h"
 

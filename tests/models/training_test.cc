@@ -14,7 +14,7 @@
 #include "loaders/event_file.h"
 #include "loaders/tensorflow.pb.h"
 #include "runtime/cpu/head_trainer.h"
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/reference/head.h"
 #include "tests/support/test.h"
 

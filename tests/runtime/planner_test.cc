@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/support/test.h"
 
 using namespace couplet;

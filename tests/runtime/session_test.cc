@@ -10,7 +10,7 @@
 #include <cstring>
 #include <thread>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/support/allocations.h"
 #include "tests/support/test.h"
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet::test {
 

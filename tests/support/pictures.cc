@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 namespace couplet::test {
 

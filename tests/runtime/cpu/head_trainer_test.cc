@@ -5,7 +5,7 @@
 #include <limits>
 #include <string>
 
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 #include "tests/reference/head.h"
 #include "tests/support/test.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/philox.h"
+#include "kernels/philox.h"
 
 #include <array>
 
