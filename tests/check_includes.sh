@@ -35,4 +35,6 @@ for file in runtime/*.h runtime/*.cc; do
     found=1
   fi
 done
+# A product of sizes that a file may name is CheckedMul's (runtime/shape.h).
+forbid "a raw product of dims; use CheckedMul" 'dims(\(\))?\[[^]]*\] *\*[^/]|\* *[a-z_.]*dims(\(\))?\[' runtime loaders models
 exit $found

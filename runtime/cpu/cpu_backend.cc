@@ -74,7 +74,7 @@ class Preparer {
 
   OpResult operator()(const DepthwiseAttrs& a) const {
     const auto& dims = a.weights.dims();
-    if (dims.size() != 4 || dims[2] != src_[0].c || dims[2] * dims[3] != dst_.c)
+    if (dims.size() != 4 || dims[2] != src_[0].c || CheckedMul(dims[2], dims[3]) != dst_.c)
       return UnfitWeights(a.weights);
     return ConvolveWindows(a, true);
   }
