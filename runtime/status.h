@@ -11,7 +11,7 @@
 
 namespace couplet {
 
-// The numbers are the programs' exit codes.
+// The numbers are the programs' exit codes, but for kOutOfMemory.
 enum class Code {
   kOk = 0,
   kInternal = 1,  // a bug in Couplet
@@ -19,6 +19,8 @@ enum class Code {
   kDevice = 3,    // environment or device
   kIo = 4,        // the disk or the network refused
   kDiverged = 5,  // training left the finite numbers
+  // The device's memory (or pinned memory) does not suffice; a smaller batch may do. As kDevice to a user.
+  kOutOfMemory = 6,
   kInterrupted = 130,
   kTerminated = 143,
 };
@@ -29,7 +31,7 @@ class [[nodiscard]] Status {
   Status(Code code, std::string message) : code_(code), message_(std::move(message)) {}
   bool ok() const { return code_ == Code::kOk; }
   Code code() const { return code_; }
-  int exit_code() const { return static_cast<int>(code_); }
+  int exit_code() const { return static_cast<int>(code_ == Code::kOutOfMemory ? Code::kDevice : code_); }
   const std::string& message() const { return message_; }
 
  private:
@@ -40,6 +42,7 @@ class [[nodiscard]] Status {
 inline Status BadInput(std::string message) { return {Code::kBadInput, std::move(message)}; }
 inline Status IoError(std::string message) { return {Code::kIo, std::move(message)}; }
 inline Status DeviceError(std::string message) { return {Code::kDevice, std::move(message)}; }
+inline Status OutOfMemory(std::string message) { return {Code::kOutOfMemory, std::move(message)}; }
 inline Status Internal(std::string message) { return {Code::kInternal, std::move(message)}; }
 
 // A value or the Status that says why there is none.
