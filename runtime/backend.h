@@ -1,17 +1,18 @@
-// The one interface where the engines meet: runtime/cpu (oneDNN) today, runtime/cuda beside it.
+// The one interface where the engines meet: runtime/cpu (oneDNN) and runtime/cuda.
 //
-// A backend prepares a layer once (packs weights, chooses an algorithm, says how much scratch it needs) and gives an
-// immutable PreparedOp that all workers share. What a worker needs for itself sits in an OpState and a
-// WorkerContext, so run() is thread-safe and never allocates.
-// SPDX-License-Identifier: Apache-2.0
+// A backend prepares a layer once (packs weights, chooses an algorithm, says how much scratch it needs) and
+// gives an immutable PreparedOp that all workers share. What a worker needs for itself sits in an OpState and
+// a WorkerContext, so run() is thread-safe and never allocates. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "runtime/graph.h"
 #include "runtime/head_trainer.h"
@@ -20,15 +21,37 @@
 
 namespace couplet {
 
+// What activations and weights are on the device. The CPU knows float32 alone.
+enum class Precision { kFp32, kTf32, kFp16 };
+
 struct PrepareOptions {
   int max_batch = 1;
   int threads = 1;  // that one run() may use; 1 where each worker has a core of its own
+  // 0: dst is dense. Else dst is a slice of a wider value with this many channels a pixel, and the layer was
+  // agreed to by writes_slice().
+  int dst_stride = 0;
 };
 
 // One worker's view of the device: a stream on CUDA, nothing much on the CPU. One thread at a time.
 class WorkerContext {
  public:
   virtual ~WorkerContext() = default;
+};
+
+// Work that can be done again with one call: a CUDA graph.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual Status replay() = 0;
+};
+
+// Moments in a worker's stream, for profiles.
+class Timer {
+ public:
+  virtual ~Timer() = default;
+  virtual Status mark() = 0;
+  // Milliseconds between one mark and the next, and back to no marks. Waits for the last one.
+  virtual Result<std::vector<double>> intervals_ms() = 0;
 };
 
 // What one worker keeps for one op (for example oneDNN's memory objects).
@@ -38,12 +61,12 @@ class OpState {
 };
 
 struct RunArgs {
-  int n = 1;                              // <= max_batch
-  std::span<const void* const> src;       // one a source, [n, ih, iw, ic]; empty for Preprocess
-  const ImageBatch* images = nullptr;     // Preprocess only: n photos
-  void* dst = nullptr;                    // [n, oh, ow, oc]
-  void* scratch = nullptr;                // scratch_bytes(), aligned to kArenaAlignment
-  OpState* state = nullptr;               // from make_state(), this worker's own
+  int n = 1;                           // <= max_batch
+  std::span<const void* const> src;    // one a source, [n, ih, iw, ic]; empty for Preprocess
+  const ImageBatch* images = nullptr;  // Preprocess only: n photos, on the host
+  void* dst = nullptr;                 // [n, oh, ow, oc], channels apart by PrepareOptions::dst_stride
+  void* scratch = nullptr;             // scratch_bytes(), aligned to kArenaAlignment
+  OpState* state = nullptr;            // from make_state(), this worker's own
   WorkerContext* worker = nullptr;
 };
 
@@ -56,7 +79,7 @@ class PreparedOp {
   virtual Status run(const RunArgs& args) const = 0;
 };
 
-// Device memory, aligned to kArenaAlignment. Move-only: a copy would be a silent transfer.
+// Memory, aligned to kArenaAlignment. Move-only: a copy would be a silent transfer.
 class Buffer {
  public:
   using Free = void (*)(void* data, size_t bytes);
@@ -88,17 +111,52 @@ class Backend {
   virtual std::string_view kind() const = 0;
   // One line for people: library, version, instruction set.
   virtual std::string description() const = 0;
-  // `src`: shapes of the layer's sources with n = options.max_batch. The error names the layer and says why not.
+  virtual Precision precision() const { return Precision::kFp32; }
+
+  // `src`: shapes of the layer's sources with n = options.max_batch. The error names the layer and says why
+  // not. May be called by several threads at once.
   virtual Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
                                                       const PrepareOptions& options) = 0;
+  // Whether the layer can write its result into channels [at, at + c) of a value that has `stride` channels a
+  // pixel.
+  virtual bool writes_slice(const Layer& /*layer*/, int /*at*/, int /*stride*/) const { return false; }
   // `threads`: how many this worker's run() calls may use.
   virtual Result<std::unique_ptr<WorkerContext>> make_worker(int threads) = 0;
+
+  // Bytes of one number of an activation: 4, or 2 for half precision. On the host activations are always
+  // floats.
+  virtual size_t element_bytes() const { return sizeof(float); }
+  // The batch a session is made for when `wanted` was asked for: at least that.
+  virtual int round_batch(int wanted) const { return wanted; }
+  // How many photos a batch may have where `workers` workers take bytes_per_photo each; 1 where bigger
+  // batches gain nothing. The code of what does not fit is kOutOfMemory: halve the batch and try again.
+  virtual int max_batch(size_t /*bytes_per_photo*/, int /*workers*/) const { return 1; }
   virtual Result<Buffer> allocate(size_t bytes) = 0;
-  virtual Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext& worker) = 0;
-  virtual Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext& worker) = 0;
+  // Host memory that copies to the device fastest, and without making the caller wait.
+  virtual Result<Buffer> allocate_pinned(size_t bytes) = 0;
+  // `count` numbers of activations, host floats on the other side. In the worker's order; over after wait().
+  virtual Status copy_in(void* dst, const float* src, size_t count, WorkerContext& worker) = 0;
+  virtual Status copy_out(float* dst, const void* src, size_t count, WorkerContext& worker) = 0;
   virtual Status wait(WorkerContext& worker) = 0;
+
+  // Does not do what `work` asks of the worker but keeps it. `work` does nothing but run() ops, which have
+  // all run before. Null: this device gains nothing by it.
+  virtual Result<std::unique_ptr<Recording>> record(WorkerContext& /*worker*/,
+                                                    const std::function<Status()>& /*work*/) {
+    return std::unique_ptr<Recording>();
+  }
+  virtual Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) = 0;
+  // The least time this device needs to move that many bytes and do that many multiply-adds; 0 = not known.
+  virtual double floor_ms(double /*bytes*/, double /*multiply_adds*/) const { return 0.0; }
+  // Names what this thread does next, for a profiler that watches; nothing without one. Ranges nest.
+  virtual void begin_range(const char* /*name*/) {}
+  virtual void end_range() {}
+
   virtual Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) = 0;
 };
+
+// Time as the host's clock sees it: for devices where run() returns when the work is done.
+std::unique_ptr<Timer> MakeHostTimer();
 
 // runtime/cpu: the portable engine and the numerical oracle of every other.
 std::unique_ptr<Backend> MakeCpuBackend();

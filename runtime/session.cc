@@ -3,13 +3,21 @@
 
 #include <algorithm>
 
+#include "runtime/layer_cost.h"
+
 namespace couplet {
 
 namespace {
 
-bool IsIdentity(const Layer& layer) { return std::holds_alternative<IdentityAttrs>(layer.attrs); }
-bool IsInput(const Layer& layer) { return std::holds_alternative<InputAttrs>(layer.attrs); }
-bool IsPreprocess(const Layer& layer) { return std::holds_alternative<PreprocessAttrs>(layer.attrs); }
+bool IsIdentity(const Layer& layer) {
+  return std::holds_alternative<IdentityAttrs>(layer.attrs);
+}
+bool IsInput(const Layer& layer) {
+  return std::holds_alternative<InputAttrs>(layer.attrs);
+}
+bool IsPreprocess(const Layer& layer) {
+  return std::holds_alternative<PreprocessAttrs>(layer.attrs);
+}
 
 // A graph comes from an importer that has judged the file; what is wrong here is a bug.
 void CheckGraph(const Graph& graph) {
@@ -27,6 +35,74 @@ void CheckGraph(const Graph& graph) {
   }
 }
 
+// Where a layer's value lies: in the memory of layer `home`, from channel `at`, with `stride` channels a
+// pixel (0 = all of home's value, dense).
+struct Place {
+  int home = 0;
+  int at = 0, stride = 0;
+};
+
+// Memory of its own for each layer but Identities, which share their source's, and for those sources of a
+// concatenation that nothing else reads: the backend may compute them in their place.
+std::vector<Place> PlaceLayers(const Graph& graph, const Backend& backend) {
+  const size_t count = graph.layers.size();
+  std::vector<int> root(count);
+  std::vector<int> readers(count, 0);
+  for (size_t i = 0; i < count; ++i) {
+    const Layer& layer = graph.layers[i];
+    root[i] = IsIdentity(layer) ? root[layer.inputs[0]] : static_cast<int>(i);
+    if (!IsIdentity(layer))
+      for (const int source : layer.inputs) ++readers[root[source]];
+  }
+  ++readers[root[graph.output]];
+
+  std::vector<Place> places(count);
+  for (size_t i = 0; i < count; ++i) places[i].home = root[i];
+  for (size_t i = 0; i < count; ++i) {
+    const Layer& concat = graph.layers[i];
+    if (!std::holds_alternative<ConcatAttrs>(concat.attrs)) continue;
+    int at = 0;
+    for (const int source : concat.inputs) {
+      const int from = root[source];
+      const Layer& branch = graph.layers[from];
+      if (readers[from] == 1 && branch.shape == graph.layers[source].shape &&
+          backend.writes_slice(branch, at, concat.shape.c))
+        places[from] = {static_cast<int>(i), at, concat.shape.c};
+      at += graph.layers[source].shape.c;
+    }
+  }
+  for (size_t i = 0; i < count; ++i) places[i] = places[root[i]];
+  return places;
+}
+
+// Lifetimes of the layers' values for a batch; those that lie in another's memory have none of their own.
+Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vector<Place>& places,
+                                            size_t element_bytes, int max_batch, bool keep_all) {
+  const int steps = static_cast<int>(graph.layers.size());
+  std::vector<Lifetime> lifetimes(graph.layers.size());
+  for (int i = 0; i < steps; ++i) lifetimes[i].first = lifetimes[i].last = i;
+  for (int i = 0; i < steps; ++i) {
+    const Layer& layer = graph.layers[i];
+    const int home = places[i].home;
+    lifetimes[home].first = std::min(lifetimes[home].first, i);
+    if (home == i) {
+      const auto elements = CheckedMul(layer.shape.per_image(), max_batch);
+      if (!elements || *elements > kMaxElements)
+        return BadInput("layer " + layer.name + ": " + std::to_string(max_batch) + " x " +
+                        ToString(layer.shape) + " floats are too many; use a smaller batch or image");
+      lifetimes[i].bytes = static_cast<size_t>(*elements) * element_bytes;
+    }
+    for (const int source : layer.inputs) {
+      Lifetime& read = lifetimes[places[source].home];
+      read.last = std::max(read.last, i);
+    }
+  }
+  lifetimes[places[graph.output].home].last = steps;  // it is read after the last step
+  if (keep_all)
+    for (Lifetime& lifetime : lifetimes) lifetime.last = steps;
+  return lifetimes;
+}
+
 }  // namespace
 
 struct Session::Impl {
@@ -34,16 +110,18 @@ struct Session::Impl {
   Backend* backend = nullptr;
   SessionOptions options;
   std::vector<std::unique_ptr<PreparedOp>> ops;  // null: Input and Identity, which do no work
-  std::vector<int> home;                         // layer whose memory holds this layer's value: itself, or an
-                                                 // Identity's source
-  std::vector<size_t> offsets;                   // of a layer's value in the arena
+  std::vector<Place> places;
+  std::vector<size_t> offsets;  // of a layer's value in the arena
   size_t arena_bytes = 0, scratch_bytes = 0;
 
   const Layer& output() const { return graph.layers[graph.output]; }
   Status PrepareLayers();
+  Result<std::unique_ptr<PreparedOp>> PrepareLayer(size_t index) const;
   Status PlanMemory();
-  Status RunLayers(const Worker::Impl& worker, int first, int n, const ImageBatch* images,
-                   std::span<float> dst) const;
+  Status RunLayer(const Worker::Impl& worker, size_t index, int n, const ImageBatch* images) const;
+  Status RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst) const;
+  Status RunBackbone(Worker::Impl& worker, int n) const;
+  Status RunWatched(const Worker::Impl& worker, int n) const;
 };
 
 struct Session::Worker::Impl {
@@ -52,6 +130,8 @@ struct Session::Worker::Impl {
   std::vector<std::unique_ptr<OpState>> states;
   std::vector<void*> values;                      // one a layer, in the arena
   std::vector<std::vector<const void*>> sources;  // one a layer
+  bool ran_before = false, asked_to_record = false;
+  std::unique_ptr<Recording> full_batch;
 };
 
 Session::Worker::Worker() : impl_(std::make_unique<Impl>()) {}
@@ -59,49 +139,34 @@ Session::Worker::~Worker() = default;
 Session::Session() : impl_(std::make_unique<Impl>()) {}
 Session::~Session() = default;
 
+Result<std::unique_ptr<PreparedOp>> Session::Impl::PrepareLayer(size_t index) const {
+  const Layer& layer = graph.layers[index];
+  if (IsIdentity(layer) || IsInput(layer)) return std::unique_ptr<PreparedOp>();
+  std::vector<Shape> src;
+  for (const int source : layer.inputs) {
+    src.push_back(graph.layers[source].shape);
+    src.back().n = options.max_batch;
+  }
+  return backend->prepare(layer, src, {options.max_batch, options.threads, places[index].stride});
+}
+
 Status Session::Impl::PrepareLayers() {
-  const PrepareOptions prepare{options.max_batch, options.threads};
-  ops.resize(graph.layers.size());
-  home.resize(graph.layers.size());
   for (size_t i = 0; i < graph.layers.size(); ++i) {
-    const Layer& layer = graph.layers[i];
-    home[i] = IsIdentity(layer) ? home[layer.inputs[0]] : static_cast<int>(i);
-    if (IsIdentity(layer) || IsInput(layer)) continue;
-    std::vector<Shape> src;
-    for (const int source : layer.inputs) {
-      src.push_back(graph.layers[source].shape);
-      src.back().n = options.max_batch;
-    }
-    COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare(layer, src, prepare));
-    scratch_bytes = std::max(scratch_bytes, ops[i]->scratch_bytes());
+    COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<PreparedOp> op, PrepareLayer(i));
+    if (op != nullptr) scratch_bytes = std::max(scratch_bytes, op->scratch_bytes());
+    ops.push_back(std::move(op));
   }
   return {};
 }
 
 Status Session::Impl::PlanMemory() {
-  const int steps = static_cast<int>(graph.layers.size());
-  std::vector<Lifetime> lifetimes(graph.layers.size());
-  for (int i = 0; i < steps; ++i) {
-    const Layer& layer = graph.layers[i];
-    Lifetime& own = lifetimes[i];
-    own.first = own.last = i;
-    if (home[i] == i) {
-      const auto elements = CheckedMul(layer.shape.per_image(), options.max_batch);
-      if (!elements || *elements > kMaxElements)
-        return BadInput("layer " + layer.name + ": " + std::to_string(options.max_batch) + " x " +
-                        ToString(layer.shape) + " floats are too many; use a smaller batch or image");
-      own.bytes = static_cast<size_t>(*elements) * sizeof(float);
-    }
-    for (const int source : layer.inputs) lifetimes[home[source]].last = i;
-  }
-  lifetimes[home[graph.output]].last = steps;  // it is read after the last step
-  if (options.keep_all)
-    for (Lifetime& lifetime : lifetimes) lifetime.last = steps;
-
+  COUPLET_ASSIGN_OR_RETURN(
+      const std::vector<Lifetime> lifetimes,
+      PlanLifetimes(graph, places, backend->element_bytes(), options.max_batch, options.keep_all));
   const Plan plan = PlanArena(lifetimes);
   arena_bytes = plan.arena_bytes;
-  offsets.resize(graph.layers.size());
-  for (int i = 0; i < steps; ++i) offsets[i] = plan.offsets[home[i]];
+  for (const Place& place : places)
+    offsets.push_back(plan.offsets[place.home] + static_cast<size_t>(place.at) * backend->element_bytes());
   return {};
 }
 
@@ -114,9 +179,19 @@ Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
   impl.graph = std::move(graph);
   impl.backend = &backend;
   impl.options = options;
+  impl.options.max_batch = backend.round_batch(options.max_batch);
+  impl.places = PlaceLayers(impl.graph, backend);
   COUPLET_RETURN_IF_ERROR(impl.PrepareLayers());
   COUPLET_RETURN_IF_ERROR(impl.PlanMemory());
   return session;
+}
+
+Result<size_t> Session::BytesPerPhoto(const Graph& graph, const Backend& backend) {
+  CheckGraph(graph);
+  COUPLET_ASSIGN_OR_RETURN(
+      const std::vector<Lifetime> lifetimes,
+      PlanLifetimes(graph, PlaceLayers(graph, backend), backend.element_bytes(), 1, false));
+  return PlanArena(lifetimes).arena_bytes;
 }
 
 Result<std::unique_ptr<Session::Worker>> Session::NewWorker() const {
@@ -136,23 +211,60 @@ Result<std::unique_ptr<Session::Worker>> Session::NewWorker() const {
   return worker;
 }
 
-Status Session::Impl::RunLayers(const Worker::Impl& worker, int first, int n, const ImageBatch* images,
-                                std::span<float> dst) const {
-  COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
-  for (size_t i = static_cast<size_t>(first); i < ops.size(); ++i) {
-    if (ops[i] == nullptr) continue;
-    RunArgs args;
-    args.n = n;
-    args.src = worker.sources[i];
-    if (i == 0) args.images = images;
-    args.dst = worker.values[i];
-    args.scratch = worker.scratch.data();
-    args.state = worker.states[i].get();
-    args.worker = worker.context.get();
-    COUPLET_RETURN_IF_ERROR(ops[i]->run(args));
+Status Session::Impl::RunLayer(const Worker::Impl& worker, size_t index, int n,
+                               const ImageBatch* images) const {
+  if (ops[index] == nullptr) return {};
+  RunArgs args;
+  args.n = n;
+  args.src = worker.sources[index];
+  args.images = images;
+  args.dst = worker.values[index];
+  args.scratch = worker.scratch.data();
+  args.state = worker.states[index].get();
+  args.worker = worker.context.get();
+  return ops[index]->run(args);
+}
+
+// Every layer after the first, each waited for.
+Status Session::Impl::RunWatched(const Worker::Impl& worker, int n) const {
+  for (size_t i = 1; i < ops.size(); ++i) {
+    COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, nullptr));
+    if (const Status done = backend->wait(*worker.context); !done.ok())
+      return {done.code(), "layer '" + graph.layers[i].name + "': " + done.message()};
   }
+  return {};
+}
+
+// Every layer after the first: watched, recorded, replayed or simply run.
+Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
+  if (!worker.ran_before) {
+    worker.ran_before = true;
+    return RunWatched(worker, n);
+  }
+  const auto run = [this, &worker] {
+    const int rows = options.max_batch;
+    for (size_t i = 1; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, rows, nullptr));
+    return Status();
+  };
+  if (n == options.max_batch) {
+    if (!worker.asked_to_record) {
+      worker.asked_to_record = true;
+      COUPLET_ASSIGN_OR_RETURN(worker.full_batch, backend->record(*worker.context, run));
+    }
+    return worker.full_batch != nullptr ? worker.full_batch->replay() : run();
+  }
+  for (size_t i = 1; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, nullptr));
+  return {};
+}
+
+// `images` null: the first layer's value is there already.
+Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* images,
+                               std::span<float> dst) const {
+  COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
+  if (images != nullptr) COUPLET_RETURN_IF_ERROR(RunLayer(worker, 0, n, images));
+  COUPLET_RETURN_IF_ERROR(RunBackbone(worker, n));
   COUPLET_RETURN_IF_ERROR(
-      backend->copy_out(dst.data(), worker.values[graph.output], dst.size_bytes(), *worker.context));
+      backend->copy_out(dst.data(), worker.values[graph.output], dst.size(), *worker.context));
   return backend->wait(*worker.context);
 }
 
@@ -160,7 +272,7 @@ Status Session::Run(Worker& worker, const ImageBatch& images, std::span<float> d
   COUPLET_CHECK(IsPreprocess(impl_->graph.layers[0]));
   const size_t n = images.images.size();
   COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch));
-  return impl_->RunLayers(*worker.impl_, 0, static_cast<int>(n), &images, dst);
+  return impl_->RunBatch(*worker.impl_, static_cast<int>(n), &images, dst);
 }
 
 Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const {
@@ -168,27 +280,76 @@ Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::sp
   const size_t n = pixels.size() / per_image;
   COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch) &&
                 n * per_image == pixels.size());
-  const Worker::Impl& mine = *worker.impl_;
+  Worker::Impl& mine = *worker.impl_;
   COUPLET_RETURN_IF_ERROR(
-      impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size_bytes(), *mine.context));
-  return impl_->RunLayers(mine, 1, static_cast<int>(n), nullptr, dst);
+      impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size(), *mine.context));
+  return impl_->RunBatch(mine, static_cast<int>(n), nullptr, dst);
+}
+
+Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
+                         std::vector<LayerTime>* times) const {
+  const Impl& impl = *impl_;
+  Worker::Impl& mine = *worker.impl_;
+  const int n = static_cast<int>(images.images.size());
+  COUPLET_CHECK(IsPreprocess(impl.graph.layers[0]) && n >= 1 && n <= impl.options.max_batch);
+  COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output_size()));
+  COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<Timer> timer, impl.backend->make_timer(*mine.context));
+  COUPLET_RETURN_IF_ERROR(timer->mark());
+  for (size_t i = 0; i < impl.ops.size(); ++i) {
+    COUPLET_RETURN_IF_ERROR(impl.RunLayer(mine, i, n, &images));
+    COUPLET_RETURN_IF_ERROR(timer->mark());
+  }
+  COUPLET_ASSIGN_OR_RETURN(const std::vector<double> intervals, timer->intervals_ms());
+  times->clear();
+  for (size_t i = 0; i < impl.ops.size(); ++i) {
+    LayerTime& time = times->emplace_back();
+    time.layer = impl.graph.layers[i].name;
+    if (impl.ops[i] == nullptr) continue;
+    time.ms = intervals[i];
+    const LayerCost cost =
+        CostOf(impl.graph, static_cast<int>(i), static_cast<double>(impl.backend->element_bytes()));
+    time.floor_ms = impl.backend->floor_ms(cost.weight_bytes + n * cost.photo_bytes, n * cost.multiply_adds);
+  }
+  COUPLET_RETURN_IF_ERROR(
+      impl.backend->copy_out(dst.data(), mine.values[impl.graph.output], dst.size(), *mine.context));
+  return impl.backend->wait(*mine.context);
 }
 
 Result<std::vector<float>> Session::Output(Worker& worker, int index, int n) const {
-  COUPLET_CHECK(impl_->options.keep_all);
-  COUPLET_CHECK(index >= 0 && index < static_cast<int>(impl_->graph.layers.size()));
-  COUPLET_CHECK(n >= 1 && n <= impl_->options.max_batch);
+  const Impl& impl = *impl_;
+  COUPLET_CHECK(impl.options.keep_all);
+  COUPLET_CHECK(index >= 0 && index < static_cast<int>(impl.graph.layers.size()));
+  COUPLET_CHECK(n >= 1 && n <= impl.options.max_batch);
   const Worker::Impl& mine = *worker.impl_;
-  std::vector<float> rows(static_cast<size_t>(n * impl_->graph.layers[index].shape.per_image()));
+  const Place& place = impl.places[index];
+  std::vector<float> rows(static_cast<size_t>(n * impl.graph.layers[place.home].shape.per_image()));
   COUPLET_RETURN_IF_ERROR(
-      impl_->backend->copy_out(rows.data(), mine.values[index], rows.size() * sizeof(float), *mine.context));
-  COUPLET_RETURN_IF_ERROR(impl_->backend->wait(*mine.context));
-  return rows;
+      impl.backend->copy_out(rows.data(), mine.values[place.home], rows.size(), *mine.context));
+  COUPLET_RETURN_IF_ERROR(impl.backend->wait(*mine.context));
+  if (place.stride == 0) return rows;
+  const int channels = impl.graph.layers[index].shape.c;
+  std::vector<float> slice;
+  for (size_t pixel = 0; pixel < rows.size(); pixel += static_cast<size_t>(place.stride)) {
+    const auto first = rows.begin() + static_cast<std::ptrdiff_t>(pixel) + place.at;
+    slice.insert(slice.end(), first, first + channels);
+  }
+  return slice;
 }
 
-const Graph& Session::graph() const { return impl_->graph; }
-Shape Session::input_shape() const { return impl_->graph.layers[0].shape; }
-int64_t Session::output_size() const { return impl_->output().shape.per_image(); }
-size_t Session::worker_bytes() const { return impl_->arena_bytes + impl_->scratch_bytes; }
+const Graph& Session::graph() const {
+  return impl_->graph;
+}
+Shape Session::input_shape() const {
+  return impl_->graph.layers[0].shape;
+}
+int64_t Session::output_size() const {
+  return impl_->output().shape.per_image();
+}
+int Session::max_batch() const {
+  return impl_->options.max_batch;
+}
+size_t Session::worker_bytes() const {
+  return impl_->arena_bytes + impl_->scratch_bytes;
+}
 
 }  // namespace couplet

@@ -4,12 +4,16 @@
 //   auto worker = session->NewWorker();          // one a thread: arena, scratch, per-layer state
 //   session->Run(*worker, images, vectors);      // thread-safe for different workers, allocates nothing
 //
+// A worker's first run waits after each layer, so that a device's failure is reported with the layer's name;
+// the second full batch is recorded where the backend can, and full batches are replayed from then on.
+//
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/backend.h"
@@ -20,8 +24,14 @@ namespace couplet {
 
 struct SessionOptions {
   int max_batch = 1;
-  int threads = 1;         // that one Run may use
-  bool keep_all = false;   // every layer keeps memory of its own, so Output() works for all of them
+  int threads = 1;        // that one Run may use
+  bool keep_all = false;  // every layer keeps its memory to the end, so Output() works for all of them
+};
+
+// What one layer took, and the least it could have taken on this device (0 = not known).
+struct LayerTime {
+  std::string layer;
+  double ms = 0.0, floor_ms = 0.0;
 };
 
 class Session {
@@ -39,7 +49,8 @@ class Session {
   };
 
   // `backend` outlives the session. The error names the layer that cannot be prepared.
-  static Result<std::unique_ptr<Session>> Create(Graph graph, Backend& backend, const SessionOptions& options);
+  static Result<std::unique_ptr<Session>> Create(Graph graph, Backend& backend,
+                                                 const SessionOptions& options);
   ~Session();
 
   Result<std::unique_ptr<Worker>> NewWorker() const;
@@ -49,13 +60,20 @@ class Session {
   Status Run(Worker& worker, const ImageBatch& images, std::span<float> dst) const;
   // The same from floats that replace the first layer's output: pixels [n, h, w, c], already normalised.
   Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
+  // As Run, but each layer is timed and nothing is replayed. times[i] belongs to graph().layers[i]; layers
+  // that do no work take 0.
+  Status RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
+                  std::vector<LayerTime>* times) const;
   // After a run with keep_all: the n rows of layer `index`.
   Result<std::vector<float>> Output(Worker& worker, int index, int n) const;
 
   const Graph& graph() const;
   Shape input_shape() const;    // of one photo after preprocessing
   int64_t output_size() const;  // floats a photo
+  int max_batch() const;        // as the backend rounded it
   size_t worker_bytes() const;  // memory each worker takes
+  // Memory for the activations of one photo, before there is a session: what Backend::max_batch() asks for.
+  static Result<size_t> BytesPerPhoto(const Graph& graph, const Backend& backend);
 
  private:
   Session();

@@ -265,21 +265,24 @@ class CpuBackend final : public Backend {
     return Buffer(data, bytes, [](void* held, size_t) { ::operator delete(held, kAlignment); });
   }
 
-  Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override {
-    return Copy(dst, src, bytes);
+  Result<Buffer> allocate_pinned(size_t bytes) override { return allocate(bytes); }
+
+  Status copy_in(void* dst, const float* src, size_t count, WorkerContext&) override {
+    return Copy(dst, src, count);
   }
-  Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext&) override {
-    return Copy(dst, src, bytes);
+  Status copy_out(float* dst, const void* src, size_t count, WorkerContext&) override {
+    return Copy(dst, src, count);
   }
   Status wait(WorkerContext&) override { return {}; }
+  Result<std::unique_ptr<Timer>> make_timer(WorkerContext&) override { return MakeHostTimer(); }
 
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
     return MakeCpuHeadTrainer(shape);
   }
 
  private:
-  static Status Copy(void* dst, const void* src, size_t bytes) {
-    if (bytes != 0) std::memcpy(dst, src, bytes);
+  static Status Copy(void* dst, const void* src, size_t count) {
+    if (count != 0) std::memcpy(dst, src, count * sizeof(float));
     return {};
   }
 };

@@ -62,14 +62,16 @@ class FakeBackend final : public Backend {
     return Buffer(::operator new(bytes, std::align_val_t(64)), bytes,
                   [](void* data, size_t) { ::operator delete(data, std::align_val_t(64)); });
   }
-  Status copy_in(void* dst, const void* src, size_t bytes, WorkerContext&) override {
-    std::memcpy(dst, src, bytes);
+  Result<Buffer> allocate_pinned(size_t bytes) override { return allocate(bytes); }
+  Status copy_in(void* dst, const float* src, size_t count, WorkerContext&) override {
+    std::memcpy(dst, src, count * sizeof(float));
     return {};
   }
-  Status copy_out(void* dst, const void* src, size_t bytes, WorkerContext&) override {
-    std::memcpy(dst, src, bytes);
+  Status copy_out(float* dst, const void* src, size_t count, WorkerContext&) override {
+    std::memcpy(dst, src, count * sizeof(float));
     return {};
   }
+  Result<std::unique_ptr<Timer>> make_timer(WorkerContext&) override { return MakeHostTimer(); }
   Status wait(WorkerContext&) override { return {}; }
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override {
     return DeviceError("none");

@@ -1,0 +1,91 @@
+// What the session does for devices: results in slices, recordings, late failures, timed runs.
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/session.h"
+#include "tests/support/fake_backend.h"
+#include "tests/support/test.h"
+
+using namespace couplet;
+using namespace couplet::test;
+
+TEST_CASE("session: a concatenation's sources are computed in their place where nothing else reads them") {
+  FakeBackend backend;
+  backend.slices = true;
+  Graph graph;
+  const Shape shape = {1, 2, 2, 16};
+  graph.layers.push_back({"in", {}, shape, InputAttrs{}});
+  for (int i = 0; i < 3; ++i) graph.layers.push_back({"abc", {0}, shape, RandomAffine(16, 3)});
+  graph.layers.push_back({"cat", {1, 2, 3}, {1, 2, 2, 48}, ConcatAttrs{}});
+  graph.output = 4;
+  const size_t photo = 2 * 2 * 16 * sizeof(float);
+  CHECK(MustCreate(graph, backend, {})->worker_bytes() == (1 + 3) * photo);
+  CHECK(Session::BytesPerPhoto(graph, backend).value() == (1 + 3) * photo);
+  graph.layers.push_back({"second reader", {2}, shape, RandomAffine(16, 4)});
+  graph.layers.push_back({"cat", {4, 5}, {1, 2, 2, 64}, ConcatAttrs{}});
+  graph.output = 6;  // 2 is read twice and lies apart; 4, a concatenation itself, is copied
+  const std::vector<float> pixels = Pixels(graph, 1, 1);
+  CHECK(RunOnce(*MustCreate(graph, backend, {}), pixels) == Evaluate(graph, pixels)[6]);
+  backend.slices = false;
+  CHECK(Session::BytesPerPhoto(graph, backend).value() == (4 + 3 + 1) * photo);
+}
+
+TEST_CASE("session: the second full batch is recorded, then replayed") {
+  FakeBackend backend;
+  backend.records = true;
+  backend.batch_step = 4;
+  const Graph graph = RandomGraph(11, InputAttrs{});
+  const auto session = MustCreate(graph, backend, {.max_batch = 3});
+  CHECK(session->max_batch() == 4);
+  auto worker = session->NewWorker();
+  REQUIRE(worker.ok());
+  const int replays[] = {0, 1, 2, 2, 3};
+  int run = 0;
+  for (const int n : {4, 4, 4, 3, 4}) {
+    const std::vector<float> pixels = Pixels(graph, n, static_cast<uint32_t>(run));
+    std::vector<float> out(static_cast<size_t>(n * session->output_size()));
+    REQUIRE(session->RunPixels(**worker, pixels, out).ok());
+    CHECK(out == RunOnce(*session, pixels));
+    CHECK(backend.replays == replays[run++]);
+  }
+  CHECK(backend.recordings == 1);
+}
+
+TEST_CASE("session: a failure that shows up late is reported with the layer's name on a worker's first run") {
+  FakeBackend backend;
+  Graph graph;
+  graph.layers.push_back({"in", {}, {1, 1, 1, 2}, InputAttrs{}});
+  for (int i = 0; i < 3; ++i)
+    graph.layers.push_back({"conv" + std::to_string(i), {i}, {1, 1, 1, 2}, RandomAffine(2, 3)});
+  graph.output = 3;
+  const auto session = MustCreate(graph, backend, {});
+  auto worker = session->NewWorker();
+  REQUIRE(worker.ok());
+  std::vector<float> out(2);
+  backend.fail_wait = 1;
+  const Status first = session->RunPixels(**worker, std::vector<float>{1, 2}, out);
+  CHECK(first.message() == "layer 'conv1': illegal address");
+  backend.waits = 0;
+  backend.fail_wait = 0;  // later runs wait once, at the end
+  CHECK(session->RunPixels(**worker, std::vector<float>{1, 2}, out).message() == "illegal address");
+  CHECK(backend.waits == 1);
+}
+
+TEST_CASE("session: a timed run gives the same values and one time a layer") {
+  FakeBackend backend;
+  const Graph graph = RandomGraph(11, PreprocessAttrs{});
+  const auto session = MustCreate(graph, backend, {.max_batch = 2});
+  auto worker = session->NewWorker();
+  REQUIRE(worker.ok());
+  const std::vector<uint8_t> bytes = {10, 20};
+  const std::vector<ImageEntry> entries = {{1, 1, 0, 0}, {1, 1, 1, 0}};
+  std::vector<float> want(2 * static_cast<size_t>(session->output_size())), out(want.size());
+  REQUIRE(session->Run(**worker, {bytes, entries}, want).ok());
+  std::vector<LayerTime> times;
+  REQUIRE(session->RunTimed(**worker, {bytes, entries}, out, &times).ok());
+  CHECK(out == want);
+  REQUIRE(times.size() == graph.layers.size());
+  for (size_t i = 0; i < times.size(); ++i) {
+    CHECK(times[i].layer == graph.layers[i].name);
+    const bool works = !std::holds_alternative<IdentityAttrs>(graph.layers[i].attrs);
+    CHECK((times[i].ms > 0.0) == works);
+  }
+}
