@@ -47,7 +47,7 @@ Result<HeadData> Extract(const RetrainOptions& o, const Backbone& backbone, Back
   COUPLET_ASSIGN_OR_RETURN(
       ExtractResult result,
       ExtractFeatures(set->photos, backbone.features(),
-                      [&](int threads) { return backbone.MakeSession(backend, threads); }, options,
+                      [&](const SessionOptions& s) { return backbone.MakeSession(backend, s); }, options,
                       [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); }, Interrupted));
   NoteExtraction(*set, result, report);
   if (o.strict && !result.failed.empty())

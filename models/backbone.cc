@@ -93,9 +93,10 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   return key;
 }
 
-Result<std::shared_ptr<const Session>> Backbone::MakeSession(Backend& backend, int threads) const {
+Result<std::shared_ptr<const Session>> Backbone::MakeSession(Backend& backend,
+                                                              const SessionOptions& options) const {
   COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
-                           Session::Create(Optimize(graph_), backend, {.max_batch = 1, .threads = threads}));
+                           Session::Create(Optimize(graph_), backend, options));
   return std::shared_ptr<const Session>(std::move(session));
 }
 

@@ -43,8 +43,8 @@ class Backbone {
 
   // What its vectors depend on beside the photo.
   FeatureKey Key(const DecodeOptions& decode, const Backend& backend) const;
-  // Prepared for single photos, each Run on `threads` threads. `backend` outlives it.
-  Result<std::shared_ptr<const Session>> MakeSession(Backend& backend, int threads) const;
+  // `backend` outlives it.
+  Result<std::shared_ptr<const Session>> MakeSession(Backend& backend, const SessionOptions& options) const;
 
  private:
   Backbone() = default;

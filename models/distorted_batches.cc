@@ -128,7 +128,7 @@ class Pool : public DistortedBatches {
 Result<std::unique_ptr<DistortedBatches>> DistortedBatches::Create(const std::vector<Photo>& photos,
                                                                    const Backbone& backbone, Backend& backend,
                                                                    const DistortedBatchesOptions& options) {
-  COUPLET_ASSIGN_OR_RETURN(auto session, backbone.MakeSession(backend, 1));
+  COUPLET_ASSIGN_OR_RETURN(auto session, backbone.MakeSession(backend, {}));
   auto pool = std::make_unique<Pool>(photos, backbone, std::move(session), options);
   COUPLET_RETURN_IF_ERROR(pool->Start());
   return std::unique_ptr<DistortedBatches>(std::move(pool));

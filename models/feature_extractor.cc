@@ -23,7 +23,7 @@ namespace couplet {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using MakeSession = std::function<Result<std::shared_ptr<const Session>>(int threads)>;
+using MakeSession = std::function<Result<std::shared_ptr<const Session>>(const SessionOptions&)>;
 
 // A photo of 100 million pixels at the best quality takes some 100 MB.
 constexpr uint64_t kMaxFileBytes = uint64_t{192} << 20;
@@ -82,7 +82,8 @@ class Extraction {
  public:
   Extraction(const std::vector<Photo>& photos, int dim, const MakeSession& make_session,
              const ExtractOptions& options)
-      : photos_(photos), dim_(static_cast<size_t>(dim)), make_session_(make_session), options_(options) {
+      : photos_(photos), dim_(static_cast<size_t>(dim)), make_session_(make_session), options_(options),
+        threads_(options.threads > 0 ? options.threads : UsableThreads()) {
     result_.vectors.resize(photos.size() * dim_);
   }
 
@@ -130,6 +131,8 @@ class Extraction {
   const size_t dim_;
   const MakeSession& make_session_;
   const ExtractOptions& options_;
+  const int threads_;
+  int workers_ = 1;  // photos at a time
   const Clock::time_point start_ = Clock::now();
 
   std::unique_ptr<BottleneckStore> store_;  // null: text, or it cannot be used
@@ -209,7 +212,7 @@ Status Extraction::PrepareSession(WorkerState* state) {
     const std::lock_guard lock(session_mutex_);
     if (!session_made_) {
       session_made_ = true;
-      COUPLET_ASSIGN_OR_RETURN(session_, make_session_(1));
+      COUPLET_ASSIGN_OR_RETURN(session_, make_session_({.threads = threads_ / workers_, .prepare_threads = threads_}));
       if (session_->output_size() != static_cast<int64_t>(dim_))
         return Internal(
             fmt::format("the network gives {} values where {} are expected", session_->output_size(), dim_));
@@ -369,8 +372,8 @@ void Extraction::Work() {
 }
 
 Status Extraction::StartWorkers(std::vector<std::thread>* workers) {
-  const size_t threads = static_cast<size_t>(options_.threads > 0 ? options_.threads : UsableThreads());
-  const size_t wanted = std::min(threads, jobs_.size());
+  const size_t wanted = std::min(static_cast<size_t>(threads_), jobs_.size());
+  workers_ = std::max(static_cast<int>(wanted), 1);
   workers->reserve(wanted);
   while (workers->size() < wanted) {
     {

@@ -53,14 +53,14 @@ struct ExtractProgress {
 };
 
 // The vectors do not depend on the number of threads nor on the order in which photos finish. Each photo is
-// computed by one thread: `make_session` is called with 1, at most once, from a worker thread, and not at all
-// when every vector is in the cache. `progress` and `interrupted` are called from the calling thread, some
+// computed by one thread, or by several when there are fewer photos than threads. `make_session` is called at
+// most once, from a worker thread, and not at all when every vector is in the cache. `progress` and `interrupted` are called from the calling thread, some
 // ten times a second. A photo that cannot be read or decoded is no error but an entry in `failed`. Errors: a
 // cache that is not ours or is damaged (see BottleneckStore::Open), what make_session says, and kInterrupted;
 // in the latter two what was computed before is in the cache.
 Result<ExtractResult> ExtractFeatures(
     const std::vector<Photo>& photos, int dim,
-    const std::function<Result<std::shared_ptr<const Session>>(int threads)>& make_session,
+    const std::function<Result<std::shared_ptr<const Session>>(const SessionOptions&)>& make_session,
     const ExtractOptions& options, const std::function<void(const ExtractProgress&)>& progress,
     const std::function<bool()>& interrupted);
 

@@ -72,7 +72,7 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   classifier->workers_ = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(threads)));
   COUPLET_ASSIGN_OR_RETURN(classifier->session_,
                            Session::Create(Optimize(std::move(graph)), backend,
-                                           {.max_batch = 1, .threads = threads / classifier->workers_}));
+                                           {.threads = threads / classifier->workers_, .prepare_threads = threads}));
   classifier->decode_ = options.decode;
   classifier->decode_.resize_rows = import.input_height;
   return classifier;

@@ -2,6 +2,9 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
 
 #include "runtime/layer_cost.h"
 
@@ -115,8 +118,8 @@ struct Session::Impl {
   size_t arena_bytes = 0, scratch_bytes = 0;
 
   const Layer& output() const { return graph.layers[graph.output]; }
+  Status PrepareLayer(size_t i);
   Status PrepareLayers();
-  Result<std::unique_ptr<PreparedOp>> PrepareLayer(size_t index) const;
   Status PlanMemory();
   Status RunLayer(const Worker::Impl& worker, size_t index, int n, const ImageBatch* images) const;
   Status RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst) const;
@@ -139,22 +142,37 @@ Session::Worker::~Worker() = default;
 Session::Session() : impl_(std::make_unique<Impl>()) {}
 Session::~Session() = default;
 
-Result<std::unique_ptr<PreparedOp>> Session::Impl::PrepareLayer(size_t index) const {
-  const Layer& layer = graph.layers[index];
-  if (IsIdentity(layer) || IsInput(layer)) return std::unique_ptr<PreparedOp>();
+Status Session::Impl::PrepareLayer(size_t i) {
+  const Layer& layer = graph.layers[i];
+  if (IsIdentity(layer) || IsInput(layer)) return {};
   std::vector<Shape> src;
   for (const int source : layer.inputs) {
     src.push_back(graph.layers[source].shape);
     src.back().n = options.max_batch;
   }
-  return backend->prepare(layer, src, {options.max_batch, options.threads, places[index].stride});
+  COUPLET_ASSIGN_OR_RETURN(
+      ops[i], backend->prepare(layer, src, {options.max_batch, options.threads, places[i].stride}));
+  return {};
 }
 
 Status Session::Impl::PrepareLayers() {
-  for (size_t i = 0; i < graph.layers.size(); ++i) {
-    COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<PreparedOp> op, PrepareLayer(i));
-    if (op != nullptr) scratch_bytes = std::max(scratch_bytes, op->scratch_bytes());
-    ops.push_back(std::move(op));
+  ops.resize(graph.layers.size());
+  std::vector<Status> failures(graph.layers.size());
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i; (i = next++) < ops.size();) failures[i] = PrepareLayer(i);
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    for (int i = 1; i < options.prepare_threads; ++i) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // Those that were started do.
+  }
+  work();
+  helpers.clear();
+  for (size_t i = 0; i < ops.size(); ++i) {
+    COUPLET_RETURN_IF_ERROR(failures[i]);
+    if (ops[i] != nullptr) scratch_bytes = std::max(scratch_bytes, ops[i]->scratch_bytes());
   }
   return {};
 }
@@ -172,7 +190,7 @@ Status Session::Impl::PlanMemory() {
 
 Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
                                                  const SessionOptions& options) {
-  COUPLET_CHECK(options.max_batch >= 1 && options.threads >= 1);
+  COUPLET_CHECK(options.max_batch >= 1 && options.threads >= 1 && options.prepare_threads >= 1);
   CheckGraph(graph);
   std::unique_ptr<Session> session(new Session);
   Impl& impl = *session->impl_;

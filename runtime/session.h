@@ -24,8 +24,9 @@ namespace couplet {
 
 struct SessionOptions {
   int max_batch = 1;
-  int threads = 1;        // that one Run may use
-  bool keep_all = false;  // every layer keeps its memory to the end, so Output() works for all of them
+  int threads = 1;          // that one Run may use
+  int prepare_threads = 1;  // that Create may use; they change nothing but its time
+  bool keep_all = false;    // every layer keeps its memory to the end, so Output() works for all of them
 };
 
 // What one layer took, and the least it could have taken on this device (0 = not known).

@@ -13,6 +13,7 @@
 #include "runtime/cpu/onednn.h"
 #include "runtime/cpu/preprocess.h"
 #include "runtime/cpu/small_ops.h"
+#include "runtime/cpu/worker.h"
 #include "runtime/planner.h"
 
 namespace couplet {
@@ -47,7 +48,8 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 // Prepares one layer. Each overload checks the attributes against the shapes and names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src) : layer_(layer), src_(src), dst_(layer.shape) {}
+  Preparer(const Layer& layer, std::span<const Shape> src, int threads)
+      : layer_(layer), src_(src), dst_(layer.shape), threads_(threads) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -198,7 +200,7 @@ class Preparer {
   OpResult Convolve(const cpu::Convolution& c) const {
     if (!FitsChannels(c.scale) || !FitsChannels(c.bias))
       return Unfit("scale or bias is not one an output channel");
-    return cpu::MakeConvolution(c);
+    return cpu::MakeConvolution(c, threads_);
   }
 
   bool FitsChannels(std::span<const float> values) const {
@@ -233,28 +235,26 @@ class Preparer {
   const Layer& layer_;
   std::span<const Shape> src_;
   Shape dst_;
+  int threads_;
 };
-
-class CpuWorker final : public WorkerContext {};
 
 class CpuBackend final : public Backend {
  public:
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override { return cpu::LibraryDescription(); }
 
-  // Thread-safe. Neither the batch nor the threads change what is prepared, so they cannot change a bit
-  // either.
-  OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions&) override {
+  // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
+  OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
     const bool source = std::holds_alternative<InputAttrs>(layer.attrs) ||
                         std::holds_alternative<PreprocessAttrs>(layer.attrs);
     if (src.empty() != source || (src.size() > 1 && !std::holds_alternative<ConcatAttrs>(layer.attrs)))
       return BadInput(
           fmt::format("layer '{}' ({}) has {} sources", layer.name, KindName(layer.attrs), src.size()));
-    return std::visit(Preparer(layer, src), layer.attrs);
+    return std::visit(Preparer(layer, src, options.threads), layer.attrs);
   }
 
-  Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
-    return std::unique_ptr<WorkerContext>(std::make_unique<CpuWorker>());
+  Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override {
+    return std::unique_ptr<WorkerContext>(std::make_unique<cpu::CpuWorker>(threads));
   }
 
   Result<Buffer> allocate(size_t bytes) override {

@@ -6,10 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "runtime/cpu/bands.h"
+#include "runtime/cpu/worker.h"
+#include "runtime/planner.h"
 
 namespace couplet::cpu {
 namespace {
@@ -31,74 +36,130 @@ memory::desc Nhwc(const Shape& shape) {
   return {{1, shape.c, shape.h, shape.w}, memory::data_type::f32, memory::format_tag::nhwc};
 }
 
-struct WorkerState final : OpState {
-  dnnl::stream stream{CpuEngine()};
+size_t AlignUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
+// A primitive and what it is run with. Weights and bias are empty for a pool.
+struct Kernel {
+  template <class PrimitiveDesc>
+  Kernel(const PrimitiveDesc& desc, dnnl::primitive made)
+      : primitive(std::move(made)),
+        src(desc.src_desc()),
+        dst(desc.dst_desc()),
+        scratch(desc.scratchpad_desc()) {}
+  dnnl::primitive primitive;
+  memory::desc src, dst, scratch;
+};
+
+// What one thread keeps to run a kernel.
+struct KernelState {
   memory src, dst, scratch;
   std::array<dnnl_exec_arg_t, 5> args{};
   int count = 0;
 };
+struct Lane {
+  dnnl::stream stream{CpuEngine()};
+  std::vector<KernelState> kernels;
+};
+struct WorkerState final : OpState {
+  std::vector<Lane> lanes;
+};
 
-// One primitive, run once a photo. Weights and bias are empty for a pool.
+// Kernels run once a photo, or once a band of its rows: the first for all bands of full height, the second, where
+// there is one, for a last band that is lower.
 class PrimitiveOp final : public PreparedOp {
  public:
-  template <class PrimitiveDesc>
-  PrimitiveOp(const PrimitiveDesc& desc, dnnl::primitive primitive, const Shape& src, const Shape& dst)
-      : primitive_(std::move(primitive)),
-        src_desc_(desc.src_desc()),
-        dst_desc_(desc.dst_desc()),
-        scratch_desc_(desc.scratchpad_desc()),
-        src_floats_(src.per_image()),
-        dst_floats_(dst.per_image()) {}
+  PrimitiveOp(std::vector<Kernel> kernels, const Bands& bands, int threads)
+      : kernels_(std::move(kernels)), bands_(bands), lanes_(bands.whole() ? 1 : threads) {
+    for (const Kernel& kernel : kernels_) edge_at_ = std::max(edge_at_, AlignUp(kernel.scratch.get_size()));
+    lane_bytes_ = edge_at_ + AlignUp(bands_.edge_bytes());
+  }
 
   void SetWeights(memory weights, memory bias) {
     weights_ = std::move(weights);
     bias_ = std::move(bias);
   }
 
-  size_t scratch_bytes() const override { return scratch_desc_.get_size(); }
+  size_t scratch_bytes() const override { return static_cast<size_t>(lanes_) * lane_bytes_; }
 
   std::unique_ptr<OpState> make_state() const override {
     auto state = std::make_unique<WorkerState>();
-    state->src = memory(src_desc_, CpuEngine(), nullptr);
-    state->dst = memory(dst_desc_, CpuEngine(), nullptr);
-    const auto add = [&](int name, const memory& held) {
-      state->args[static_cast<size_t>(state->count++)] = {name, held.get()};
-    };
-    add(DNNL_ARG_SRC, state->src);
-    add(DNNL_ARG_DST, state->dst);
-    if (weights_) {
-      add(DNNL_ARG_WEIGHTS, weights_);
-      add(DNNL_ARG_BIAS, bias_);
-    }
-    if (scratch_bytes() != 0) {
-      state->scratch = memory(scratch_desc_, CpuEngine(), nullptr);
-      add(DNNL_ARG_SCRATCHPAD, state->scratch);
-    }
+    state->lanes.resize(static_cast<size_t>(lanes_));
+    for (Lane& lane : state->lanes)
+      for (const Kernel& kernel : kernels_) lane.kernels.push_back(MakeKernelState(kernel));
     return state;
   }
 
   Status run(const RunArgs& args) const override {
     auto& state = static_cast<WorkerState&>(*args.state);
-    StayOnThisThread();
-    if (state.scratch) dnnl_memory_set_data_handle(state.scratch.get(), args.scratch);
-    for (int i = 0; i < args.n; ++i) {
-      float* src = const_cast<float*>(static_cast<const float*>(args.src[0])) + i * src_floats_;
-      float* dst = static_cast<float*>(args.dst) + i * dst_floats_;
-      dnnl_status_t status = dnnl_memory_set_data_handle(state.src.get(), src);
-      if (status == dnnl_success) status = dnnl_memory_set_data_handle(state.dst.get(), dst);
-      if (status == dnnl_success)
-        status = dnnl_primitive_execute(primitive_.get(), state.stream.get(), state.count, state.args.data());
-      if (status != dnnl_success)
-        return Internal(fmt::format("oneDNN could not run a layer (status {})", static_cast<int>(status)));
-    }
+    const auto* src = static_cast<const float*>(args.src[0]);
+    auto* dst = static_cast<float*>(args.dst);
+    auto* scratch = static_cast<std::byte*>(args.scratch);
+    std::atomic<int> failure{dnnl_success};
+    const auto run_band = [&](int lane, int index) {
+      const int photo = index / bands_.count;
+      const auto at = static_cast<size_t>(lane);
+      const dnnl_status_t status =
+          RunBand(src + photo * bands_.src.per_image(), dst + photo * bands_.dst.per_image(), index % bands_.count,
+                  scratch + at * lane_bytes_, state.lanes[at]);
+      if (status != dnnl_success) failure.store(status, std::memory_order_relaxed);
+    };
+    const int pieces = args.n * bands_.count;
+    if (lanes_ > 1)
+      static_cast<CpuWorker*>(args.worker)->team.ForEach(pieces, run_band);
+    else
+      for (int i = 0; i < pieces; ++i) run_band(0, i);
+    if (const int status = failure.load(std::memory_order_relaxed); status != dnnl_success)
+      return Internal(fmt::format("oneDNN could not run a layer (status {})", status));
     return {};
   }
 
  private:
-  dnnl::primitive primitive_;
-  memory::desc src_desc_, dst_desc_, scratch_desc_;
+  KernelState MakeKernelState(const Kernel& kernel) const {
+    KernelState state;
+    const auto add = [&](int name, const memory& held) {
+      state.args[static_cast<size_t>(state.count++)] = {name, held.get()};
+    };
+    add(DNNL_ARG_SRC, state.src = memory(kernel.src, CpuEngine(), nullptr));
+    add(DNNL_ARG_DST, state.dst = memory(kernel.dst, CpuEngine(), nullptr));
+    if (weights_) {
+      add(DNNL_ARG_WEIGHTS, weights_);
+      add(DNNL_ARG_BIAS, bias_);
+    }
+    if (kernel.scratch.get_size() != 0)
+      add(DNNL_ARG_SCRATCHPAD, state.scratch = memory(kernel.scratch, CpuEngine(), nullptr));
+    return state;
+  }
+
+  // `src`, `dst`: of the photo.
+  dnnl_status_t RunBand(const float* src, float* dst, int band, std::byte* scratch, const Lane& lane) const {
+    StayOnThisThread();
+    const int rows = bands_.src_rows(bands_.dst_rows_of(band)), first = bands_.src_first(band);
+    const int64_t row = int64_t{bands_.src.w} * bands_.src.c;
+    const float* from = src + first * row;
+    if (first < 0 || first + rows > bands_.src.h) {
+      auto* edge = reinterpret_cast<float*>(scratch + edge_at_);
+      const int begin = std::max(first, 0), end = std::min(first + rows, bands_.src.h);
+      float* to = std::fill_n(edge, (begin - first) * row, 0.0f);
+      to = std::copy(src + begin * row, src + end * row, to);
+      std::fill(to, edge + rows * row, 0.0f);
+      from = edge;
+    }
+    const size_t at = band == bands_.count - 1 ? kernels_.size() - 1 : 0;
+    const KernelState& kernel = lane.kernels[at];
+    dst += bands_.dst_first(band) * int64_t{bands_.dst.w} * bands_.dst.c;
+    dnnl_status_t status = dnnl_memory_set_data_handle(kernel.src.get(), const_cast<float*>(from));
+    if (status == dnnl_success) status = dnnl_memory_set_data_handle(kernel.dst.get(), dst);
+    if (status == dnnl_success && kernel.scratch) status = dnnl_memory_set_data_handle(kernel.scratch.get(), scratch);
+    if (status != dnnl_success) return status;
+    return dnnl_primitive_execute(kernels_[at].primitive.get(), lane.stream.get(), kernel.count, kernel.args.data());
+  }
+
+  std::vector<Kernel> kernels_;
   memory weights_, bias_;
-  int64_t src_floats_, dst_floats_;
+  Bands bands_;
+  int lanes_;
+  // A lane's scratch: the library's own, then rows of a band that lies partly in the padding.
+  size_t edge_at_ = 0, lane_bytes_ = 0;
 };
 
 dnnl::primitive_attr Attributes(Activation activation) {
@@ -125,13 +186,16 @@ memory::desc TensorFlowWeights(const memory::dims& dims, const Convolution& c) {
   return {dims, memory::data_type::f32, memory::dims{oc / ic, 1, 1, c.kw * oc, oc}};
 }
 
-dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution& c,
+// Of `rows` rows of the result.
+dnnl::convolution_forward::primitive_desc DescribeConvolution(const Convolution& c, const Bands& bands, int rows,
                                                               const memory::dims& weights) {
-  const memory::desc src = Nhwc(c.src), dst = Nhwc(c.dst);
+  const bool whole = bands.whole();  // else rows of padding come as zeros
+  const memory::desc src = Nhwc({.n = 1, .h = bands.src_rows(rows), .w = c.src.w, .c = c.src.c});
+  const memory::desc dst = Nhwc({.n = 1, .h = rows, .w = c.dst.w, .c = c.dst.c});
   const memory::desc packed(weights, memory::data_type::f32, memory::format_tag::any);
   const memory::desc bias({c.dst.c}, memory::data_type::f32, memory::format_tag::x);
   const memory::dims strides = {c.sh, c.sw}, dilates = {c.dh - 1, c.dw - 1};
-  const memory::dims before = {c.pads.top, c.pads.left}, after = {c.pads.bottom, c.pads.right};
+  const memory::dims before = {whole ? c.pads.top : 0, c.pads.left}, after = {whole ? c.pads.bottom : 0, c.pads.right};
   constexpr auto kKind = dnnl::prop_kind::forward_inference;
   constexpr auto kDirect = dnnl::algorithm::convolution_direct;  // Winograd rounds worse
 #if DNNL_VERSION_MAJOR >= 3
@@ -259,14 +323,26 @@ Status Refused(std::string_view layer, const char* kind, const dnnl::error& erro
 
 }  // namespace
 
-Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c) {
+Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& c, int threads) {
   const memory::dim groups = c.src.c;
   const memory::dims dims = c.depthwise ? memory::dims{groups, c.dst.c / groups, 1, c.kh, c.kw}
                                         : memory::dims{c.dst.c, c.src.c, c.kh, c.kw};
   try {
     StayOnThisThread();
-    const auto desc = DescribeConvolution(c, dims);
-    auto op = std::make_unique<PrimitiveOp>(desc, dnnl::convolution_forward(desc), c.src, c.dst);
+    Bands bands = CutIntoBands(c);
+    auto desc = DescribeConvolution(c, bands, bands.dst_rows, dims);
+    std::vector<Kernel> kernels;
+    if (bands.last_dst_rows() != bands.dst_rows) {
+      const auto last = DescribeConvolution(c, bands, bands.last_dst_rows(), dims);
+      if (last.weights_desc() == desc.weights_desc()) {
+        kernels.emplace_back(last, dnnl::convolution_forward(last));
+      } else {  // the two cannot share weights
+        bands = OneBand(c.src, c.dst);
+        desc = DescribeConvolution(c, bands, bands.dst_rows, dims);
+      }
+    }
+    kernels.emplace(kernels.begin(), desc, dnnl::convolution_forward(desc));
+    auto op = std::make_unique<PrimitiveOp>(std::move(kernels), bands, threads);
     op->SetWeights(Pack(c, dims, desc.weights_desc()), MakeBias(c));
     return std::unique_ptr<PreparedOp>(std::move(op));
   } catch (const dnnl::error& error) {
@@ -279,8 +355,9 @@ Result<std::unique_ptr<PreparedOp>> MakePool(std::string_view layer, const Shape
   try {
     StayOnThisThread();
     const auto desc = DescribePool(src, dst, attrs);
-    return std::unique_ptr<PreparedOp>(
-        std::make_unique<PrimitiveOp>(desc, dnnl::pooling_forward(desc), src, dst));
+    std::vector<Kernel> kernels;
+    kernels.emplace_back(desc, dnnl::pooling_forward(desc));
+    return std::unique_ptr<PreparedOp>(std::make_unique<PrimitiveOp>(std::move(kernels), OneBand(src, dst), 1));
   } catch (const dnnl::error& error) {
     return Refused(layer, "pool", error);
   }

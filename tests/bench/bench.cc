@@ -122,7 +122,7 @@ Row ExtractionRow(const std::string& name, const std::string& graph, const Photo
     options.key = shared->Key(options.decode, backend);
     std::filesystem::remove_all(options.bottleneck_dir);
     const auto start = Clock::now();
-    auto result = ExtractFeatures(photos, shared->features(), [&](int t) { return shared->MakeSession(backend, t); },
+    auto result = ExtractFeatures(photos, shared->features(), [&](const SessionOptions& o) { return shared->MakeSession(backend, o); },
                                   options, [](const ExtractProgress&) {}, [] { return false; });
     const double seconds = SecondsSince(start);
     if (!result.ok() || result->computed != photos.size()) std::abort();

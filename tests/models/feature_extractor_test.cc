@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <thread>
+#include <tuple>
 
 #include "loaders/files.h"
 #include "tests/support/test.h"
@@ -125,9 +126,10 @@ class Bed {
     MakeOld(photos.back().path);
   }
   Result<ExtractResult> TryRun() {
-    const auto make_session = [&](int threads) -> Result<std::shared_ptr<const Session>> {
+    const auto make_session = [&](const SessionOptions& asked) -> Result<std::shared_ptr<const Session>> {
       ++sessions;
-      CHECK(threads == 1);
+      run_threads = asked.threads;
+      CHECK(asked.max_batch == 1);
       Graph graph;
       graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
       graph.output = 0;
@@ -158,6 +160,7 @@ class Bed {
   ExtractOptions options;
   std::vector<ExtractProgress> progress;
   std::atomic<int> sessions{0};
+  int run_threads = 0;  // that one photo may use
   int interrupt_at = 0;  // which question is answered with yes
 };
 
@@ -199,6 +202,16 @@ TEST_CASE("extract: the same vectors whatever the number of threads [threads]") 
   REQUIRE_FALSE(bed.progress.empty());
   CHECK(bed.progress.back().done == 150);
   CHECK(bed.progress.back().total == 150);
+}
+
+TEST_CASE("extract: one photo gets all threads when there are fewer photos than threads [threads]") {
+  for (const auto& [photos, threads, each] : {std::tuple{1, 4, 4}, {2, 4, 2}, {3, 4, 1}, {4, 4, 1}, {9, 4, 1}}) {
+    Bed bed(photos);
+    bed.options.threads = threads;
+    CHECK(bed.Run().computed == static_cast<size_t>(photos));
+    CHECK(bed.run_threads == each);
+    CHECK(bed.backend.workers <= std::min(photos, threads));
+  }
 }
 
 TEST_CASE("extract: photos that cannot be read are named with the reason, the others computed [threads]") {
@@ -395,7 +408,7 @@ TEST_CASE("extract: what makes the network unusable stops the run once [threads]
   std::filesystem::remove_all(bed.options.bottleneck_dir);
   const auto refused = ExtractFeatures(
       bed.photos, kDim,
-      [&](int) -> Result<std::shared_ptr<const Session>> {
+      [&](const SessionOptions&) -> Result<std::shared_ptr<const Session>> {
         ++calls;
         return BadInput("node x: no such op");
       },

@@ -2,6 +2,10 @@
 #include "runtime/session.h"
 
 #include <array>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <numeric>
 #include <thread>
 
 #include "tests/support/allocations.h"
@@ -134,6 +138,33 @@ TEST_CASE("session: what the backend refuses reaches the caller") {
   REQUIRE_FALSE(huge.ok());
   CHECK(huge.status().message() ==
         "layer in: 1048576 x 1x4096x4096x8 floats are too many; use a smaller batch or image");
+}
+
+TEST_CASE("session: layers prepared on several threads, the first refusal in the graph's order is told [threads]") {
+  const auto backend = MakeCpuBackend();
+  Graph graph;
+  graph.layers.push_back({"input", {}, Shape{1, 4, 4, 3}, InputAttrs{}});
+  for (int i = 1; i <= 12; ++i) {
+    ConvAttrs conv;
+    const int oc = i == 5 || i == 9 ? 4 : 3;  // those two do not fit their weights
+    conv.weights = ConstTensor({1, 1, 3, 3}, std::vector<float>{1, 0, 0, 0, 1, 0, 0, 0, 1});
+    graph.layers.push_back({"conv" + std::to_string(i), {i == 6 || i == 10 ? i - 2 : i - 1}, Shape{1, 4, 4, oc}, conv});
+  }
+  graph.output = 12;
+  for (const int threads : {1, 4}) {
+    const auto session = Session::Create(graph, *backend, {.prepare_threads = threads});
+    REQUIRE_FALSE(session.ok());
+    CHECK(session.status().message().find("conv5") != std::string::npos);
+  }
+  for (const int bad : {5, 9}) graph.layers[static_cast<size_t>(bad)].shape.c = 3;
+  const auto session = Session::Create(graph, *backend, {.prepare_threads = 4});
+  REQUIRE(session.ok());
+  auto worker = (*session)->NewWorker();
+  REQUIRE(worker.ok());
+  std::vector<float> pixels(48), out(48);
+  std::iota(pixels.begin(), pixels.end(), 1.0f);
+  REQUIRE((*session)->RunPixels(**worker, pixels, out).ok());
+  CHECK(out == pixels);
 }
 
 TEST_CASE("session: workers in threads of their own do not disturb each other [threads]") {
