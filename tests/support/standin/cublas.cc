@@ -13,9 +13,8 @@ namespace {
 
 template <class Body>
 cublasStatus_t OnHandle(const char* call, cublasHandle_t handle, Body&& body) {
-  return Blas(call, InCapture::kAllowed, [&] {
-    return Alive(handle, kBlasHandle, call) ? body() : CUBLAS_STATUS_NOT_INITIALIZED;
-  });
+  return Blas(call, InCapture::kAllowed,
+              [&] { return Alive(handle, kBlasHandle, call) ? body() : CUBLAS_STATUS_NOT_INITIALIZED; });
 }
 
 bool Fits(cublasOperation_t op, int rows, int cols, int ld, Matrix* matrix) {
@@ -76,15 +75,17 @@ cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, siz
   });
 }
 
-cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
-                                         int n, int k, const float* alpha, const float* a, int lda, long long stride_a,
-                                         const float* b, int ldb, long long stride_b, const float* beta, float* c,
-                                         int ldc, long long stride_c, int batch) {
+cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t op_a,
+                                         cublasOperation_t op_b, int m, int n, int k, const float* alpha,
+                                         const float* a, int lda, long long stride_a, const float* b, int ldb,
+                                         long long stride_b, const float* beta, float* c, int ldc,
+                                         long long stride_c, int batch) {
   const char* const call = "cublasSgemm";
   return OnHandle(call, handle, [&] {
     ProductJob job;
     if (m < 0 || n < 0 || k < 0 || batch < 0 || alpha == nullptr || beta == nullptr ||
-        !Fits(op_a, m, k, lda, &job.a) || !Fits(op_b, k, n, ldb, &job.b) || !Fits(CUBLAS_OP_N, m, n, ldc, &job.c)) {
+        !Fits(op_a, m, k, lda, &job.a) || !Fits(op_b, k, n, ldb, &job.b) ||
+        !Fits(CUBLAS_OP_N, m, n, ldc, &job.c)) {
       TheState().Misuse(std::string(call) + ": sizes or leading dimensions that do not fit together");
       return CUBLAS_STATUS_INVALID_VALUE;
     }
@@ -116,8 +117,9 @@ cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_
     return EnqueueProduct(call, handle->stream, job);
   });
 }
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
-                              int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
-                              const float* beta, float* c, int ldc) {
-  return cublasSgemmStridedBatched(handle, op_a, op_b, m, n, k, alpha, a, lda, 0, b, ldb, 0, beta, c, ldc, 0, 1);
+cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                              int n, int k, const float* alpha, const float* a, int lda, const float* b,
+                              int ldb, const float* beta, float* c, int ldc) {
+  return cublasSgemmStridedBatched(handle, op_a, op_b, m, n, k, alpha, a, lda, 0, b, ldb, 0, beta, c, ldc, 0,
+                                   1);
 }

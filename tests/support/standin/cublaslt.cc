@@ -79,8 +79,8 @@ Matrix ToMatrix(const Layout& layout, const void* data, bool transposed) {
 
 bool LayoutHolds(const Layout& layout) {
   const uint64_t across = layout.order == CUBLASLT_ORDER_ROW ? layout.cols : layout.rows;
-  return layout.rows > 0 && layout.cols > 0 && layout.ld >= static_cast<int64_t>(across) && layout.batch >= 1 &&
-         (layout.order == CUBLASLT_ORDER_COL || layout.order == CUBLASLT_ORDER_ROW);
+  return layout.rows > 0 && layout.cols > 0 && layout.ld >= static_cast<int64_t>(across) &&
+         layout.batch >= 1 && (layout.order == CUBLASLT_ORDER_COL || layout.order == CUBLASLT_ORDER_ROW);
 }
 
 // The types of cublasLtMatmul's table that we may ask for.
@@ -108,7 +108,8 @@ cublasStatus_t Judge(const char* call, const Problem& p) {
   if (p.desc->op_a == CUBLAS_OP_C || p.desc->op_b == CUBLAS_OP_C) return CUBLAS_STATUS_NOT_SUPPORTED;
   const auto rows = static_cast<int64_t>(p.d->rows), cols = static_cast<int64_t>(p.d->cols);
   if (a.op_rows() != rows || b.op_cols() != cols || a.op_cols() != b.op_rows() || p.c->rows != p.d->rows ||
-      p.c->cols != p.d->cols || p.a->batch != p.d->batch || p.b->batch != p.d->batch || p.c->batch != p.d->batch)
+      p.c->cols != p.d->cols || p.a->batch != p.d->batch || p.b->batch != p.d->batch ||
+      p.c->batch != p.d->batch)
     return refuse("shapes that do not fit together");
   if (!TypesSupported(p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   const uint32_t epilogue = p.desc->epilogue;
@@ -125,13 +126,14 @@ uint64_t Fingerprint(const Problem& p) {
   const auto add = [&](uint64_t value) { hash = (hash ^ value) * 1099511628211u; };
   add(p.desc->compute), add(static_cast<uint64_t>(p.desc->op_a)), add(static_cast<uint64_t>(p.desc->op_b));
   add(p.desc->epilogue);
-  for (const Layout* layout : {p.a, p.b, p.c, p.d}) add(layout->type), add(static_cast<uint64_t>(layout->order));
+  for (const Layout* layout : {p.a, p.b, p.c, p.d})
+    add(layout->type), add(static_cast<uint64_t>(layout->order));
   add(p.d->rows);
   return hash;
 }
 
-void Suggest(const Problem& p, const Preference& preference, int wanted, cublasLtMatmulHeuristicResult_t* results,
-             int* count) {
+void Suggest(const Problem& p, const Preference& preference, int wanted,
+             cublasLtMatmulHeuristicResult_t* results, int* count) {
   Algorithm plain;
   plain.magic = kMagic;
   plain.problem = Fingerprint(p);
@@ -155,8 +157,8 @@ void Suggest(const Problem& p, const Preference& preference, int wanted, cublasL
 }
 
 // Is the algorithm of the caller's one for this problem, and are the pointers as aligned as it was promised?
-cublasStatus_t JudgeAlgorithm(const char* call, const Problem& p, const cublasLtMatmulAlgo_t* given, const void* const* data,
-                              size_t workspace_bytes, Algorithm* algorithm) {
+cublasStatus_t JudgeAlgorithm(const char* call, const Problem& p, const cublasLtMatmulAlgo_t* given,
+                              const void* const* data, size_t workspace_bytes, Algorithm* algorithm) {
   std::memcpy(static_cast<void*>(algorithm), given, sizeof *algorithm);
   const std::string name(call);
   if (algorithm->magic != kMagic || algorithm->problem != Fingerprint(p)) {
@@ -192,42 +194,64 @@ cublasStatus_t NotPlayed(const char* what, int attribute) {
 cublasStatus_t SetDescriptor(MatmulDesc* desc, cublasLtMatmulDescAttributes_t attribute, const void* value,
                              size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_POINTER_MODE: return SetValue(&desc->pointer_mode, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSA: return SetValue(&desc->op_a, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSB: return SetValue(&desc->op_b, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE: return SetValue(&desc->epilogue, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return SetValue(&desc->bias, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: return SetValue(&desc->bias_type, value, bytes);
-    default: return NotPlayed("cublasLtMatmulDescSetAttribute", attribute);
+    case CUBLASLT_MATMUL_DESC_POINTER_MODE:
+      return SetValue(&desc->pointer_mode, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return SetValue(&desc->op_a, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return SetValue(&desc->op_b, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return SetValue(&desc->epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return SetValue(&desc->bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      return SetValue(&desc->bias_type, value, bytes);
+    default:
+      return NotPlayed("cublasLtMatmulDescSetAttribute", attribute);
   }
 }
 
-cublasStatus_t SetLayout(Layout* layout, cublasLtMatrixLayoutAttribute_t attribute, const void* value, size_t bytes) {
+cublasStatus_t SetLayout(Layout* layout, cublasLtMatrixLayoutAttribute_t attribute, const void* value,
+                         size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATRIX_LAYOUT_TYPE: return SetValue(&layout->type, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_ORDER: return SetValue(&layout->order, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_ROWS: return SetValue(&layout->rows, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_COLS: return SetValue(&layout->cols, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_LD: return SetValue(&layout->ld, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT: return SetValue(&layout->batch, value, bytes);
-    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET: return SetValue(&layout->batch_stride, value, bytes);
-    default: return NotPlayed("cublasLtMatrixLayoutSetAttribute", attribute);
+    case CUBLASLT_MATRIX_LAYOUT_TYPE:
+      return SetValue(&layout->type, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_ORDER:
+      return SetValue(&layout->order, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_ROWS:
+      return SetValue(&layout->rows, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_COLS:
+      return SetValue(&layout->cols, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_LD:
+      return SetValue(&layout->ld, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+      return SetValue(&layout->batch, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+      return SetValue(&layout->batch_stride, value, bytes);
+    default:
+      return NotPlayed("cublasLtMatrixLayoutSetAttribute", attribute);
   }
 }
 
 cublasStatus_t SetPreference(Preference* preference, cublasLtMatmulPreferenceAttributes_t attribute,
                              const void* value, size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return SetValue(&preference->max_workspace, value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return SetValue(&preference->alignment[0], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return SetValue(&preference->alignment[1], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return SetValue(&preference->alignment[2], value, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: return SetValue(&preference->alignment[3], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return SetValue(&preference->max_workspace, value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
+      return SetValue(&preference->alignment[0], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
+      return SetValue(&preference->alignment[1], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
+      return SetValue(&preference->alignment[2], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
+      return SetValue(&preference->alignment[3], value, bytes);
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: {
       uint32_t mask = 0;  // one algorithm of two splits its sums; neither reduces in the output's type
       return SetValue(&mask, value, bytes);
     }
-    default: return NotPlayed("cublasLtMatmulPreferenceSetAttribute", attribute);
+    default:
+      return NotPlayed("cublasLtMatmulPreferenceSetAttribute", attribute);
   }
 }
 
@@ -244,8 +268,8 @@ cublasStatus_t DestroyObject(const char* call, const char* what, Opaque* object)
   });
 }
 
-cublasStatus_t Matmul(const char* call, const Problem& p, ProductJob job, const float* alpha, const float* beta,
-                      cudaStream_t stream) {
+cublasStatus_t Matmul(const char* call, const Problem& p, ProductJob job, const float* alpha,
+                      const float* beta, cudaStream_t stream) {
   if (p.desc->pointer_mode == CUBLASLT_POINTER_MODE_HOST) {
     job.alpha = *alpha, job.beta = *beta;
   } else if (p.desc->pointer_mode == CUBLASLT_POINTER_MODE_DEVICE) {
@@ -273,7 +297,9 @@ cublasStatus_t Matmul(const char* call, const Problem& p, ProductJob job, const 
 
 using namespace couplet::standin;  // NOLINT: the names below are C's
 
-size_t cublasLtGetVersion() { return CUBLAS_VERSION; }
+size_t cublasLtGetVersion() {
+  return CUBLAS_VERSION;
+}
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   return Blas(__func__, InCapture::kForbidden, [&] {
@@ -286,7 +312,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return DestroyObject<cublasLtContext>(__func__, kLtHandle, handle);
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
   return Blas(__func__, InCapture::kAllowed, [&] {
     auto* desc = Create<MatmulDesc>(kDesc);
     desc->compute = compute;
@@ -298,14 +325,15 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasCompute
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t object) {
   return DestroyObject<MatmulDesc>(__func__, kDesc, object);
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object, cublasLtMatmulDescAttributes_t attribute,
-                                              const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              size_t bytes) {
   return OnObject(__func__, object, kDesc,
                   [&] { return SetDescriptor(static_cast<MatmulDesc*>(object), attribute, value, bytes); });
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* out, cudaDataType type, uint64_t rows, uint64_t cols,
-                                          int64_t ld) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* out, cudaDataType type, uint64_t rows,
+                                          uint64_t cols, int64_t ld) {
   return Blas(__func__, InCapture::kAllowed, [&] {
     auto* layout = Create<Layout>(kLayout);
     layout->type = static_cast<uint32_t>(type);
@@ -336,8 +364,8 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t object
   return DestroyObject<Preference>(__func__, kPreference, object);
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t object,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
-                                                    size_t bytes) {
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, size_t bytes) {
   return OnObject(__func__, object, kPreference,
                   [&] { return SetPreference(static_cast<Preference*>(object), attribute, value, bytes); });
 }
@@ -363,9 +391,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha,
                               const void* a_data, cublasLtMatrixLayout_t a, const void* b_data,
-                              cublasLtMatrixLayout_t b, const void* beta, const void* c_data, cublasLtMatrixLayout_t c,
-                              void* d_data, cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algo,
-                              void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+                              cublasLtMatrixLayout_t b, const void* beta, const void* c_data,
+                              cublasLtMatrixLayout_t c, void* d_data, cublasLtMatrixLayout_t d,
+                              const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes,
+                              cudaStream_t stream) {
   const char* const call = "cublasLtMatmul";
   return OnObject(call, handle, kLtHandle, [&] {
     const Problem p{Find(desc, call), Find(a, call), Find(b, call), Find(c, call), Find(d, call)};

@@ -12,12 +12,12 @@ namespace {
 // Shared memory a block may ask for beyond 48 KiB (CUDA programming guide, compute capabilities).
 int SharedOptIn(const Device& device) {
   const int capability = device.major * 10 + device.minor;
-  const int kib = capability >= 120   ? 99
-                  : capability >= 90  ? 227
+  const int kib = capability >= 120                      ? 99
+                  : capability >= 90                     ? 227
                   : capability == 80 || capability == 87 ? 163
-                  : capability >= 80  ? 99
-                  : capability == 75  ? 64
-                                      : 48;
+                  : capability >= 80                     ? 99
+                  : capability == 75                     ? 64
+                                                         : 48;
   return kib * 1024;
 }
 
@@ -75,20 +75,45 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     if (value == nullptr) return cudaErrorInvalidValue;
     if (device < 0 || device >= played.devices) return cudaErrorInvalidDevice;
     switch (attribute) {
-      case cudaDevAttrComputeCapabilityMajor: *value = played.major; return cudaSuccess;
-      case cudaDevAttrComputeCapabilityMinor: *value = played.minor; return cudaSuccess;
-      case cudaDevAttrIntegrated: *value = played.integrated ? 1 : 0; return cudaSuccess;
-      case cudaDevAttrMultiProcessorCount: *value = 16; return cudaSuccess;
-      case cudaDevAttrMaxSharedMemoryPerBlock: *value = 48 * 1024; return cudaSuccess;
-      case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = SharedOptIn(played); return cudaSuccess;
-      case cudaDevAttrWarpSize: *value = 32; return cudaSuccess;
-      case cudaDevAttrMaxThreadsPerBlock: *value = 1024; return cudaSuccess;
-      case cudaDevAttrClockRate: *value = 1500000; return cudaSuccess;
-      case cudaDevAttrMemoryClockRate: *value = 2000000; return cudaSuccess;
-      case cudaDevAttrGlobalMemoryBusWidth: *value = 256; return cudaSuccess;
-      case cudaDevAttrL2CacheSize: *value = 4 << 20; return cudaSuccess;
+      case cudaDevAttrComputeCapabilityMajor:
+        *value = played.major;
+        return cudaSuccess;
+      case cudaDevAttrComputeCapabilityMinor:
+        *value = played.minor;
+        return cudaSuccess;
+      case cudaDevAttrIntegrated:
+        *value = played.integrated ? 1 : 0;
+        return cudaSuccess;
+      case cudaDevAttrMultiProcessorCount:
+        *value = 16;
+        return cudaSuccess;
+      case cudaDevAttrMaxSharedMemoryPerBlock:
+        *value = 48 * 1024;
+        return cudaSuccess;
+      case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *value = SharedOptIn(played);
+        return cudaSuccess;
+      case cudaDevAttrWarpSize:
+        *value = 32;
+        return cudaSuccess;
+      case cudaDevAttrMaxThreadsPerBlock:
+        *value = 1024;
+        return cudaSuccess;
+      case cudaDevAttrClockRate:
+        *value = 1500000;
+        return cudaSuccess;
+      case cudaDevAttrMemoryClockRate:
+        *value = 2000000;
+        return cudaSuccess;
+      case cudaDevAttrGlobalMemoryBusWidth:
+        *value = 256;
+        return cudaSuccess;
+      case cudaDevAttrL2CacheSize:
+        *value = 4 << 20;
+        return cudaSuccess;
       default:
-        TheState().Misuse("cudaDeviceGetAttribute: attribute " + std::to_string(attribute) + " is not played");
+        TheState().Misuse("cudaDeviceGetAttribute: attribute " + std::to_string(attribute) +
+                          " is not played");
         return cudaErrorInvalidValue;
     }
   });
@@ -121,7 +146,9 @@ cudaError_t cudaGetLastError() {
   if (!IsSticky(error)) LastError() = cudaSuccess;
   return error;
 }
-cudaError_t cudaPeekAtLastError() { return LastError(); }
+cudaError_t cudaPeekAtLastError() {
+  return LastError();
+}
 
 namespace {
 
@@ -145,11 +172,13 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorLaunchOutOfResources, "cudaErrorLaunchOutOfResources", "too many resources for a launch"},
     {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration", "an invalid launch configuration"},
     {cudaErrorNotPermitted, "cudaErrorNotPermitted", "not permitted"},
-    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported", "not while a stream is captured"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "not while a stream is captured"},
     {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated", "an invalidated capture"},
     {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined", "a capture with unjoined work"},
     {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit", "an implicit dependency on a capture"},
-    {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation", "a dependency crosses a capture's border"},
+    {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+     "a dependency crosses a capture's border"},
     {cudaErrorUnknown, "cudaErrorUnknown", "unknown error"},
 };
 const ErrorText* FindError(cudaError_t error) {

@@ -22,11 +22,21 @@ bool Sides(cudaMemcpyKind kind, const void* dst, const void* src, Side* to, Side
     return block != nullptr && block->kind == Kind::kDevice ? Side::kDevice : Side::kHost;
   };
   switch (kind) {
-    case cudaMemcpyHostToHost: *to = Side::kHost, *from = Side::kHost; return true;
-    case cudaMemcpyHostToDevice: *to = Side::kDevice, *from = Side::kHost; return true;
-    case cudaMemcpyDeviceToHost: *to = Side::kHost, *from = Side::kDevice; return true;
-    case cudaMemcpyDeviceToDevice: *to = Side::kDevice, *from = Side::kDevice; return true;
-    case cudaMemcpyDefault: *to = guess(dst), *from = guess(src); return true;
+    case cudaMemcpyHostToHost:
+      *to = Side::kHost, *from = Side::kHost;
+      return true;
+    case cudaMemcpyHostToDevice:
+      *to = Side::kDevice, *from = Side::kHost;
+      return true;
+    case cudaMemcpyDeviceToHost:
+      *to = Side::kHost, *from = Side::kDevice;
+      return true;
+    case cudaMemcpyDeviceToDevice:
+      *to = Side::kDevice, *from = Side::kDevice;
+      return true;
+    case cudaMemcpyDefault:
+      *to = guess(dst), *from = guess(src);
+      return true;
   }
   return false;
 }
@@ -99,10 +109,12 @@ cudaError_t CopyOn(const char* call, Copy copy, cudaMemcpyKind kind, Stream* str
 }
 
 cudaError_t SetOn(const char* call, void* data, int value, size_t bytes, Stream* stream, bool wait) {
-  if (!TheState().memory->CheckDevice(std::string(call) + ": devPtr", data, bytes)) return cudaErrorInvalidValue;
+  if (!TheState().memory->CheckDevice(std::string(call) + ": devPtr", data, bytes))
+    return cudaErrorInvalidValue;
   if (bytes == 0) return cudaSuccess;
   const cudaError_t error = TheState().scheduler->Add(stream, call, [=] {
-    if (!TheState().memory->CheckDevice(std::string(call) + ": devPtr", data, bytes)) return cudaErrorIllegalAddress;
+    if (!TheState().memory->CheckDevice(std::string(call) + ": devPtr", data, bytes))
+      return cudaErrorIllegalAddress;
     std::memset(data, value, bytes);
     return cudaSuccess;
   });
@@ -167,7 +179,8 @@ cudaError_t cudaMemcpy(void* dst, const void* src, size_t bytes, cudaMemcpyKind 
                   TheState().scheduler->Find(nullptr, "cudaMemcpy"), true);
   });
 }
-cudaError_t cudaMemcpyAsync(void* dst, const void* src, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
+cudaError_t cudaMemcpyAsync(void* dst, const void* src, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t handle) {
   return Cuda(__func__, InCapture::kAllowed, [&] {
     Stream* stream = TheState().scheduler->Find(handle, "cudaMemcpyAsync");
     if (stream == nullptr) return cudaErrorInvalidResourceHandle;
@@ -199,12 +212,13 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
     if (attributes == nullptr) return cudaErrorInvalidValue;
     *attributes = {};
     const Memory::Block* block = TheState().memory->Find(data);
-    attributes->type = block == nullptr                              ? cudaMemoryTypeUnregistered
+    attributes->type = block == nullptr                       ? cudaMemoryTypeUnregistered
                        : block->kind == Memory::Kind::kDevice ? cudaMemoryTypeDevice
                                                               : cudaMemoryTypeHost;
     attributes->device = block == nullptr ? -2 : 0;
     if (block != nullptr) attributes->devicePointer = const_cast<void*>(data);
-    if (block != nullptr && block->kind == Memory::Kind::kPinned) attributes->hostPointer = const_cast<void*>(data);
+    if (block != nullptr && block->kind == Memory::Kind::kPinned)
+      attributes->hostPointer = const_cast<void*>(data);
     return cudaSuccess;
   });
 }

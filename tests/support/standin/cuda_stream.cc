@@ -58,7 +58,8 @@ cudaError_t Elapsed(float* ms, const Event* from, const Event* to) {
   return cudaSuccess;
 }
 
-cudaError_t Instantiate(cudaGraphExec_t* handle, cudaGraph_t graph, unsigned long long flags, const char* call) {
+cudaError_t Instantiate(cudaGraphExec_t* handle, cudaGraph_t graph, unsigned long long flags,
+                        const char* call) {
   if (handle == nullptr || flags > cudaGraphInstantiateFlagAutoFreeOnLaunch) return cudaErrorInvalidValue;
   if (!Alive(graph, kGraph, call)) return cudaErrorInvalidValue;
   GraphExec* exec = Create<GraphExec>(kGraphExec);
@@ -84,7 +85,8 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* handle, unsigned flags, i
 }
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   return CudaRelease("cudaStreamDestroy", [&] {
-    if (handle == nullptr || !Alive(handle, kStream, "cudaStreamDestroy")) return cudaErrorInvalidResourceHandle;
+    if (handle == nullptr || !Alive(handle, kStream, "cudaStreamDestroy"))
+      return cudaErrorInvalidResourceHandle;
     TheState().objects.erase(handle);
     TheState().scheduler->DeleteStream(static_cast<Stream*>(handle));
     return cudaSuccess;
@@ -168,9 +170,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   return OnStream(__func__, handle, [&](const Stream* stream) {
     if (status == nullptr) return cudaErrorInvalidValue;
-    *status = stream->capture == nullptr   ? cudaStreamCaptureStatusNone
-              : stream->capture->broken ? cudaStreamCaptureStatusInvalidated
-                                        : cudaStreamCaptureStatusActive;
+    *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
+              : stream->capture->broken  ? cudaStreamCaptureStatusInvalidated
+                                         : cudaStreamCaptureStatusActive;
     return cudaSuccess;
   });
 }
@@ -178,7 +180,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
   return Cuda("cudaGraphInstantiate", InCapture::kForbidden,
               [&] { return Instantiate(exec, graph, flags, "cudaGraphInstantiate"); });
 }
-cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long flags) {
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                          unsigned long long flags) {
   return Cuda("cudaGraphInstantiateWithFlags", InCapture::kForbidden,
               [&] { return Instantiate(exec, graph, flags, "cudaGraphInstantiateWithFlags"); });
 }

@@ -85,8 +85,8 @@ void ComputeConvolution(const ConvolutionJob& job) {
         for (int i = 0; i < count; ++i)
           Window(job, photo, group, (first + i) / job.y.w, (first + i) % job.y.w,
                  rows.data() + static_cast<size_t>(i) * static_cast<size_t>(row));
-        Multiply(rows.data(), static_cast<size_t>(row), filter, job.order, sums.data(), static_cast<size_t>(each),
-                 count);
+        Multiply(rows.data(), static_cast<size_t>(row), filter, job.order, sums.data(),
+                 static_cast<size_t>(each), count);
         for (int i = 0; i < count; ++i)
           Finish(job, n, first + i, group, sums.data() + static_cast<size_t>(i) * static_cast<size_t>(each));
       }

@@ -1,6 +1,6 @@
-// cuDNN's forward convolution, as its documentation promises it for NHWC: dense tensors (a channel slice as the
-// destination only where the played device says so), IMPLICIT_GEMM and IMPLICIT_PRECOMP_GEMM, groups, dilation.
-// SPDX-License-Identifier: Apache-2.0
+// cuDNN's forward convolution, as its documentation promises it for NHWC: dense tensors (a channel slice as
+// the destination only where the played device says so), IMPLICIT_GEMM and IMPLICIT_PRECOMP_GEMM, groups,
+// dilation. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
 
@@ -30,8 +30,8 @@ cudnnStatus_t Judge(const char* call, const cudnnTensorStruct* x, const cudnnFil
     TheState().Misuse(name + ": a descriptor that was never set");
     return CUDNN_STATUS_BAD_PARAM;
   }
-  const bool shapes = x->c == w->c * conv->groups && w->k % conv->groups == 0 && y->c == w->k && y->n == x->n &&
-                      y->h == OutSize(x->h, conv->pad_h, w->h, conv->sh, conv->dh) &&
+  const bool shapes = x->c == w->c * conv->groups && w->k % conv->groups == 0 && y->c == w->k &&
+                      y->n == x->n && y->h == OutSize(x->h, conv->pad_h, w->h, conv->sh, conv->dh) &&
                       y->w == OutSize(x->w, conv->pad_w, w->w, conv->sw, conv->dw);
   if (!shapes) {
     TheState().Misuse(name + ": the shapes do not fit together");
@@ -40,28 +40,47 @@ cudnnStatus_t Judge(const char* call, const cudnnTensorStruct* x, const cudnnFil
   if (x->type != w->type || x->type != y->type || conv->compute != CUDNN_DATA_FLOAT ||
       conv->mode != CUDNN_CROSS_CORRELATION || conv->math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION)
     return CUDNN_STATUS_NOT_SUPPORTED;
-  if (w->format != CUDNN_TENSOR_NHWC || !x->packed() || !y->channels_last()) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (w->format != CUDNN_TENSOR_NHWC || !x->packed() || !y->channels_last())
+    return CUDNN_STATUS_NOT_SUPPORTED;
   if (!y->packed() && !TheState().device.strided) return CUDNN_STATUS_NOT_SUPPORTED;
   return CUDNN_STATUS_SUCCESS;
 }
 
 // IMPLICIT_PRECOMP_GEMM keeps a table of offsets; the bytes are the stand-in's own choice.
-size_t WorkspaceBytes(const cudnnFilterStruct& w, const cudnnTensorStruct& y, cudnnConvolutionFwdAlgo_t algo) {
+size_t WorkspaceBytes(const cudnnFilterStruct& w, const cudnnTensorStruct& y,
+                      cudnnConvolutionFwdAlgo_t algo) {
   if (algo == kImplicit) return 0;
   return static_cast<size_t>(int64_t{y.h} * y.w * w.h * w.w) * sizeof(int32_t) + 1024;
 }
 
-cudnnStatus_t Algorithms(const cudnnFilterStruct& w, const cudnnConvolutionStruct& conv, const cudnnTensorStruct& y,
-                         int wanted, int* count, cudnnConvolutionFwdAlgoPerf_t* results) {
+cudnnStatus_t Algorithms(const cudnnFilterStruct& w, const cudnnConvolutionStruct& conv,
+                         const cudnnTensorStruct& y, int wanted, int* count,
+                         cudnnConvolutionFwdAlgoPerf_t* results) {
   if (wanted <= 0 || count == nullptr || results == nullptr) return CUDNN_STATUS_BAD_PARAM;
   // As the real one: what does not work is listed too, its status saying so.
   const cudnnConvolutionFwdAlgoPerf_t all[] = {
-      {CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED, CUDNN_STATUS_NOT_SUPPORTED, -1.0f, 0, CUDNN_DETERMINISTIC,
-       conv.math, {}},
-      {kPrecomputed, CUDNN_STATUS_SUCCESS, -1.0f, WorkspaceBytes(w, y, kPrecomputed), CUDNN_DETERMINISTIC, conv.math,
+      {CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED,
+       CUDNN_STATUS_NOT_SUPPORTED,
+       -1.0f,
+       0,
+       CUDNN_DETERMINISTIC,
+       conv.math,
+       {}},
+      {kPrecomputed,
+       CUDNN_STATUS_SUCCESS,
+       -1.0f,
+       WorkspaceBytes(w, y, kPrecomputed),
+       CUDNN_DETERMINISTIC,
+       conv.math,
        {}},
       {kImplicit, CUDNN_STATUS_SUCCESS, -1.0f, 0, CUDNN_DETERMINISTIC, conv.math, {}},
-      {CUDNN_CONVOLUTION_FWD_ALGO_FFT, CUDNN_STATUS_NOT_SUPPORTED, -1.0f, 0, CUDNN_DETERMINISTIC, conv.math, {}},
+      {CUDNN_CONVOLUTION_FWD_ALGO_FFT,
+       CUDNN_STATUS_NOT_SUPPORTED,
+       -1.0f,
+       0,
+       CUDNN_DETERMINISTIC,
+       conv.math,
+       {}},
   };
   *count = std::min(wanted, static_cast<int>(std::size(all)));
   std::copy_n(all, *count, results);
@@ -77,14 +96,14 @@ bool Aligned(const char* call, const char* argument, const void* data) {
 bool CheckMemory(const char* call, const ConvolutionJob& job) {
   const Memory& memory = *TheState().memory;
   const std::string name(call);
-  const bool fine = memory.CheckDevice(name + ": x", job.x_data, job.x.span_bytes()) &&
-                    memory.CheckDevice(name + ": w", job.w_data, job.w.span_bytes()) &&
-                    memory.CheckDevice(name + ": y", job.y_data, job.y.span_bytes()) &&
-                    memory.CheckDevice(name + ": workspace", job.workspace, job.workspace_bytes) &&
-                    (job.z_scale == 0.0f || memory.CheckDevice(name + ": z", job.z_data, job.z.span_bytes())) &&
-                    (job.bias == nullptr ||
-                     memory.CheckDevice(name + ": bias", job.bias,
-                                        static_cast<size_t>(job.y.c) * job.y.element_bytes()));
+  const bool fine =
+      memory.CheckDevice(name + ": x", job.x_data, job.x.span_bytes()) &&
+      memory.CheckDevice(name + ": w", job.w_data, job.w.span_bytes()) &&
+      memory.CheckDevice(name + ": y", job.y_data, job.y.span_bytes()) &&
+      memory.CheckDevice(name + ": workspace", job.workspace, job.workspace_bytes) &&
+      (job.z_scale == 0.0f || memory.CheckDevice(name + ": z", job.z_data, job.z.span_bytes())) &&
+      (job.bias == nullptr ||
+       memory.CheckDevice(name + ": bias", job.bias, static_cast<size_t>(job.y.c) * job.y.element_bytes()));
   if (!fine) return false;
   const auto* x = static_cast<const std::byte*>(job.x_data);
   const auto* y = static_cast<const std::byte*>(job.y_data);
@@ -95,8 +114,10 @@ bool CheckMemory(const char* call, const ConvolutionJob& job) {
   return Aligned(call, "x", job.x_data) && Aligned(call, "w", job.w_data) && Aligned(call, "y", job.y_data);
 }
 
-// The part both forward calls share: the job's descriptors and data are there, the rest is checked and queued.
-cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFwdAlgo_t algo, ConvolutionJob job) {
+// The part both forward calls share: the job's descriptors and data are there, the rest is checked and
+// queued.
+cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFwdAlgo_t algo,
+                      ConvolutionJob job) {
   if (algo != kImplicit && algo != kPrecomputed) return CUDNN_STATUS_NOT_SUPPORTED;
   if (job.workspace_bytes < WorkspaceBytes(job.w, job.y, algo)) {
     TheState().Misuse(std::string(call) + ": the workspace is too small");
@@ -105,7 +126,8 @@ cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFw
   // The algorithms add in different orders, as the real ones do: a choice that changes between runs is seen.
   job.order = algo == kImplicit ? SumOrder::kRising : SumOrder::kFalling;
   // From sm_80 on, everything but FMA_MATH lets cuDNN round floats to TF32.
-  job.tf32 = job.x.type == CUDNN_DATA_FLOAT && job.conv.math != CUDNN_FMA_MATH && TheState().device.major >= 8;
+  job.tf32 =
+      job.x.type == CUDNN_DATA_FLOAT && job.conv.math != CUDNN_FMA_MATH && TheState().device.major >= 8;
   if (!CheckMemory(call, job)) return CUDNN_STATUS_BAD_PARAM;
   Stream* stream = TheState().scheduler->Find(handle->stream, call);
   if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM;
@@ -124,8 +146,9 @@ cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFw
 using namespace couplet::standin;  // NOLINT: the names below are C's
 
 cudnnStatus_t cudnnGetConvolution2dForwardOutputDim(const cudnnConvolutionDescriptor_t conv,
-                                                    const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,
-                                                    int* n, int* c, int* h, int* width) {
+                                                    const cudnnTensorDescriptor_t x,
+                                                    const cudnnFilterDescriptor_t w, int* n, int* c, int* h,
+                                                    int* width) {
   return Cudnn(__func__, InCapture::kAllowed, [&] {
     if (!Alive(conv, kConvolution, __func__) || !Alive(x, kTensor, __func__) || !Alive(w, kFilter, __func__))
       return CUDNN_STATUS_BAD_PARAM;
@@ -147,8 +170,8 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithmMaxCount(cudnnHandle_t handle, 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t handle, const cudnnTensorDescriptor_t x,
                                                      const cudnnFilterDescriptor_t w,
                                                      const cudnnConvolutionDescriptor_t conv,
-                                                     const cudnnTensorDescriptor_t y, const int wanted, int* count,
-                                                     cudnnConvolutionFwdAlgoPerf_t* results) {
+                                                     const cudnnTensorDescriptor_t y, const int wanted,
+                                                     int* count, cudnnConvolutionFwdAlgoPerf_t* results) {
   const char* const call = "cudnnGetConvolutionForwardAlgorithm_v7";
   return Cudnn(call, InCapture::kAllowed, [&] {
     if (!Alive(handle, kHandle, call)) return CUDNN_STATUS_BAD_PARAM;
@@ -160,8 +183,8 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t handle, const
 cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t handle, const cudnnTensorDescriptor_t x,
                                                       const cudnnFilterDescriptor_t w,
                                                       const cudnnConvolutionDescriptor_t conv,
-                                                      const cudnnTensorDescriptor_t y, cudnnConvolutionFwdAlgo_t algo,
-                                                      size_t* bytes) {
+                                                      const cudnnTensorDescriptor_t y,
+                                                      cudnnConvolutionFwdAlgo_t algo, size_t* bytes) {
   const char* const call = "cudnnGetConvolutionForwardWorkspaceSize";
   return Cudnn(call, InCapture::kAllowed, [&] {
     if (!Alive(handle, kHandle, call) || bytes == nullptr) return CUDNN_STATUS_BAD_PARAM;
@@ -173,8 +196,9 @@ cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t handle, cons
   });
 }
 
-cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, const cudnnTensorDescriptor_t x,
-                                      const void* x_data, const cudnnFilterDescriptor_t w, const void* w_data,
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha,
+                                      const cudnnTensorDescriptor_t x, const void* x_data,
+                                      const cudnnFilterDescriptor_t w, const void* w_data,
                                       const cudnnConvolutionDescriptor_t conv, cudnnConvolutionFwdAlgo_t algo,
                                       void* workspace, size_t workspace_bytes, const void* beta,
                                       const cudnnTensorDescriptor_t y, void* y_data) {
@@ -196,8 +220,9 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(
     cudnnHandle_t handle, const void* alpha, const cudnnTensorDescriptor_t x, const void* x_data,
     const cudnnFilterDescriptor_t w, const void* w_data, const cudnnConvolutionDescriptor_t conv,
     cudnnConvolutionFwdAlgo_t algo, void* workspace, size_t workspace_bytes, const void* z_scale,
-    const cudnnTensorDescriptor_t z, const void* z_data, const cudnnTensorDescriptor_t bias, const void* bias_data,
-    const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y, void* y_data) {
+    const cudnnTensorDescriptor_t z, const void* z_data, const cudnnTensorDescriptor_t bias,
+    const void* bias_data, const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y,
+    void* y_data) {
   const char* const call = "cudnnConvolutionBiasActivationForward";
   return Cudnn(call, InCapture::kAllowed, [&] {
     if (!Alive(handle, kHandle, call) || !Alive(z, kTensor, call) || !Alive(bias, kTensor, call) ||
@@ -205,8 +230,8 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(
       return CUDNN_STATUS_BAD_PARAM;
     const cudnnStatus_t status = Judge(call, x, w, conv, y);
     if (status != CUDNN_STATUS_SUCCESS) return status;
-    if (bias->n != 1 || bias->c != y->c || bias->h != 1 || bias->w != 1 || bias->type != y->type || z->n != y->n ||
-        z->c != y->c || z->h != y->h || z->w != y->w || z->type != y->type)
+    if (bias->n != 1 || bias->c != y->c || bias->h != 1 || bias->w != 1 || bias->type != y->type ||
+        z->n != y->n || z->c != y->c || z->h != y->h || z->w != y->w || z->type != y->type)
       return CUDNN_STATUS_BAD_PARAM;
     const bool identity = activation->mode == CUDNN_ACTIVATION_IDENTITY;
     if ((!identity && activation->mode != CUDNN_ACTIVATION_RELU) || (identity && algo != kPrecomputed))

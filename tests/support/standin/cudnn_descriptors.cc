@@ -20,7 +20,8 @@ cudnnStatus_t Make(const char* call, const char* what, T** out) {
 }
 template <class T>
 cudnnStatus_t Drop(const char* call, const char* what, T* object) {
-  return CudnnRelease(call, [&] { return Destroy(object, what) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM; });
+  return CudnnRelease(call,
+                      [&] { return Destroy(object, what) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM; });
 }
 // Sets a living descriptor; `body` returns whether its values are allowed.
 template <class T, class Body>
@@ -43,17 +44,27 @@ bool KnownType(cudnnDataType_t type) {
 
 using namespace couplet::standin;  // NOLINT: the names below are C's
 
-size_t cudnnGetVersion() { return CUDNN_VERSION; }
+size_t cudnnGetVersion() {
+  return CUDNN_VERSION;
+}
 const char* cudnnGetErrorString(cudnnStatus_t status) {
   switch (status) {
-    case CUDNN_STATUS_SUCCESS: return "CUDNN_STATUS_SUCCESS";
-    case CUDNN_STATUS_NOT_INITIALIZED: return "CUDNN_STATUS_NOT_INITIALIZED";
-    case CUDNN_STATUS_BAD_PARAM: return "CUDNN_STATUS_BAD_PARAM";
-    case CUDNN_STATUS_NOT_SUPPORTED: return "CUDNN_STATUS_NOT_SUPPORTED";
-    case CUDNN_STATUS_INTERNAL_ERROR: return "CUDNN_STATUS_INTERNAL_ERROR";
-    case CUDNN_STATUS_ALLOC_FAILED: return "CUDNN_STATUS_ALLOC_FAILED";
-    case CUDNN_STATUS_EXECUTION_FAILED: return "CUDNN_STATUS_EXECUTION_FAILED";
-    default: return "CUDNN_STATUS_ of another kind";
+    case CUDNN_STATUS_SUCCESS:
+      return "CUDNN_STATUS_SUCCESS";
+    case CUDNN_STATUS_NOT_INITIALIZED:
+      return "CUDNN_STATUS_NOT_INITIALIZED";
+    case CUDNN_STATUS_BAD_PARAM:
+      return "CUDNN_STATUS_BAD_PARAM";
+    case CUDNN_STATUS_NOT_SUPPORTED:
+      return "CUDNN_STATUS_NOT_SUPPORTED";
+    case CUDNN_STATUS_INTERNAL_ERROR:
+      return "CUDNN_STATUS_INTERNAL_ERROR";
+    case CUDNN_STATUS_ALLOC_FAILED:
+      return "CUDNN_STATUS_ALLOC_FAILED";
+    case CUDNN_STATUS_EXECUTION_FAILED:
+      return "CUDNN_STATUS_EXECUTION_FAILED";
+    default:
+      return "CUDNN_STATUS_ of another kind";
   }
 }
 void cudnnGetLastErrorString(char* message, size_t size) {
@@ -67,7 +78,9 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
     return CUDNN_STATUS_SUCCESS;
   });
 }
-cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) { return Drop(__func__, kHandle, handle); }
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+  return Drop(__func__, kHandle, handle);
+}
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   return Set(__func__, kHandle, handle, [&] {
     if (TheState().scheduler->Find(stream, "cudnnSetStream") == nullptr) return false;
@@ -76,7 +89,9 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   });
 }
 
-cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* out) { return Make(__func__, kTensor, out); }
+cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* out) {
+  return Make(__func__, kTensor, out);
+}
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t object) {
   return Drop(__func__, kTensor, object);
 }
@@ -93,18 +108,21 @@ cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTe
     return format == CUDNN_TENSOR_NHWC || format == CUDNN_TENSOR_NCHW;
   });
 }
-cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int n, int c, int h,
-                                           int w, int n_stride, int c_stride, int h_stride, int w_stride) {
+cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int n, int c,
+                                           int h, int w, int n_stride, int c_stride, int h_stride,
+                                           int w_stride) {
   return Set(__func__, kTensor, tensor, [&] {
-    const bool positive = n > 0 && c > 0 && h > 0 && w > 0 && n_stride > 0 && c_stride > 0 && h_stride > 0 &&
-                          w_stride > 0;
+    const bool positive =
+        n > 0 && c > 0 && h > 0 && w > 0 && n_stride > 0 && c_stride > 0 && h_stride > 0 && w_stride > 0;
     if (!positive || !KnownType(type)) return false;
     *tensor = {true, type, n, c, h, w, n_stride, c_stride, h_stride, w_stride};
     return true;
   });
 }
 
-cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* out) { return Make(__func__, kFilter, out); }
+cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* out) {
+  return Make(__func__, kFilter, out);
+}
 cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t object) {
   return Drop(__func__, kFilter, object);
 }
@@ -123,10 +141,12 @@ cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* out
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t object) {
   return Drop(__func__, kConvolution, object);
 }
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t conv, int pad_h, int pad_w, int sh, int sw,
-                                              int dh, int dw, cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t conv, int pad_h, int pad_w, int sh,
+                                              int sw, int dh, int dw, cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t compute) {
   return Set(__func__, kConvolution, conv, [&] {
-    if (pad_h < 0 || pad_w < 0 || sh <= 0 || sw <= 0 || dh <= 0 || dw <= 0 || !KnownType(compute)) return false;
+    if (pad_h < 0 || pad_w < 0 || sh <= 0 || sw <= 0 || dh <= 0 || dw <= 0 || !KnownType(compute))
+      return false;
     const int groups = conv->groups;
     const cudnnMathType_t math = conv->math;
     *conv = {true, pad_h, pad_w, sh, sw, dh, dw, groups, mode, compute, math};

@@ -22,14 +22,17 @@ struct cudnnTensorStruct {
 
   // Channels side by side, as everything here wants them.
   bool channels_last() const { return c_stride == 1 || c == 1; }
-  bool packed() const { return channels_last() && w_stride == c && h_stride == w * w_stride && n_stride == h * h_stride; }
+  bool packed() const {
+    return channels_last() && w_stride == c && h_stride == w * w_stride && n_stride == h * h_stride;
+  }
   size_t element_bytes() const { return couplet::standin::ElementBytes(element()); }
   couplet::standin::Element element() const {
     return type == CUDNN_DATA_HALF ? couplet::standin::Element::kHalf : couplet::standin::Element::kFloat;
   }
   // From the first element to the end of the last.
   size_t span_bytes() const {
-    return static_cast<size_t>((n - 1) * n_stride + (c - 1) * c_stride + (h - 1) * h_stride + (w - 1) * w_stride + 1) *
+    return static_cast<size_t>((n - 1) * n_stride + (c - 1) * c_stride + (h - 1) * h_stride +
+                               (w - 1) * w_stride + 1) *
            element_bytes();
   }
 };
@@ -65,8 +68,8 @@ inline constexpr const char* kFilter = "cudnn filter descriptor";
 inline constexpr const char* kConvolution = "cudnn convolution descriptor";
 inline constexpr const char* kActivation = "cudnn activation descriptor";
 
-// One convolution, checked and ready to be computed: y = act(alpha * (x * w) + z_scale * z + bias) or, with no bias,
-// alpha * (x * w) + z_scale * y.
+// One convolution, checked and ready to be computed: y = act(alpha * (x * w) + z_scale * z + bias) or, with
+// no bias, alpha * (x * w) + z_scale * y.
 struct ConvolutionJob {
   cudnnTensorStruct x, y, z;
   cudnnFilterStruct w;

@@ -23,10 +23,10 @@ float FromBits(uint32_t bits) {
 using Vec = float __attribute__((vector_size(64)));  // half a panel row
 constexpr int kRows = 4;
 
-// `rows` rows of a times one panel. Inlined into a function for each instruction set; without contraction all of
-// them give the same bits.
-[[gnu::always_inline]] inline void Tile(const float* a, size_t lda, const float* panel, int k, bool falling, float* c,
-                                        size_t ldc, int rows, int cols) {
+// `rows` rows of a times one panel. Inlined into a function for each instruction set; without contraction all
+// of them give the same bits.
+[[gnu::always_inline]] inline void Tile(const float* a, size_t lda, const float* panel, int k, bool falling,
+                                        float* c, size_t ldc, int rows, int cols) {
   Vec sum[kRows][2] = {};
   const float* row[kRows];
   for (int r = 0; r < kRows; ++r) row[r] = a + static_cast<size_t>(std::min(r, rows - 1)) * lda;
@@ -45,19 +45,20 @@ constexpr int kRows = 4;
     std::memcpy(c + static_cast<size_t>(r) * ldc, &sum[r][0], static_cast<size_t>(cols) * sizeof(float));
 }
 
-[[gnu::always_inline]] inline void MultiplyAny(const float* a, size_t lda, const Panels& b, bool falling, float* c,
-                                               size_t ldc, int m) {
+[[gnu::always_inline]] inline void MultiplyAny(const float* a, size_t lda, const Panels& b, bool falling,
+                                               float* c, size_t ldc, int m) {
   for (int j = 0; j < b.n(); j += Panels::kWidth) {  // a panel stays in the cache while the rows go by
     for (int i = 0; i < m; i += kRows) {
       Tile(a + static_cast<size_t>(i) * lda, lda, b.panel(j / Panels::kWidth), b.k(), falling,
-           c + static_cast<size_t>(i) * ldc + j, ldc, std::min(kRows, m - i), std::min(Panels::kWidth, b.n() - j));
+           c + static_cast<size_t>(i) * ldc + j, ldc, std::min(kRows, m - i),
+           std::min(Panels::kWidth, b.n() - j));
     }
   }
 }
 
 #if defined(__x86_64__)
-[[gnu::target("avx512f")]] void Multiply512(const float* a, size_t lda, const Panels& b, bool falling, float* c,
-                                            size_t ldc, int m) {
+[[gnu::target("avx512f")]] void Multiply512(const float* a, size_t lda, const Panels& b, bool falling,
+                                            float* c, size_t ldc, int m) {
   MultiplyAny(a, lda, b, falling, c, ldc, m);
 }
 [[gnu::target("avx2")]] void Multiply256(const float* a, size_t lda, const Panels& b, bool falling, float* c,
@@ -83,7 +84,8 @@ uint16_t FloatToHalf(float value) {
   if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7FFF);
   if (size >= 65520.0f) return static_cast<uint16_t>(sign | 0x7C00);
   // Below the smallest normal half the spacing is fixed.
-  if (size < 0x1p-14f) return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(size * 0x1p24f)));
+  if (size < 0x1p-14f)
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(size * 0x1p24f)));
   uint32_t rounded = (bits & 0x7FFFFFFFu) + 0xFFF + ((bits >> 13) & 1);
   rounded = (rounded >> 13) - (112u << 10);
   return static_cast<uint16_t>(sign | rounded);

@@ -1,5 +1,5 @@
-// The arithmetic behind the libraries' stand-ins: conversions and one matrix product. Float products and float sums,
-// one after the other in a stated order, so that a row's bits depend on nothing but the row.
+// The arithmetic behind the libraries' stand-ins: conversions and one matrix product. Float products and
+// float sums, one after the other in a stated order, so that a row's bits depend on nothing but the row.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -10,7 +10,9 @@
 namespace couplet::standin {
 
 enum class Element { kFloat, kHalf };
-inline size_t ElementBytes(Element element) { return element == Element::kFloat ? 4 : 2; }
+inline size_t ElementBytes(Element element) {
+  return element == Element::kFloat ? 4 : 2;
+}
 
 float HalfToFloat(uint16_t bits);
 uint16_t FloatToHalf(float value);  // to nearest, ties to even; past 65504: infinity
@@ -26,7 +28,8 @@ void LoadRow(const void* data, size_t first, size_t count, Element element, bool
 // The right factor [k, n] in the order the product reads it.
 class Panels {
  public:
-  Panels(int k, int n) : k_(k), n_(n), data_(static_cast<size_t>((n + kWidth - 1) / kWidth) * kWidth * Rows()) {}
+  Panels(int k, int n)
+      : k_(k), n_(n), data_(static_cast<size_t>((n + kWidth - 1) / kWidth) * kWidth * Rows()) {}
   static constexpr int kWidth = 32;
   float& at(int row, int col) {
     return data_[(static_cast<size_t>(col / kWidth) * Rows() + static_cast<size_t>(row)) * kWidth +

@@ -20,18 +20,28 @@ namespace couplet::standin {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr size_t kAlignment = 256;  // cudaMalloc's
-constexpr std::byte kNew{0xFF};     // as floats and as halves: NaN
+constexpr size_t kAlignment = 256;                // cudaMalloc's
+constexpr std::byte kNew{0xFF};                   // as floats and as halves: NaN
 constexpr size_t kFillAtMost = size_t{64} << 20;  // more stays untouched, so that a big arena costs no memory
 constexpr std::byte kCanary{0xA7};
 
-size_t RoundUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
-const char* Name(Memory::Kind kind) { return kind == Memory::Kind::kDevice ? "device" : "pinned"; }
+size_t RoundUp(size_t bytes, size_t to) {
+  return (bytes + to - 1) / to * to;
+}
+const char* Name(Memory::Kind kind) {
+  return kind == Memory::Kind::kDevice ? "device" : "pinned";
+}
 
 // Bytes before the data (after the guard page) and behind it: slack of the rounding.
-std::byte* Front(const Memory::Block& block) { return block.region + kPage; }
-size_t FrontBytes(const Memory::Block& block) { return static_cast<size_t>(block.data - Front(block)); }
-std::byte* Back(const Memory::Block& block) { return block.data + block.bytes; }
+std::byte* Front(const Memory::Block& block) {
+  return block.region + kPage;
+}
+size_t FrontBytes(const Memory::Block& block) {
+  return static_cast<size_t>(block.data - Front(block));
+}
+std::byte* Back(const Memory::Block& block) {
+  return block.data + block.bytes;
+}
 size_t BackBytes(const Memory::Block& block) {
   return static_cast<size_t>(block.region + block.region_bytes - kPage - Back(block));
 }
@@ -84,8 +94,9 @@ cudaError_t Memory::Free(void* data, Kind kind, const char* call) {
   const auto found = blocks_.find(static_cast<std::byte*>(data));
   if (found == blocks_.end()) {
     const Block* inside = Find(data);
-    TheState().Misuse(std::string(call) + ": " +
-                      (inside != nullptr ? "an address inside " + Text(*inside) : "memory that is not allocated"));
+    TheState().Misuse(
+        std::string(call) + ": " +
+        (inside != nullptr ? "an address inside " + Text(*inside) : "memory that is not allocated"));
     return cudaErrorInvalidValue;
   }
   const Block block = found->second;
@@ -98,9 +109,11 @@ cudaError_t Memory::Free(void* data, Kind kind, const char* call) {
   ASAN_UNPOISON_MEMORY_REGION(Back(block), BackBytes(block));
   if (!Intact(Front(block), FrontBytes(block)))
     TheState().Misuse("something wrote before the start of " + Text(block));
-  if (!Intact(Back(block), BackBytes(block))) TheState().Misuse("something wrote past the end of " + Text(block));
+  if (!Intact(Back(block), BackBytes(block)))
+    TheState().Misuse("something wrote past the end of " + Text(block));
   // The addresses are never given out again, so that what still uses them is seen.
-  mmap(block.region, block.region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(block.region, block.region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+       -1, 0);
   if (kind == Kind::kDevice) device_bytes_ -= block.bytes;
   blocks_.erase(found);
   return cudaSuccess;

@@ -1,6 +1,5 @@
-// Device and pinned memory of the played device: every allocation a mapping of its own, NaN at birth, its end at a
-// page nobody may touch, canaries where the rounding leaves room.
-// SPDX-License-Identifier: Apache-2.0
+// Device and pinned memory of the played device: every allocation a mapping of its own, NaN at birth, its end
+// at a page nobody may touch, canaries where the rounding leaves room. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -30,8 +29,8 @@ class Memory {
   cudaError_t Free(void* data, Kind kind, const char* call);
   // The block that holds `data`, null for memory that is not ours.
   const Block* Find(const void* data) const;
-  // Notes a mistake and returns false unless [data, data + bytes) lies in one block that the device may reach.
-  // `what` names the call and the argument.
+  // Notes a mistake and returns false unless [data, data + bytes) lies in one block that the device may
+  // reach. `what` names the call and the argument.
   bool CheckDevice(const std::string& what, const void* data, size_t bytes) const;
   bool CheckHost(const std::string& what, const void* data, size_t bytes) const;
 

@@ -31,12 +31,12 @@ void ComputeOne(const ProductJob& job, int64_t index, float alpha, float beta) {
   // Transposed, the product's rows are D's columns: [n, k] . [k, m].
   std::vector<float> left(static_cast<size_t>(n * k)), column(static_cast<size_t>(m)),
       sums(static_cast<size_t>(n * m));
-  for (int64_t j = 0; j < n; ++j)
-    Column(job.b, index * job.b.batch_stride, j, job.tf32, left.data() + j * k);
+  for (int64_t j = 0; j < n; ++j) Column(job.b, index * job.b.batch_stride, j, job.tf32, left.data() + j * k);
   Panels right(static_cast<int>(k), static_cast<int>(m));
   for (int64_t p = 0; p < k; ++p) {
     Column(job.a, index * job.a.batch_stride, p, job.tf32, column.data());
-    for (int64_t i = 0; i < m; ++i) right.at(static_cast<int>(p), static_cast<int>(i)) = column[static_cast<size_t>(i)];
+    for (int64_t i = 0; i < m; ++i)
+      right.at(static_cast<int>(p), static_cast<int>(i)) = column[static_cast<size_t>(i)];
   }
   Multiply(left.data(), static_cast<size_t>(k), right, job.order, sums.data(), static_cast<size_t>(m),
            static_cast<int>(n));
@@ -65,8 +65,9 @@ bool CheckMemory(const char* call, const ProductJob& job) {
   const bool reads_c = job.beta != 0.0f || job.device_beta != nullptr;
   return check("A", job.a) && check("B", job.b) && (!reads_c || check("C", job.c)) && check("D", job.d) &&
          memory.CheckDevice(name + ": workspace", job.workspace, job.workspace_bytes) &&
-         (job.bias == nullptr || memory.CheckDevice(name + ": bias", job.bias,
-                                                    static_cast<size_t>(job.d.rows) * ElementBytes(job.bias_element)));
+         (job.bias == nullptr ||
+          memory.CheckDevice(name + ": bias", job.bias,
+                             static_cast<size_t>(job.d.rows) * ElementBytes(job.bias_element)));
 }
 
 cudaError_t Compute(const ProductJob& job) {
@@ -84,9 +85,8 @@ cublasStatus_t EnqueueProduct(const char* call, cudaStream_t handle, const Produ
   if (!CheckMemory(call, job)) return CUBLAS_STATUS_INVALID_VALUE;
   Stream* stream = TheState().scheduler->Find(handle, call);
   if (stream == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
-  const cudaError_t error = TheState().scheduler->Add(stream, call, [call, job] {
-    return CheckMemory(call, job) ? Compute(job) : cudaErrorIllegalAddress;
-  });
+  const cudaError_t error = TheState().scheduler->Add(
+      stream, call, [call, job] { return CheckMemory(call, job) ? Compute(job) : cudaErrorIllegalAddress; });
   return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 

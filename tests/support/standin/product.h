@@ -26,7 +26,7 @@ struct Matrix {
   Element element = Element::kFloat;
   int64_t rows = 0, cols = 0, ld = 0;
   bool row_major = false;
-  bool transposed = false;  // op
+  bool transposed = false;   // op
   int64_t batch_stride = 0;  // elements
 
   int64_t op_rows() const { return transposed ? cols : rows; }
@@ -34,7 +34,8 @@ struct Matrix {
   int64_t row_step() const { return row_major ? ld : 1; }
   int64_t col_step() const { return row_major ? 1 : ld; }
   size_t span_bytes(int batch) const {
-    return static_cast<size_t>((batch - 1) * batch_stride + (rows - 1) * row_step() + (cols - 1) * col_step() + 1) *
+    return static_cast<size_t>((batch - 1) * batch_stride + (rows - 1) * row_step() +
+                               (cols - 1) * col_step() + 1) *
            ElementBytes(element);
   }
 };
@@ -45,7 +46,7 @@ struct ProductJob {
   int batch = 1;
   float alpha = 1.0f, beta = 0.0f;
   const float *device_alpha = nullptr, *device_beta = nullptr;  // read when the work runs, instead
-  const void* bias = nullptr;  // one element a row of D
+  const void* bias = nullptr;                                   // one element a row of D
   Element bias_element = Element::kFloat;
   bool relu = false, tf32 = false;
   SumOrder order = SumOrder::kRising;

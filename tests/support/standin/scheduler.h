@@ -1,6 +1,5 @@
-// Streams, events and graphs of the played device: work is queued, and run in any order that streams and events
-// allow. Not thread-safe: the callers hold State::lock.
-// SPDX-License-Identifier: Apache-2.0
+// Streams, events and graphs of the played device: work is queued, and run in any order that streams and
+// events allow. Not thread-safe: the callers hold State::lock. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -74,7 +73,7 @@ class Stream : public CUstream_st {
 class Event : public CUevent_st {
  public:
   bool timing = true;
-  std::shared_ptr<Mark> mark;  // of the last record, null before
+  std::shared_ptr<Mark> mark;        // of the last record, null before
   std::shared_ptr<Capture> capture;  // the last record was in a capture
   std::vector<int> frontier;
 };
@@ -85,11 +84,12 @@ class Scheduler {
 
   Stream* NewStream(bool blocking);
   void DeleteStream(Stream* stream);
-  // The stream behind a handle; null (noted) when it is not alive. 0 and cudaStreamLegacy are the default stream.
+  // The stream behind a handle; null (noted) when it is not alive. 0 and cudaStreamLegacy are the default
+  // stream.
   Stream* Find(cudaStream_t handle, const char* call);
 
-  // Queues work, or records it where the stream is captured. Errors of the work show at the next wait, except where
-  // the order is eager.
+  // Queues work, or records it where the stream is captured. Errors of the work show at the next wait, except
+  // where the order is eager.
   cudaError_t Add(Stream* stream, std::string what, Function run);
   cudaError_t Record(Event* event, Stream* stream);
   cudaError_t WaitFor(Stream* stream, const Event* event);
@@ -105,7 +105,8 @@ class Scheduler {
   cudaError_t BeginCapture(Stream* stream, cudaStreamCaptureMode mode);
   cudaError_t EndCapture(Stream* stream, Graph** graph);
   cudaError_t Launch(const GraphExec& exec, Stream* stream);
-  // A call that may not be made while a stream is captured: breaks captures that forbid it, and says whether it did.
+  // A call that may not be made while a stream is captured: breaks captures that forbid it, and says whether
+  // it did.
   bool BreaksCapture();
 
  private:

@@ -17,7 +17,7 @@ namespace couplet::standin {
 namespace {
 
 constexpr const char* kProperties[] = {"devices",    "driver",     "name",    "memory_mb", "free_mb",
-                                       "capability", "integrated", "strided", "guard"};
+                                       "capability", "integrated", "strided", "guard",     "quiet"};
 
 Device DeviceFromEnvironment() {
   Device device;
@@ -82,16 +82,28 @@ size_t Tell(const std::vector<std::string>& lines, char* text, size_t size) {
 
 bool Device::Set(std::string_view property, const std::string& value) {
   const long number = std::atol(value.c_str());
-  if (property == "devices") devices = static_cast<int>(number);
-  else if (property == "driver") driver = static_cast<int>(number);
-  else if (property == "name") name = value;
-  else if (property == "memory_mb") memory_bytes = free_bytes = static_cast<size_t>(number) << 20;
-  else if (property == "free_mb") free_bytes = static_cast<size_t>(number) << 20;
-  else if (property == "capability") std::sscanf(value.c_str(), "%d.%d", &major, &minor);
-  else if (property == "integrated") integrated = number != 0;
-  else if (property == "strided") strided = number != 0;
-  else if (property == "guard") guard = number != 0;
-  else return false;
+  if (property == "devices")
+    devices = static_cast<int>(number);
+  else if (property == "driver")
+    driver = static_cast<int>(number);
+  else if (property == "name")
+    name = value;
+  else if (property == "memory_mb")
+    memory_bytes = free_bytes = static_cast<size_t>(number) << 20;
+  else if (property == "free_mb")
+    free_bytes = static_cast<size_t>(number) << 20;
+  else if (property == "capability")
+    std::sscanf(value.c_str(), "%d.%d", &major, &minor);
+  else if (property == "integrated")
+    integrated = number != 0;
+  else if (property == "strided")
+    strided = number != 0;
+  else if (property == "guard")
+    guard = number != 0;
+  else if (property == "quiet")
+    quiet = number != 0;
+  else
+    return false;
   return true;
 }
 
@@ -151,7 +163,7 @@ int State::Count(std::string_view name, Library library) {
 }
 
 void State::Misuse(std::string message) {
-  std::fprintf(stderr, "stand-in: %s\n", message.c_str());
+  if (!device.quiet) std::fprintf(stderr, "stand-in: %s\n", message.c_str());
   misuse.push_back(std::move(message));
 }
 
@@ -199,7 +211,8 @@ cudaError_t EnterCuda(const char* name, InCapture rule) {
   if (state.sticky != cudaSuccess) return state.sticky;
   if (state.device.driver == 0) return cudaErrorInsufficientDriver;
   if (state.device.devices == 0) return cudaErrorNoDevice;
-  if (rule == InCapture::kForbidden && state.scheduler->BreaksCapture()) return cudaErrorStreamCaptureUnsupported;
+  if (rule == InCapture::kForbidden && state.scheduler->BreaksCapture())
+    return cudaErrorStreamCaptureUnsupported;
   return cudaSuccess;
 }
 

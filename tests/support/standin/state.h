@@ -27,6 +27,7 @@ struct Device {
   bool integrated = false;
   bool strided = false;
   bool guard = false;
+  bool quiet = false;
   bool Set(std::string_view property, const std::string& value);
 };
 
