@@ -51,6 +51,16 @@ LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
+# Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
+find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
+CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
+CUDNN_HEADERS := $(if $(CUDA_HEADERS),$(call find_header,cudnn.h,$(CUDNN_HOME) $(CUDA_HOME)))
+TOOLKIT_INC := $(patsubst %,-isystem %,$(filter-out /usr/include,$(sort $(patsubst %/,%,$(dir $(CUDA_HEADERS) $(CUDNN_HEADERS))))))
+STANDIN_SRC := $(if $(CUDNN_HEADERS),$(filter-out %_test.cc %/libcuda.cc,$(sort $(wildcard tests/support/standin/*.cc))))
+ifneq ($(STANDIN_SRC),)
+# But for launch.cc, which takes the kernels' launches: in the tests' own program they run at once.
+TEST_SRC += $(filter-out %/launch.cc,$(STANDIN_SRC)) $(sort $(wildcard tests/support/standin/*_test.cc))
+endif
 # Under ThreadSanitizer only the tests with threads are of use; make check-all builds them all, to be sure.
 ALL_TESTS ?=
 ifeq ($(BUILD)$(ALL_TESTS),tsan)
@@ -93,6 +103,7 @@ $(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
 
+$(OBJ)/tests/support/standin/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC)
 # The tests' own code is compiled four times as fast without optimisation; what they test keeps its own.
 ifneq ($(filter asan tsan,$(BUILD)),)
 $(TEST_OBJ): CXXFLAGS_ALL += -O0
