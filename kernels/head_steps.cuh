@@ -1,0 +1,404 @@
+// See head_steps.h.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/device.h"
+#include "kernels/finite.cuh"
+#include "kernels/head_steps.h"
+
+namespace couplet {
+
+constexpr int kHeadThreads = 256;
+constexpr int kHeadFeatures = 64;                  // a block's
+constexpr int kHeadRows = 128;                     // rows looked at together
+constexpr int kHeadPitch = kHeadFeatures + 4;      // of vectors in shared memory: 16-byte rows on different banks
+constexpr int kHeadItems = 512 / kHeadThreads;     // gradient items a thread: 64 features x 8 groups of 4 classes
+
+// What one launch leaves for the next.
+struct HeadState {
+  float* weights;   // [features, classes]
+  float* biases;    // [classes]
+  float* partials;  // [blocks, rows of the launch, classes]
+  int32_t* flags;   // [1 + blocks]: 0, or 1 + which state holds the last parameters that are good (the run has
+                    // stopped); then of each block whether its updated parameters are finite
+};
+
+struct HeadStepArgs {
+  HeadStepsShape shape;
+  const float* vectors;
+  const float* weights;  // parameters to begin with: state `from`'s, or in launch 0 the run's
+  const float* biases;
+  HeadState states[2];
+  int from;                  // state of the launch before; -1 in launch 0
+  int to;                    // state this one leaves
+  HeadStepsBatch finish[3];  // what the launch before began: [0] trains, [1] and [2] are evaluations
+  HeadStepsBatch begin[3];
+  HeadResult* updated;       // of the step that the launch before finished; null: none
+};
+
+// Shared memory of a block, in floats from the start of the dynamic part.
+struct HeadLayout {
+  int groups;   // of 4 classes
+  int pitch;    // of a row of slopes: 4 * an odd number
+  int slopes, weights, losses, corrects, bads, total;
+};
+
+__host__ __device__ inline HeadLayout MakeHeadLayout(int classes) {
+  HeadLayout l;
+  l.groups = (classes + 3) / 4;
+  l.pitch = 4 * (l.groups | 1);
+  l.slopes = kHeadRows * kHeadPitch;
+  l.weights = l.slopes + kHeadRows * l.pitch;
+  l.losses = l.weights + kHeadFeatures * 4 * l.groups;
+  l.corrects = l.losses + kHeadRows;
+  l.bads = l.corrects + kHeadRows;
+  l.total = l.bads + kHeadRows;
+  return l;
+}
+
+struct HeadShared {
+  HeadLayout layout;
+  float* vectors;     // [kHeadRows, kHeadPitch]
+  float* slopes;      // [kHeadRows, layout.pitch]
+  float* weights;     // [kHeadFeatures, 4 * layout.groups]; classes and features that do not exist are 0
+  float* losses;      // [kHeadRows]
+  int32_t* corrects;  // [kHeadRows]
+  int32_t* bads;      // [kHeadRows]
+};
+
+__device__ inline HeadShared MakeHeadShared(float* memory, int classes) {
+  HeadShared s;
+  s.layout = MakeHeadLayout(classes);
+  s.vectors = memory;
+  s.slopes = memory + s.layout.slopes;
+  s.weights = memory + s.layout.weights;
+  s.losses = memory + s.layout.losses;
+  s.corrects = reinterpret_cast<int32_t*>(memory + s.layout.corrects);
+  s.bads = reinterpret_cast<int32_t*>(memory + s.layout.bads);
+  return s;
+}
+
+// This block's features of rows [first, first + count) of a batch.
+__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
+                                       const HeadShared& s) {
+  const int f = static_cast<int>(threadIdx.x) % kHeadFeatures;
+  const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + f;
+  for (int r = static_cast<int>(threadIdx.x) / kHeadFeatures; r < count; r += kHeadThreads / kHeadFeatures) {
+    const int64_t row = batch.rows[first + r];
+    s.vectors[r * kHeadPitch + f] = feature < a.shape.features ? a.vectors[row * a.shape.features + feature] : 0.0f;
+  }
+}
+
+__device__ inline void HeadLoadWeights(const HeadStepArgs& a, const HeadShared& s) {
+  const int width = 4 * s.layout.groups;
+  for (int i = static_cast<int>(threadIdx.x); i < kHeadFeatures * width; i += kHeadThreads) {
+    const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + i / width, c = i % width;
+    const bool real = feature < a.shape.features && c < a.shape.classes;
+    s.weights[i] = real ? a.weights[static_cast<int64_t>(feature) * a.shape.classes + c] : 0.0f;
+  }
+}
+
+// Rows that all batches of a launch have together: partial sums lie [block][row][class].
+__device__ inline int HeadRowsOf(const HeadStepsBatch* batches) {
+  return batches[0].n + batches[1].n + batches[2].n;
+}
+
+// logits = biases + partial sums in the order of the blocks, for rows [first, first + count) of a batch whose rows
+// begin at row `offset` of the launch. They go where the slopes will be.
+__device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int first, int count, const HeadShared& s) {
+  const float* const partials = a.states[a.from].partials;
+  const int classes = a.shape.classes, width = 4 * s.layout.groups;
+  const int64_t stride = static_cast<int64_t>(HeadRowsOf(a.finish)) * classes;
+  for (int i = static_cast<int>(threadIdx.x); i < count * width; i += kHeadThreads) {
+    const int r = i / width, c = i % width;
+    float z = 0.0f;
+    if (c < classes) {
+      const float* p = partials + static_cast<int64_t>(offset + first + r) * classes + c;
+      z = a.biases[c];
+#pragma unroll 8
+      for (int block = 0; block < static_cast<int>(gridDim.x); ++block) z += p[block * stride];
+    }
+    s.slopes[r * s.layout.pitch + c] = z;
+  }
+}
+
+// One thread a row: loss, whether it is right and finite, added to the thread's own sums in shared memory; the
+// logits become slopes. Slopes of classes that do not exist stay 0.
+__device__ inline void HeadSoftmax(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
+                                   const HeadShared& s) {
+  const int r = static_cast<int>(threadIdx.x), classes = a.shape.classes;
+  if (r >= count) return;
+  float* const z = s.slopes + r * s.layout.pitch;
+  float largest = -INFINITY;
+  int best = classes, bad = 0;
+  for (int c = 0; c < classes; ++c) {
+    if (!IsFinite(z[c])) bad = 1;
+    if (z[c] > largest) {
+      largest = z[c];
+      best = c;
+    }
+  }
+  const int label = batch.labels[first + r];
+  const float at_label = z[label] - largest;
+  float rest = 0.0f;
+  for (int c = 0; c < classes; ++c) {
+    const float e = expf(z[c] - largest);
+    if (c != best) rest += e;
+    z[c] = e;
+  }
+  const float total = 1.0f + rest, scale = 1.0f / static_cast<float>(batch.n);
+  for (int c = 0; c < classes; ++c) z[c] = (z[c] / total - (c == label ? 1.0f : 0.0f)) * scale;
+  const float loss = log1pf(rest) - at_label;
+  s.losses[r] += loss;
+  s.corrects[r] += best == label ? 1 : 0;
+  s.bads[r] += bad != 0 || !IsFinite(loss) ? 1 : 0;
+}
+
+__device__ inline void HeadClearSums(const HeadShared& s) {
+  const int t = static_cast<int>(threadIdx.x);
+  if (t < kHeadRows) {
+    s.losses[t] = 0.0f;
+    s.corrects[t] = 0;
+    s.bads[t] = 0;
+  }
+}
+
+// The batch's result from the threads' sums, the same in every thread.
+__device__ inline HeadResult HeadSumRows(const HeadStepsBatch& batch, const HeadShared& s) {
+  const int t = static_cast<int>(threadIdx.x);
+  for (int half = kHeadRows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (t < half) {
+      s.losses[t] += s.losses[t + half];
+      s.corrects[t] += s.corrects[t + half];
+      s.bads[t] += s.bads[t + half];
+    }
+  }
+  __syncthreads();
+  HeadResult result;
+  result.mean_loss = s.losses[0] / static_cast<float>(batch.n);
+  result.correct = s.corrects[0];
+  result.finite = s.bads[0] == 0 && IsFinite(result.mean_loss);
+  return result;
+}
+
+// What a thread holds of the gradient: item i is feature i % 64, group of classes (i / 64) % groups, and of the
+// rows every `shares`-th. With few classes several threads share an item's rows, so that all have work.
+struct HeadGradient {
+  float weights[kHeadItems][4];
+  float bias;  // of class t % 32, every 8th row: block 0 only
+};
+
+__device__ inline int HeadShares(int groups) {
+  return groups == 1 ? 4 : groups == 2 ? 2 : 1;
+}
+
+__device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradient* g) {
+  const int t = static_cast<int>(threadIdx.x), groups = s.layout.groups, shares = HeadShares(groups);
+#pragma unroll
+  for (int m = 0; m < kHeadItems; ++m) {
+    const int item = t + m * kHeadThreads;
+    if (item >= kHeadFeatures * groups * shares) break;
+    const int f = item % kHeadFeatures, group = item / kHeadFeatures % groups;
+    for (int r = item / (kHeadFeatures * groups); r < count; r += shares) {
+      const float x = s.vectors[r * kHeadPitch + f];
+      const FloatVec<4> slope = LoadFloats<4>(s.slopes + r * s.layout.pitch + 4 * group);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) g->weights[m][i] = fmaf(x, slope[i], g->weights[m][i]);
+    }
+  }
+  if (blockIdx.x != 0 || t % 32 >= 4 * groups) return;
+  for (int r = t / 32; r < count; r += kHeadThreads / 32) g->bias += s.slopes[r * s.layout.pitch + t % 32];
+}
+
+// weights and biases, less the gradient: this block's weights in shared memory and in `to`; block 0 the biases.
+// True in a thread whose new parameters are finite. Uses the room of the vectors.
+__device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, const HeadShared& s) {
+  const int t = static_cast<int>(threadIdx.x), groups = s.layout.groups, shares = HeadShares(groups);
+  const int items = kHeadFeatures * groups;
+  float* const sums = s.vectors;                    // [shares, groups, 64, 4]
+  float* const bias_sums = sums + kHeadItems * kHeadThreads * 4;  // [8, 32]
+  __syncthreads();
+#pragma unroll
+  for (int m = 0; m < kHeadItems; ++m)
+    if (t + m * kHeadThreads < items * shares) StoreFloats<4>(sums + (t + m * kHeadThreads) * 4, g.weights[m]);
+  bias_sums[t] = g.bias;
+  __syncthreads();
+  bool finite = true;
+  for (int i = t; i < items * 4; i += kHeadThreads) {
+    const int f = i / 4 % kHeadFeatures, c = 4 * (i / (4 * kHeadFeatures)) + i % 4;
+    float sum = 0.0f;
+    for (int share = 0; share < shares; ++share) sum += sums[share * items * 4 + i];
+    float* const w = s.weights + f * 4 * groups + c;
+    *w = fmaf(-a.shape.learning_rate, sum, *w);
+    if (!IsFinite(*w)) finite = false;
+  }
+  if (blockIdx.x == 0 && t < a.shape.classes) {
+    float sum = 0.0f;
+    for (int i = 0; i < kHeadThreads / 32; ++i) sum += bias_sums[i * 32 + t];
+    const float b = fmaf(-a.shape.learning_rate, sum, a.biases[t]);
+    a.states[a.to].biases[t] = b;
+    if (!IsFinite(b)) finite = false;
+  }
+  return finite;
+}
+
+__device__ inline void HeadStoreWeights(const HeadStepArgs& a, const HeadShared& s) {
+  const int width = 4 * s.layout.groups;
+  for (int i = static_cast<int>(threadIdx.x); i < kHeadFeatures * width; i += kHeadThreads) {
+    const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + i / width, c = i % width;
+    if (feature < a.shape.features && c < a.shape.classes)
+      a.states[a.to].weights[static_cast<int64_t>(feature) * a.shape.classes + c] = s.weights[i];
+  }
+}
+
+// An evaluation's batch, by one block.
+__device__ inline void HeadEvaluate(const HeadStepArgs& a, int which, const HeadShared& s) {
+  const HeadStepsBatch& batch = a.finish[which];
+  const int offset = which == 1 ? a.finish[0].n : a.finish[0].n + a.finish[1].n;
+  HeadClearSums(s);
+  for (int first = 0; first < batch.n; first += kHeadRows) {
+    const int count = min(kHeadRows, batch.n - first);
+    __syncthreads();
+    HeadAddPartials(a, offset, first, count, s);
+    __syncthreads();
+    HeadSoftmax(a, batch, first, count, s);
+  }
+  const HeadResult result = HeadSumRows(batch, s);
+  if (threadIdx.x == 0) *batch.result = result;
+  __syncthreads();
+}
+
+// The training batch of the step that the launch before began. Updates the weights in shared memory; false where
+// the forward pass was not finite and nothing was updated.
+__device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, bool* finite) {
+  const HeadStepsBatch& batch = a.finish[0];
+  HeadGradient gradient = {};
+  HeadClearSums(s);
+  for (int first = 0; first < batch.n; first += kHeadRows) {
+    const int count = min(kHeadRows, batch.n - first);
+    __syncthreads();
+    HeadLoadVectors(a, batch, first, count, s);
+    HeadAddPartials(a, 0, first, count, s);
+    __syncthreads();
+    HeadSoftmax(a, batch, first, count, s);
+    __syncthreads();
+    HeadAddGradient(count, s, &gradient);
+  }
+  const HeadResult result = HeadSumRows(batch, s);
+  if (blockIdx.x == 0 && threadIdx.x == 0) *batch.result = result;
+  if (result.finite == 0) return false;
+  *finite = HeadApply(a, gradient, s);
+  return true;
+}
+
+// Partial sums of a batch's logits over this block's features; thread: one row, four classes.
+__device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset, const HeadShared& s) {
+  const HeadStepsBatch& batch = a.begin[which];
+  const int groups = s.layout.groups, classes = a.shape.classes;
+  float* const partials =
+      a.states[a.to].partials + (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
+  for (int first = 0; first < batch.n; first += kHeadRows) {
+    const int count = min(kHeadRows, batch.n - first);
+    __syncthreads();
+    HeadLoadVectors(a, batch, first, count, s);
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < count * groups; i += kHeadThreads) {
+      const int r = i % count, group = i / count;
+      float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll 4
+      for (int f = 0; f < kHeadFeatures; f += 4) {
+        const FloatVec<4> x = LoadFloats<4>(s.vectors + r * kHeadPitch + f);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          const FloatVec<4> w = LoadFloats<4>(s.weights + (f + k) * 4 * groups + 4 * group);
+#pragma unroll
+          for (int c = 0; c < 4; ++c) sum[c] = fmaf(x[k], w[c], sum[c]);
+        }
+      }
+      for (int c = 0; c < 4; ++c)
+        if (4 * group + c < classes) partials[static_cast<int64_t>(first + r) * classes + 4 * group + c] = sum[c];
+    }
+  }
+}
+
+// 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not finite,
+// and the parameters before that one lie in the state that this launch would have overwritten.
+__device__ inline int HeadStopped(const HeadStepArgs& a, int* shared) {
+  if (a.from < 0) return 0;
+  const int32_t* const flags = a.states[a.from].flags;
+  if (flags[0] != 0) return flags[0];
+  if (threadIdx.x == 0) *shared = 0;
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kHeadThreads)
+    if (flags[1 + i] == 0) atomicAdd(shared, 1);
+  __syncthreads();
+  const int count = *shared;
+  __syncthreads();
+  return count == 0 ? 0 : 1 + a.to;
+}
+
+// The run has stopped: says so to the next launch and in the results; block 0.
+__device__ inline void HeadStop(const HeadStepArgs& a, int stopped) {
+  if (blockIdx.x != 0 || threadIdx.x != 0) return;
+  const bool update_was_bad = a.states[a.from].flags[0] == 0;
+  if (update_was_bad && a.updated != nullptr) a.updated->finite = 0;
+  a.states[a.to].flags[0] = stopped;
+  for (int i = 0; i < 3; ++i)
+    if (a.finish[i].n > 0) a.finish[i].result->finite = 0;
+}
+
+__global__ void __launch_bounds__(kHeadThreads) HeadStepKernel(HeadStepArgs a) {
+  COUPLET_DYNAMIC_SHARED(float, memory);
+  COUPLET_SHARED(int, bad, [1]);
+  const HeadShared s = MakeHeadShared(memory, a.shape.classes);
+  const int stopped = HeadStopped(a, bad);
+  if (stopped != 0) {
+    HeadStop(a, stopped);
+    return;
+  }
+  // Evaluations are of the parameters before this launch's update, whatever becomes of that.
+  for (int which = 1; which < 3; ++which)
+    if (a.finish[which].n > 0 && static_cast<int>(blockIdx.x) == which % static_cast<int>(gridDim.x))
+      HeadEvaluate(a, which, s);
+  HeadLoadWeights(a, s);
+  bool finite = true;
+  if (a.finish[0].n > 0) {
+    if (!HeadTrain(a, s, &finite)) {
+      if (blockIdx.x == 0 && threadIdx.x == 0) a.states[a.to].flags[0] = 1 + a.from;
+      return;
+    }
+  } else if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < a.shape.classes) {
+    a.states[a.to].biases[threadIdx.x] = a.biases[threadIdx.x];
+  }
+  if (threadIdx.x == 0) bad[0] = 0;
+  __syncthreads();
+  if (!finite) atomicAdd(bad, 1);
+  HeadStoreWeights(a, s);
+  int offset = 0;
+  for (int which = 0; which < 3; ++which) {
+    HeadForward(a, which, offset, s);
+    offset += a.begin[which].n;
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  a.states[a.to].flags[1 + blockIdx.x] = bad[0] == 0 ? 1 : 0;
+  if (blockIdx.x == 0) a.states[a.to].flags[0] = 0;
+}
+
+// After a run: the last good parameters go where the run's are, and the last step's result learns whether its
+// update was finite. `a.from` is the last launch's state, `a.to` the other one.
+__global__ void __launch_bounds__(kHeadThreads)
+    HeadEndKernel(HeadStepArgs a, float* __restrict__ weights, float* __restrict__ biases) {
+  COUPLET_SHARED(int, bad, [1]);
+  const int stopped = HeadStopped(a, bad);
+  if (stopped != 0) HeadStop(a, stopped);
+  const HeadState& good = a.states[stopped == 0 ? a.from : stopped - 1];
+  const int classes = a.shape.classes, first = static_cast<int>(blockIdx.x) * kHeadFeatures;
+  const int count = min(kHeadFeatures, a.shape.features - first) * classes;
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads)
+    weights[static_cast<int64_t>(first) * classes + i] = good.weights[static_cast<int64_t>(first) * classes + i];
+  if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < classes) biases[threadIdx.x] = good.biases[threadIdx.x];
+}
+
+}  // namespace couplet
