@@ -61,6 +61,20 @@ HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int
   return batch;
 }
 
+BatchSource MakeBatchSource(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint32_t stream) {
+  BatchSource source;
+  source.size = size;
+  source.stream = stream;
+  for (size_t c = 0; c < rows_by_class.size(); ++c) {
+    if (rows_by_class[c].empty()) continue;
+    source.first.push_back(static_cast<uint32_t>(source.rows.size()));
+    source.rows.insert(source.rows.end(), rows_by_class[c].begin(), rows_by_class[c].end());
+    source.labels.push_back(static_cast<int32_t>(c));
+  }
+  source.first.push_back(static_cast<uint32_t>(source.rows.size()));
+  return source;
+}
+
 HeadParams InitialParams(const HeadShape& shape, uint64_t seed) {
   HeadParams params;
   params.weights.resize(static_cast<size_t>(shape.features) * static_cast<size_t>(shape.classes));

@@ -17,6 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr double kDefaultLearningRate = 0.01;
+// Steps that a trainer takes on its own at most before the log, and an interrupt, get their turn.
+constexpr int kStepsOfARun = 200;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -64,10 +66,18 @@ class Loop {
 
   Status Start();
   // Not ok: the training ends with it, and result_.params will be what the trainer holds.
+  Status StepByStep();
+  Status InRuns(StepRunner& runner);
   Status OneStep(int step);
+  Status PollInterrupt(int step);
+  Status StoreIntermediate(int step);
+  int EndOfRun(int first) const;
+  Status Take(const RunResult& run, int first);
   Status Update(int step);
   Status Evaluate(int step);
   Status Validate(int step, EvalPoint* point);
+  EvalPoint LogTrain(int step, const BatchResult& train, size_t rows) const;
+  void LogValidation(const BatchResult& validation, size_t rows, EvalPoint* point) const;
   Status MakeBatch(int step);
   Status Use(Vectors which);
   // Null without summaries. Its params are filled.
@@ -117,8 +127,9 @@ Status Loop::Start() {
 
 Result<TrainResult> Loop::Run() {
   COUPLET_RETURN_IF_ERROR(Start());
-  for (int step = 0; step < options_.how_many_training_steps && result_.stopped.ok(); ++step)
-    result_.stopped = OneStep(step);
+  // Summaries and distortions need the host at every step.
+  StepRunner* const runner = hooks_.make_vectors || summaries_ != nullptr ? nullptr : trainer_.runner();
+  result_.stopped = runner != nullptr ? InRuns(*runner) : StepByStep();
   COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
   if (summaries_ != nullptr) {
     const auto waiting = Clock::now();
@@ -130,10 +141,83 @@ Result<TrainResult> Loop::Run() {
   return std::move(result_);
 }
 
+Status Loop::StepByStep() {
+  for (int step = 0; step < options_.how_many_training_steps; ++step) COUPLET_RETURN_IF_ERROR(OneStep(step));
+  return {};
+}
+
+Status Loop::InRuns(StepRunner& runner) {
+  const int steps = options_.how_many_training_steps;
+  COUPLET_RETURN_IF_ERROR(Use(Vectors::kData));
+  COUPLET_RETURN_IF_ERROR(
+      runner.set_plan({.train = MakeBatchSource(data_.rows[0], options_.train_batch_size, kStreamTrain),
+                       .validation = MakeBatchSource(data_.rows[1], options_.validation_batch_size, kStreamValidation),
+                       .seed = options_.seed,
+                       .learning_rate = static_cast<float>(options_.learning_rate),
+                       .steps = steps,
+                       .eval_interval = options_.eval_step_interval}));
+  for (int first = 0; first < steps;) {
+    COUPLET_RETURN_IF_ERROR(PollInterrupt(first));
+    const int end = EndOfRun(first);
+    COUPLET_ASSIGN_OR_RETURN(const RunResult run, runner.run(first, end - first));
+    COUPLET_RETURN_IF_ERROR(Take(run, first));
+    COUPLET_RETURN_IF_ERROR(StoreIntermediate(end - 1));
+    first = end;
+  }
+  return {};
+}
+
+// Runs end where parameters are stored. Else they are equally long and begin at an evaluation, so that a device
+// can replay one.
+int Loop::EndOfRun(int first) const {
+  const int interval = options_.eval_step_interval, frequency = options_.intermediate_store_frequency;
+  const int length = interval < kStepsOfARun ? kStepsOfARun / interval * interval : kStepsOfARun;
+  int end = std::min(first + length, options_.how_many_training_steps);
+  if (frequency > 0 && hooks_.store_intermediate) {
+    const int next_stored = std::max((first + frequency - 1) / frequency, 1) * frequency;
+    end = std::min(end, next_stored + 1);
+  }
+  return end;
+}
+
+// Logs a run's evaluations and keeps them; an error where it left the finite numbers.
+Status Loop::Take(const RunResult& run, int first) {
+  const bool finite = run.steps.empty() || run.steps.back().finite;
+  result_.steps = first + static_cast<int>(run.steps.size()) - (finite ? 0 : 1);
+  const auto rows_of = [](const std::vector<std::vector<uint32_t>>& by_class, int size) {
+    if (size >= 0) return static_cast<size_t>(size);
+    size_t all = 0;
+    for (const auto& rows : by_class) all += rows.size();
+    return all;
+  };
+  for (const RunEvaluation& evaluation : run.evaluations) {
+    if (!evaluation.train.finite) return Diverged(evaluation.step);
+    EvalPoint point =
+        LogTrain(evaluation.step, evaluation.train, rows_of(data_.rows[0], options_.train_batch_size));
+    if (has_validation_) {
+      if (!evaluation.validation.finite) return Diverged(evaluation.step);
+      LogValidation(evaluation.validation, rows_of(data_.rows[1], options_.validation_batch_size), &point);
+    }
+    result_.history.push_back(point);
+  }
+  return finite ? Status() : Diverged(result_.steps);
+}
+
+Status Loop::PollInterrupt(int step) {
+  if (!hooks_.interrupted || !hooks_.interrupted()) return {};
+  return {Code::kInterrupted,
+          fmt::format("training was interrupted after {} of {} steps", step, options_.how_many_training_steps)};
+}
+
+Status Loop::StoreIntermediate(int step) {
+  const int frequency = options_.intermediate_store_frequency;
+  if (frequency <= 0 || step == 0 || step % frequency != 0 || !hooks_.store_intermediate) return {};
+  COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
+  return hooks_.store_intermediate(step, result_.params);
+}
+
 Status Loop::OneStep(int step) {
-  if (hooks_.interrupted && hooks_.interrupted())
-    return {Code::kInterrupted, fmt::format("training was interrupted after {} of {} steps", step,
-                                            options_.how_many_training_steps)};
+  COUPLET_RETURN_IF_ERROR(PollInterrupt(step));
   COUPLET_RETURN_IF_ERROR(MakeBatch(step));
   COUPLET_RETURN_IF_ERROR(Update(step));
   result_.steps = step + 1;
@@ -142,12 +226,7 @@ Status Loop::OneStep(int step) {
     COUPLET_RETURN_IF_ERROR(Evaluate(step));
     result_.evaluation_seconds += SecondsSince(start);
   }
-  const int frequency = options_.intermediate_store_frequency;
-  if (frequency > 0 && step > 0 && step % frequency == 0 && hooks_.store_intermediate) {
-    COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
-    COUPLET_RETURN_IF_ERROR(hooks_.store_intermediate(step, result_.params));
-  }
-  return {};
+  return StoreIntermediate(step);
 }
 
 Status Loop::MakeBatch(int step) {
@@ -212,16 +291,29 @@ Status Loop::Update(int step) {
 }
 
 Status Loop::Evaluate(int step) {
-  EvalPoint point{.step = step};
   COUPLET_ASSIGN_OR_RETURN(const BatchResult train, trainer_.evaluate(batch_.rows, batch_.labels, {}));
   if (!train.finite) return Diverged(step);
-  point.train_accuracy = AccuracyPercent(train.correct, static_cast<int>(batch_.rows.size()));
-  point.cross_entropy = train.mean_loss;
-  Log(step, fmt::format("Train accuracy = {:.1f}%", point.train_accuracy));
-  Log(step, fmt::format("Cross entropy = {:f}", static_cast<float>(point.cross_entropy)));
+  EvalPoint point = LogTrain(step, train, batch_.rows.size());
   if (has_validation_) COUPLET_RETURN_IF_ERROR(Validate(step, &point));
   result_.history.push_back(point);
   return {};
+}
+
+EvalPoint Loop::LogTrain(int step, const BatchResult& train, size_t rows) const {
+  EvalPoint point{.step = step};
+  point.train_accuracy = AccuracyPercent(train.correct, static_cast<int>(rows));
+  point.cross_entropy = train.mean_loss;
+  Log(step, fmt::format("Train accuracy = {:.1f}%", point.train_accuracy));
+  Log(step, fmt::format("Cross entropy = {:f}", static_cast<float>(point.cross_entropy)));
+  return point;
+}
+
+void Loop::LogValidation(const BatchResult& validation, size_t rows, EvalPoint* point) const {
+  point->validation_n = static_cast<int>(rows);
+  point->validation_cross_entropy = validation.mean_loss;
+  point->validation_accuracy = AccuracyPercent(validation.correct, point->validation_n);
+  Log(point->step,
+      fmt::format("Validation accuracy = {:.1f}% (N={})", point->validation_accuracy, point->validation_n));
 }
 
 Status Loop::Validate(int step, EvalPoint* point) {
@@ -237,11 +329,7 @@ Status Loop::Validate(int step, EvalPoint* point) {
   if (snapshot != nullptr) snapshot->validation = true;
   Submit(snapshot, *pass, batch.rows.size());
   if (!pass->finite) return Diverged(step);
-  point->validation_n = static_cast<int>(batch.rows.size());
-  point->validation_cross_entropy = pass->mean_loss;
-  point->validation_accuracy = AccuracyPercent(pass->correct, point->validation_n);
-  Log(step,
-      fmt::format("Validation accuracy = {:.1f}% (N={})", point->validation_accuracy, point->validation_n));
+  LogValidation(*pass, batch.rows.size(), point);
   return {};
 }
 

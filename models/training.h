@@ -29,7 +29,7 @@ struct TrainOptions {
 struct TrainHooks {
   // Lines in the original's form: "2018-12-18 09:23:45.123456: Step 0: Train accuracy = 89.0%".
   std::function<void(const std::string& line)> log;
-  // Polled before every step; true ends the training.
+  // Polled before every step, or every few hundred where the trainer takes them on its own; true ends the training.
   std::function<bool()> interrupted;
   // After step i where i > 0 and i % intermediate_store_frequency == 0. An error ends the training.
   std::function<Status(int step, const HeadParams& params)> store_intermediate;
@@ -58,7 +58,7 @@ struct TrainResult {
   std::vector<EvalPoint> history;
   std::string events_warning;       // set when events could not be written to the end; training went on
   double seconds = 0.0;             // in all
-  double evaluation_seconds = 0.0;  // of them for history
+  double evaluation_seconds = 0.0;  // of them for history, where steps are taken one at a time
   double waited_seconds = 0.0;      // of them waiting for events to be written
 };
 

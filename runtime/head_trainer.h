@@ -36,6 +36,48 @@ struct BatchOutputs {
   float* probabilities = nullptr;  // [n, classes]
 };
 
+// Where the batches of one split come from: its rows class by class, as models/classifier_head.h draws from them.
+struct BatchSource {
+  std::vector<uint32_t> rows;    // of all classes that have any, one class after another; empty: there are no batches
+  std::vector<uint32_t> first;   // [classes that have any + 1] where each begins in `rows`, and the end
+  std::vector<int32_t> labels;   // [classes that have any]
+  int size = 0;                  // of a batch; < 0: all rows, in their order
+  uint32_t stream = 0;           // PhiloxStream (kernels/philox.h)
+};
+
+// A training that needs no word from its caller between steps.
+struct RunPlan {
+  BatchSource train, validation;
+  uint64_t seed = 0;
+  float learning_rate = 0.0f;
+  int steps = 0;          // in all
+  int eval_interval = 1;  // evaluations after steps that are a multiple of it, and after the last one
+};
+
+struct RunEvaluation {
+  int step = 0;
+  BatchResult train;       // of the step's batch, after its update
+  BatchResult validation;  // of a batch drawn for the step; not set where the plan has none
+};
+
+struct RunResult {
+  // Of each step in turn, as from HeadTrainer::step. The last one may be not finite: then the run ended there, with
+  // the parameters from before that step.
+  std::vector<BatchResult> steps;
+  std::vector<RunEvaluation> evaluations;  // ascending; none after a step that was not finite
+};
+
+// Takes many steps on its own: a device draws the batches itself and keeps the results until the run is over.
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  // For runs on the trainer's vectors and parameters, until the next plan. REQUIRES: set_vectors was called; labels
+  // and rows of the plan exist, plan.train has rows.
+  virtual Status set_plan(const RunPlan& plan) = 0;
+  // Steps [first, first + count) of the plan; count >= 1. The same parameters whatever the runs' lengths.
+  virtual Result<RunResult> run(int first, int count) = 0;
+};
+
 class HeadTrainer {
  public:
   virtual ~HeadTrainer() = default;
@@ -56,6 +98,8 @@ class HeadTrainer {
                                    float learning_rate, const BatchOutputs& outputs) = 0;
   virtual Result<BatchResult> evaluate(std::span<const uint32_t> rows, std::span<const int32_t> labels,
                                        const BatchOutputs& outputs) = 0;
+  // Null where steps are taken one at a time. Lives as long as the trainer.
+  virtual StepRunner* runner() { return nullptr; }
 };
 
 }  // namespace couplet
