@@ -58,8 +58,16 @@ void Begin(const HeadStepsRun& run, int launch, HeadStepsBatch* batches) {
   for (int i = 0; i < 2; ++i) batches[1 + i] = evaluation == nullptr ? kNoBatch : evaluation->batches[i];
 }
 
+bool IsShape(const HeadStepsShape& shape) {
+  return shape.features >= 1 && shape.classes >= 1 && shape.classes <= kHeadStepsMaxClasses;
+}
+
+size_t SharedBytes(const HeadStepsShape& shape) {
+  return static_cast<size_t>(MakeHeadLayout(shape.classes).total) * sizeof(float);
+}
+
 bool Fits(const HeadStepsShape& shape, const HeadStepsRun& run, int rows) {
-  if (shape.features < 1 || shape.classes < 1 || shape.classes > kHeadStepsMaxClasses) return false;
+  if (!IsShape(shape)) return false;
   if (run.count < 1 || run.first.n < 1 || run.first.n > rows) return false;
   for (int i = 0; i < run.evaluation_count; ++i) {
     const HeadStepsBatch* const batches = run.evaluations[i].batches;
@@ -69,6 +77,10 @@ bool Fits(const HeadStepsShape& shape, const HeadStepsRun& run, int rows) {
 }
 
 }  // namespace
+
+bool HeadStepsFit(const HeadStepsShape& shape) {
+  return IsShape(shape) && SharedBytes(shape) <= SharedLimit();
+}
 
 int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows) {
   Cutter cutter = {nullptr, 0};
@@ -85,7 +97,6 @@ LaunchResult HeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, con
   args.vectors = vectors;
   for (HeadState& state : args.states) state = CutState(shape, rows, &cutter);
   const dim3 grid(static_cast<unsigned>(Blocks(shape))), block(kHeadThreads);
-  const size_t shared_bytes = static_cast<size_t>(MakeHeadLayout(shape.classes).total) * sizeof(float);
   const int launches = run.count + 1 + (EvaluationAfter(run, run.count - 1) != nullptr ? 1 : 0);
   for (int launch = 0; launch < launches; ++launch) {
     args.from = launch == 0 ? -1 : (launch - 1) % 2;
@@ -95,7 +106,7 @@ LaunchResult HeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, con
     args.updated = launch < 2 ? nullptr : run.first.result + (launch - 2);
     for (int i = 0; i < 3; ++i) args.finish[i] = launch == 0 ? kNoBatch : args.begin[i];
     Begin(run, launch, args.begin);
-    const LaunchResult result = Launch(HeadStepKernel, grid, block, shared_bytes, stream, args);
+    const LaunchResult result = Launch(HeadStepKernel, grid, block, SharedBytes(shape), stream, args);
     if (result != kLaunchOk) return result;
   }
   args.from = (launches - 1) % 2;

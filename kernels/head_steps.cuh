@@ -324,18 +324,15 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
 
 // 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not finite,
 // and the parameters before that one lie in the state that this launch would have overwritten.
-__device__ inline int HeadStopped(const HeadStepArgs& a, int* shared) {
+__device__ inline int HeadStopped(const HeadStepArgs& a) {
   if (a.from < 0) return 0;
   const int32_t* const flags = a.states[a.from].flags;
-  if (flags[0] != 0) return flags[0];
-  if (threadIdx.x == 0) *shared = 0;
-  __syncthreads();
+  bool finite = true;
   for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kHeadThreads)
-    if (flags[1 + i] == 0) atomicAdd(shared, 1);
-  __syncthreads();
-  const int count = *shared;
-  __syncthreads();
-  return count == 0 ? 0 : 1 + a.to;
+    finite = finite && flags[1 + i] != 0;
+  const bool all_finite = __syncthreads_and(finite) != 0;
+  if (flags[0] != 0) return flags[0];
+  return all_finite ? 0 : 1 + a.to;
 }
 
 // The run has stopped: says so to the next launch and in the results; block 0.
@@ -350,9 +347,8 @@ __device__ inline void HeadStop(const HeadStepArgs& a, int stopped) {
 
 __global__ void __launch_bounds__(kHeadThreads) HeadStepKernel(HeadStepArgs a) {
   COUPLET_DYNAMIC_SHARED(float, memory);
-  COUPLET_SHARED(int, bad, [1]);
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
-  const int stopped = HeadStopped(a, bad);
+  const int stopped = HeadStopped(a);
   if (stopped != 0) {
     HeadStop(a, stopped);
     return;
@@ -371,18 +367,15 @@ __global__ void __launch_bounds__(kHeadThreads) HeadStepKernel(HeadStepArgs a) {
   } else if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < a.shape.classes) {
     a.states[a.to].biases[threadIdx.x] = a.biases[threadIdx.x];
   }
-  if (threadIdx.x == 0) bad[0] = 0;
-  __syncthreads();
-  if (!finite) atomicAdd(bad, 1);
+  const bool all_finite = __syncthreads_and(finite) != 0;
   HeadStoreWeights(a, s);
   int offset = 0;
   for (int which = 0; which < 3; ++which) {
     HeadForward(a, which, offset, s);
     offset += a.begin[which].n;
   }
-  __syncthreads();
   if (threadIdx.x != 0) return;
-  a.states[a.to].flags[1 + blockIdx.x] = bad[0] == 0 ? 1 : 0;
+  a.states[a.to].flags[1 + blockIdx.x] = all_finite ? 1 : 0;
   if (blockIdx.x == 0) a.states[a.to].flags[0] = 0;
 }
 
@@ -390,8 +383,7 @@ __global__ void __launch_bounds__(kHeadThreads) HeadStepKernel(HeadStepArgs a) {
 // update was finite. `a.from` is the last launch's state, `a.to` the other one.
 __global__ void __launch_bounds__(kHeadThreads)
     HeadEndKernel(HeadStepArgs a, float* __restrict__ weights, float* __restrict__ biases) {
-  COUPLET_SHARED(int, bad, [1]);
-  const int stopped = HeadStopped(a, bad);
+  const int stopped = HeadStopped(a);
   if (stopped != 0) HeadStop(a, stopped);
   const HeadState& good = a.states[stopped == 0 ? a.from : stopped - 1];
   const int classes = a.shape.classes, first = static_cast<int>(blockIdx.x) * kHeadFeatures;

@@ -46,6 +46,9 @@ struct HeadStepsRun {
   int evaluation_count;
 };
 
+// Whether the current device's shared memory holds a block's share; else take matrix products.
+bool HeadStepsFit(const HeadStepsShape& shape);
+
 // Floats of scratch: for launches of up to `rows` rows, a step's batch and the two of an evaluation together.
 int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows);
 

@@ -96,8 +96,8 @@ __global__ void __launch_bounds__(kSgdThreads) SgdUpdateKernel(SgdUpdateArgs a) 
       count = 1;
     }
   }
-  SgdPartial partial = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0};
-  partial.finite = SgdBlockSum(finite ? 0.0f : 1.0f, shared) == 0.0f;
+  SgdPartial partial = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 1};
+  partial.finite = __syncthreads_and(finite);
   if (a.stats != nullptr) {
     float sum = 0.0f, least = INFINITY, most = INFINITY;  // `most` of the negatives
     for (int i = 0; i < kSgdEach; ++i) {
@@ -153,16 +153,12 @@ __device__ inline TensorStats SgdStats(const SgdPartial* partials, int first, in
 
 __global__ void __launch_bounds__(kSgdThreads) SgdCommitKernel(SgdUpdateArgs a) {
   COUPLET_SHARED(SgdPartial, shared, [kSgdThreads]);
-  COUPLET_SHARED(int, bad, [1]);
   const int t = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
   const int weight_blocks = SgdWeightBlocks(a.shape), blocks = SgdBlocks(a.shape);
   const int64_t weights = SgdWeights(a.shape);
-  if (t == 0) bad[0] = 0;
-  __syncthreads();
-  for (int i = t; i < blocks; i += kSgdThreads)
-    if (a.partials[i].finite == 0) atomicAdd(bad, 1);
-  __syncthreads();
-  if (bad[0] != 0) {
+  bool finite = true;
+  for (int i = t; i < blocks; i += kSgdThreads) finite = finite && a.partials[i].finite != 0;
+  if (__syncthreads_and(finite) == 0) {
     if (block == 0 && t == 0) a.result->finite = 0;
     return;
   }
