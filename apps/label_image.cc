@@ -167,7 +167,8 @@ Status Run(Options& o) {
     else PrintText(photo, labels, photos.size() > 1, answered == 0);
     ++answered;
   };
-  COUPLET_RETURN_IF_ERROR(classifier->Classify(photos, o.top_k, print, [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }));
+  std::string warning;
+  COUPLET_RETURN_IF_ERROR(classifier->Classify(photos, o.top_k, print, [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning));
   if (failed > 0 && photos.size() > 1)
     return BadInput(fmt::format("{} of {} photos could not be labelled", failed, photos.size()));
   return only_error;

@@ -44,10 +44,10 @@ Result<HeadData> Extract(const RetrainOptions& o, const Backbone& backbone, Back
   options.architecture = backbone.architecture();
   options.key = backbone.Key(options.decode, backend);
   Progress progress("Creating bottlenecks", o.quiet);
+  COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
   COUPLET_ASSIGN_OR_RETURN(
       ExtractResult result,
-      ExtractFeatures(set->photos, backbone.features(),
-                      [&](const SessionOptions& s) { return backbone.MakeSession(backend, s); }, options,
+      ExtractFeatures(set->photos, backbone.features(), network, options,
                       [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); }, Interrupted));
   NoteExtraction(*set, result, report);
   if (o.strict && !result.failed.empty())

@@ -5,7 +5,6 @@
 
 #include "models/catalog.h"
 #include "models/graph_facts.h"
-#include "runtime/graph_passes.h"
 
 namespace couplet {
 namespace {
@@ -42,6 +41,15 @@ ImportOptions FromSpec(const ModelSpec& spec) {
   import.input_height = import.input_width = spec.input_size;
   import.normalization = spec.normalization;
   return import;
+}
+
+const char* PrecisionName(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32: return "fp32";
+    case Precision::kTf32: return "tf32";
+    case Precision::kFp16: return "fp16";
+  }
+  COUPLET_CHECK(false);
 }
 
 std::string WithoutPort(const std::string& layer) { return std::string(NodeNameOf(layer)); }
@@ -88,16 +96,9 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   key.std = import_.normalization.std;
   key.preprocessing = fmt::format("{};{};alpha={};exif={}", kDecoderVersion, kPreprocessVersion,
                                   static_cast<int>(decode.alpha), decode.apply_exif ? 1 : 0);
-  key.precision = "fp32";
+  key.precision = PrecisionName(backend.precision());
   key.device = backend.kind();
   return key;
-}
-
-Result<std::shared_ptr<const Session>> Backbone::MakeSession(Backend& backend,
-                                                              const SessionOptions& options) const {
-  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
-                           Session::Create(Optimize(graph_), backend, options));
-  return std::shared_ptr<const Session>(std::move(session));
 }
 
 }  // namespace couplet

@@ -12,7 +12,7 @@
 #include "loaders/image.h"
 #include "loaders/import_tf.h"
 #include "loaders/model_archive.h"
-#include "runtime/session.h"
+#include "models/photo_network.h"
 
 namespace couplet {
 
@@ -43,8 +43,8 @@ class Backbone {
 
   // What its vectors depend on beside the photo.
   FeatureKey Key(const DecodeOptions& decode, const Backend& backend) const;
-  // `backend` outlives it.
-  Result<std::shared_ptr<const Session>> MakeSession(Backend& backend, const SessionOptions& options) const;
+  // For jobs that send photos through it on this device, which outlives what they make.
+  Result<PhotoNetwork> Network(Backend& backend) const { return MakePhotoNetwork(graph_, backend); }
 
  private:
   Backbone() = default;

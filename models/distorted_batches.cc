@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
+#include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -14,73 +15,28 @@ namespace couplet {
 namespace {
 
 constexpr uint64_t kMaxPhotoBytes = uint64_t{1} << 30;
+// Two of these as floats of 299 x 299 take 137 MB.
+constexpr int kMaxDistortedBatch = 64;
 
-class Pool : public DistortedBatches {
+// Photos distorted into floats, by row.
+class Distorter {
  public:
-  Pool(const std::vector<Photo>& photos, const Backbone& backbone, std::shared_ptr<const Session> session,
-       const DistortedBatchesOptions& options)
-      : photos_(photos), normalization_(backbone.normalization()), size_(backbone.input_size()),
-        features_(static_cast<size_t>(backbone.features())), session_(std::move(session)), options_(options),
+  Distorter(const std::vector<Photo>& photos, const Backbone& backbone, const DistortedBatchesOptions& options)
+      : photos_(photos), normalization_(backbone.normalization()), size_(backbone.input_size()), options_(options),
         kept_(photos.size()) {
     options_.decode.resize_rows = 0;
   }
 
-  ~Pool() override {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-  }
+  size_t floats() const { return static_cast<size_t>(size_) * static_cast<size_t>(size_) * 3; }
 
-  Status Start() {
-    for (int i = 0; i < options_.threads; ++i) {
-      COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session::Worker> worker, session_->NewWorker());
-      threads_.emplace_back([this, w = std::shared_ptr<Session::Worker>(std::move(worker))] { Work(*w); });
-    }
+  // `pixels` has floats() of them. Thread-safe.
+  Status Make(uint32_t row, uint32_t place, uint32_t step, float* pixels) {
+    COUPLET_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, Decoded(row));
+    Distort(*image, options_.distortion, normalization_, size_, {options_.seed, place, step}, pixels);
     return {};
   }
 
-  Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {
-    std::unique_lock lock(mutex_);
-    batch_ = &batch;
-    vectors_ = vectors;
-    step_ = step;
-    next_ = 0;
-    left_ = batch.rows.size();
-    failure_ = {};
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return left_ == 0; });
-    batch_ = nullptr;
-    return failure_;
-  }
-
  private:
-  void Work(Session::Worker& worker) {
-    std::vector<float> pixels(static_cast<size_t>(size_) * static_cast<size_t>(size_) * 3);
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return stop_ || (batch_ != nullptr && next_ < batch_->rows.size()); });
-      if (stop_) return;
-      const size_t i = next_++;
-      const uint32_t row = batch_->rows[i];
-      const std::span<float> dst = vectors_.subspan(i * features_, features_);
-      const int step = step_;
-      lock.unlock();
-      Status status = MakeOne(row, static_cast<uint32_t>(i), static_cast<uint32_t>(step), worker, pixels, dst);
-      lock.lock();
-      if (!status.ok()) failure_ = std::move(status);
-      if (--left_ == 0) changed_.notify_all();
-    }
-  }
-
-  Status MakeOne(uint32_t row, uint32_t place, uint32_t step, Session::Worker& worker, std::span<float> pixels,
-                 std::span<float> dst) {
-    COUPLET_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, Decoded(row));
-    Distort(*image, options_.distortion, normalization_, size_, {options_.seed, place, step}, pixels.data());
-    return session_->RunPixels(worker, pixels, dst);
-  }
-
   Result<std::shared_ptr<const Image>> Decoded(uint32_t row) {
     {
       std::lock_guard lock(kept_mutex_);
@@ -103,24 +59,193 @@ class Pool : public DistortedBatches {
   const std::vector<Photo>& photos_;
   const Normalization normalization_;
   const int size_;
-  const size_t features_;
-  const std::shared_ptr<const Session> session_;
   DistortedBatchesOptions options_;
 
   std::mutex kept_mutex_;
   std::vector<std::shared_ptr<const Image>> kept_;  // by row
   size_t kept_bytes_ = 0;
+};
+
+// Threads that do a numbered piece of work together: piece i of n, each on any thread.
+class Crew {
+ public:
+  // work(thread, i)
+  using Work = std::function<Status(int thread, size_t i)>;
+
+  ~Crew() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  void Start(int threads) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this, i] { Loop(i); });
+  }
+  // REQUIRES: nothing is being done.
+  void Begin(size_t count, Work work) {
+    std::lock_guard lock(mutex_);
+    work_ = std::move(work);
+    next_ = 0;
+    count_ = left_ = count;
+    failure_ = {};
+    changed_.notify_all();
+  }
+  // Waits until every piece is done; the error of one that failed.
+  Status End() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return left_ == 0; });
+    return failure_;
+  }
+
+ private:
+  void Loop(int thread) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return stop_ || next_ < count_; });
+      if (stop_) return;
+      const size_t i = next_++;
+      lock.unlock();
+      Status status = work_(thread, i);
+      lock.lock();
+      if (!status.ok()) failure_ = std::move(status);
+      if (--left_ == 0) changed_.notify_all();
+    }
+  }
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  const HeadBatch* batch_ = nullptr;
-  std::span<float> vectors_;
-  int step_ = 0;
-  size_t next_ = 0, left_ = 0;
+  Work work_;
+  size_t next_ = 0, count_ = 0, left_ = 0;
   Status failure_;
   bool stop_ = false;
 
   std::vector<std::jthread> threads_;  // last: joined before the rest goes
+};
+
+// A thread distorts a photo and runs it.
+class SinglePhotos : public DistortedBatches {
+ public:
+  SinglePhotos(std::unique_ptr<Distorter> distorter, size_t features)
+      : distorter_(std::move(distorter)), features_(features) {}
+
+  Status Start(const PhotoNetwork& network, int threads) {
+    COUPLET_ASSIGN_OR_RETURN(session_, network.make_session({}));
+    for (int i = 0; i < threads; ++i) {
+      COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session::Worker> worker, session_->NewWorker());
+      workers_.push_back({std::move(worker), std::vector<float>(distorter_->floats())});
+    }
+    crew_.Start(threads);
+    return {};
+  }
+
+  Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {
+    crew_.Begin(batch.rows.size(), [&, step](int thread, size_t i) -> Status {
+      auto& [worker, pixels] = workers_[static_cast<size_t>(thread)];
+      COUPLET_RETURN_IF_ERROR(distorter_->Make(batch.rows[i], static_cast<uint32_t>(i), static_cast<uint32_t>(step),
+                                               pixels.data()));
+      return session_->RunPixels(*worker, pixels, vectors.subspan(i * features_, features_));
+    });
+    return crew_.End();
+  }
+
+ private:
+  const std::unique_ptr<Distorter> distorter_;
+  const size_t features_;
+  std::shared_ptr<const Session> session_;
+  std::vector<std::pair<std::unique_ptr<Session::Worker>, std::vector<float>>> workers_;  // a thread's own
+  Crew crew_;  // last: its threads end before what they use goes
+};
+
+// Threads distort; the calling thread runs one batch while they make the next.
+class Batches : public DistortedBatches {
+ public:
+  Batches(std::unique_ptr<Distorter> distorter, size_t features, const PhotoNetwork& network)
+      : distorter_(std::move(distorter)), features_(features), network_(network),
+        asked_(static_cast<size_t>(std::min(network.max_batch, kMaxDistortedBatch))) {}
+
+  Status Start(int threads) {
+    COUPLET_RETURN_IF_ERROR(Equip());
+    crew_.Start(threads);
+    return {};
+  }
+
+  Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {
+    const size_t rows = batch.rows.size(), chunk = asked_;
+    const auto begin = [&](size_t first) {
+      const size_t count = std::min(chunk, rows - first);
+      std::vector<float>& buffer = pixels_[first / chunk % 2];
+      buffer.resize(count * distorter_->floats());
+      crew_.Begin(count, [this, &batch, first, step, pixels = buffer.data()](int, size_t i) {
+        return distorter_->Make(batch.rows[first + i], static_cast<uint32_t>(first + i), static_cast<uint32_t>(step),
+                                pixels + i * distorter_->floats());
+      });
+    };
+    if (rows > 0) begin(0);
+    for (size_t first = 0; first < rows; first += chunk) {
+      COUPLET_RETURN_IF_ERROR(crew_.End());
+      if (first + chunk < rows) begin(first + chunk);
+      const size_t count = std::min(chunk, rows - first);
+      if (Status status = Run(pixels_[first / chunk % 2], vectors.subspan(first * features_, count * features_));
+          !status.ok()) {
+        (void)crew_.End();  // it writes into what goes with this call
+        return status;
+      }
+    }
+    return {};
+  }
+
+ private:
+  // In pieces, should the device's memory turn out to take fewer.
+  Status Run(std::span<const float> pixels, std::span<float> vectors) {
+    for (size_t at = 0; at < vectors.size() / features_;) {
+      const size_t count = std::min(asked_, vectors.size() / features_ - at);
+      const Status status = session_->RunPixels(*worker_, pixels.subspan(at * distorter_->floats(), count * distorter_->floats()),
+                                                vectors.subspan(at * features_, count * features_));
+      if (status.ok()) {
+        at += count;
+      } else {
+        COUPLET_RETURN_IF_ERROR(Halve(status));
+        COUPLET_RETURN_IF_ERROR(Equip());
+      }
+    }
+    return {};
+  }
+
+  Status Halve(const Status& reason) {
+    if (reason.code() != Code::kOutOfMemory || asked_ == 1) return reason;
+    asked_ /= 2;
+    worker_.reset();
+    session_.reset();
+    return {};
+  }
+
+  Status Equip() {
+    for (;;) {
+      auto session = network_.make_session({.max_batch = static_cast<int>(asked_)});
+      if (session.ok()) {
+        auto worker = (*session)->NewWorker();
+        if (worker.ok()) {
+          session_ = std::move(*session);
+          worker_ = std::move(*worker);
+          return {};
+        }
+        COUPLET_RETURN_IF_ERROR(Halve(worker.status()));
+      } else {
+        COUPLET_RETURN_IF_ERROR(Halve(session.status()));
+      }
+    }
+  }
+
+  const std::unique_ptr<Distorter> distorter_;
+  const size_t features_;
+  const PhotoNetwork network_;
+  size_t asked_;
+  std::shared_ptr<const Session> session_;
+  std::unique_ptr<Session::Worker> worker_;
+  std::vector<float> pixels_[2];  // [asked_, h, w, 3]
+  Crew crew_;                     // last: its threads end before what they use goes
 };
 
 }  // namespace
@@ -128,10 +253,17 @@ class Pool : public DistortedBatches {
 Result<std::unique_ptr<DistortedBatches>> DistortedBatches::Create(const std::vector<Photo>& photos,
                                                                    const Backbone& backbone, Backend& backend,
                                                                    const DistortedBatchesOptions& options) {
-  COUPLET_ASSIGN_OR_RETURN(auto session, backbone.MakeSession(backend, {}));
-  auto pool = std::make_unique<Pool>(photos, backbone, std::move(session), options);
-  COUPLET_RETURN_IF_ERROR(pool->Start());
-  return std::unique_ptr<DistortedBatches>(std::move(pool));
+  COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
+  auto distorter = std::make_unique<Distorter>(photos, backbone, options);
+  const size_t features = static_cast<size_t>(backbone.features());
+  if (network.max_batch > 1) {
+    auto batches = std::make_unique<Batches>(std::move(distorter), features, network);
+    COUPLET_RETURN_IF_ERROR(batches->Start(options.threads));
+    return std::unique_ptr<DistortedBatches>(std::move(batches));
+  }
+  auto singles = std::make_unique<SinglePhotos>(std::move(distorter), features);
+  COUPLET_RETURN_IF_ERROR(singles->Start(network, options.threads));
+  return std::unique_ptr<DistortedBatches>(std::move(singles));
 }
 
 }  // namespace couplet

@@ -14,6 +14,7 @@
 #include "loaders/files.h"
 #include "loaders/graphdef.h"
 #include "loaders/import_tf.h"
+#include "models/batch_line.h"
 #include "models/graph_facts.h"
 #include "runtime/graph_passes.h"
 
@@ -67,92 +68,183 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(options.graph));
   COUPLET_ASSIGN_OR_RETURN(const ImportOptions import, ResolveImport(def, options));
   COUPLET_ASSIGN_OR_RETURN(Graph graph, ImportGraph(def, import));
+  graph = Optimize(std::move(graph));
   std::unique_ptr<PhotoClassifier> classifier(new PhotoClassifier);
+  classifier->classes_ = static_cast<int>(graph.layers[static_cast<size_t>(graph.output)].shape.per_image());
   // A worker a photo at most; threads to spare are offered to the backend, which may use them within a photo.
   classifier->workers_ = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(threads)));
-  COUPLET_ASSIGN_OR_RETURN(classifier->session_,
-                           Session::Create(Optimize(std::move(graph)), backend,
-                                           {.threads = threads / classifier->workers_, .prepare_threads = threads}));
   classifier->decode_ = options.decode;
   classifier->decode_.resize_rows = import.input_height;
+  classifier->profile_ = options.profile;
+  COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend));
+  PhotoNetwork& network = classifier->network_;
+  network.max_batch = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(network.max_batch)));
+  if (network.max_batch == 1) {
+    COUPLET_ASSIGN_OR_RETURN(classifier->session_, network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads}));
+  }
   return classifier;
 }
 
-PhotoPrediction PhotoClassifier::ClassifyOne(const std::string& path, int top_k, Session::Worker& worker,
-                                             Image& image, std::vector<uint8_t>& file,
-                                             std::vector<float>& scores) const {
-  PhotoPrediction result;
-  result.path = path;
-  result.status = ReadFile(path, kMaxPhotoBytes, &file);
-  if (!result.status.ok()) return result;
-  if (Status decoded = DecodeImage(file, decode_, &image); !decoded.ok()) {
-    result.status = BadInput(fmt::format("{}: {}", path, decoded.message()));
-    return result;
+// One call of Classify. Results wait in a ring until their turn; workers stay at most a ring ahead of what was handed
+// on.
+class PhotoClassifier::Job {
+ public:
+  Job(const PhotoClassifier& classifier, std::span<const std::string> paths, int top_k)
+      : classifier_(classifier), paths_(paths), top_k_(top_k), scores_per_photo_(static_cast<size_t>(classifier.classes_)) {}
+
+  Status Run(const std::function<void(const PhotoPrediction&)>& each, const std::function<bool()>& interrupted) {
+    const bool batches = classifier_.session_ == nullptr;
+    // In batches a photo waits for its neighbours: three slots of them, one more being decoded.
+    ring_.resize(static_cast<size_t>(classifier_.workers_) * 4 +
+                 (batches ? 4 * static_cast<size_t>(classifier_.network_.max_batch) : 0));
+    if (batches) {
+      COUPLET_ASSIGN_OR_RETURN(line_, BatchLine::Open(classifier_.network_, {}, classifier_.profile_));
+      scores_.resize(ring_.size() * scores_per_photo_);
+    }
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < classifier_.workers_; ++i) threads.emplace_back([this] { Work(); });
+    HandOn(each, interrupted);
+    if (line_ != nullptr) line_->Stop();
+    threads.clear();
+    if (line_ != nullptr && failure_.ok()) failure_ = line_->Finish();
+    return failure_;
   }
-  const auto start = std::chrono::steady_clock::now();
-  result.status = session_->Run(worker, {image.pixels, {&image.entry, 1}}, scores);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (result.status.ok()) result.top = TopPredictions(scores, top_k);
-  return result;
-}
+
+  std::string warning() const { return line_ != nullptr ? line_->warning() : ""; }
+
+ private:
+  // What a worker keeps.
+  struct Worker {
+    std::unique_ptr<Session::Worker> session;
+    Image image;
+    std::vector<uint8_t> file;
+    std::vector<float> scores;
+  };
+
+  void HandOn(const std::function<void(const PhotoPrediction&)>& each, const std::function<bool()>& interrupted) {
+    std::unique_lock lock(mutex_);
+    while (handed_on_ < paths_.size() && !stop_) {
+      auto& slot = ring_[handed_on_ % ring_.size()];
+      changed_.wait_for(lock, std::chrono::milliseconds(100), [&] { return stop_ || slot.has_value(); });
+      if (interrupted()) {
+        failure_ = Status(Code::kInterrupted, "interrupted");
+        stop_ = true;
+      } else if (line_ != nullptr && line_->stopped()) {
+        stop_ = true;  // it says why when it is finished
+      } else if (slot) {
+        const PhotoPrediction result = *std::exchange(slot, std::nullopt);
+        ++handed_on_;
+        changed_.notify_all();
+        lock.unlock();
+        each(result);
+        lock.lock();
+      }
+    }
+    stop_ = true;
+    changed_.notify_all();
+  }
+
+  void Work() {
+    Worker worker;
+    if (line_ == nullptr) {
+      auto made = classifier_.session_->NewWorker();
+      if (!made.ok()) return Fail(made.status());
+      worker.session = std::move(*made);
+      worker.scores.resize(scores_per_photo_);
+    }
+    while (const std::optional<size_t> mine = Next()) Classify(*mine, &worker);
+  }
+
+  // The next photo, when the ring has room for it. None: the job is over.
+  std::optional<size_t> Next() {
+    std::unique_lock lock(mutex_);
+    const auto ready = [this] { return stop_ || (next_ < paths_.size() && next_ < handed_on_ + ring_.size()); };
+    while (!ready()) {
+      lock.unlock();
+      // What everybody waits for may lie in a batch that waits for more photos.
+      if (line_ != nullptr) line_->Hurry(+1);
+      lock.lock();
+      changed_.wait(lock, ready);
+      lock.unlock();
+      if (line_ != nullptr) line_->Hurry(-1);
+      lock.lock();
+    }
+    return stop_ ? std::nullopt : std::optional(next_++);
+  }
+
+  void Classify(size_t index, Worker* worker) {
+    PhotoPrediction result;
+    result.path = paths_[index];
+    {
+      const StageTimer timer(classifier_.profile_, "read");
+      result.status = ReadFile(result.path, kMaxPhotoBytes, &worker->file);
+    }
+    if (!result.status.ok()) return Put(index, std::move(result));
+    {
+      const StageTimer timer(classifier_.profile_, "decode");
+      if (const Status decoded = DecodeImage(worker->file, classifier_.decode_, &worker->image); !decoded.ok())
+        result.status = BadInput(fmt::format("{}: {}", result.path, decoded.message()));
+    }
+    if (!result.status.ok()) return Put(index, std::move(result));
+    const auto start = std::chrono::steady_clock::now();
+    if (line_ != nullptr) return Send(index, std::move(result), worker->image, start);
+    result.status = RunProfiled(*classifier_.session_, *worker->session,
+                                {worker->image.pixels, {&worker->image.entry, 1}}, worker->scores, classifier_.profile_);
+    if (result.status.ok()) Score(worker->scores, start, &result);
+    Put(index, std::move(result));
+  }
+
+  void Send(size_t index, PhotoPrediction result, const Image& image, std::chrono::steady_clock::time_point start) {
+    const StageTimer timer(classifier_.profile_, "copy into the batch");
+    const std::span<float> scores =
+        std::span(scores_).subspan(index % ring_.size() * scores_per_photo_, scores_per_photo_);
+    const bool taken = line_->Add(image.pixels, image.entry, scores, [this, index, result, scores, start]() mutable {
+      Score(scores, start, &result);
+      Put(index, std::move(result));
+    });
+    if (!taken) Fail({});  // the line says why when it is finished
+  }
+
+  void Score(std::span<const float> scores, std::chrono::steady_clock::time_point start, PhotoPrediction* result) {
+    result->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result->top = TopPredictions(scores, top_k_);
+  }
+
+  void Put(size_t index, PhotoPrediction result) {
+    const std::lock_guard lock(mutex_);
+    ring_[index % ring_.size()] = std::move(result);
+    changed_.notify_all();
+  }
+
+  void Fail(const Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (failure_.ok()) failure_ = status;
+    stop_ = true;
+    changed_.notify_all();
+  }
+
+  const PhotoClassifier& classifier_;
+  const std::span<const std::string> paths_;
+  const int top_k_;
+  const size_t scores_per_photo_;
+  std::unique_ptr<BatchLine> line_;  // null: workers run photos themselves
+  std::vector<float> scores_;        // [ring, classes], for the line
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<std::optional<PhotoPrediction>> ring_;
+  size_t next_ = 0, handed_on_ = 0;
+  bool stop_ = false;
+  Status failure_;
+};
 
 Status PhotoClassifier::Classify(std::span<const std::string> paths, int top_k,
                                  const std::function<void(const PhotoPrediction&)>& each,
-                                 const std::function<bool()>& interrupted) const {
-  // Results wait in a ring until their turn; workers stay at most a ring ahead of what was handed on.
-  const size_t ring = static_cast<size_t>(workers_) * 4;
-  std::vector<std::optional<PhotoPrediction>> waiting(ring);
-  std::mutex mutex;
-  std::condition_variable changed;
-  size_t next = 0, handed_on = 0;
-  bool stop = false;
-  Status failure;
-  const auto work = [&] {
-    auto worker = session_->NewWorker();
-    Image image;
-    std::vector<uint8_t> file;
-    std::vector<float> scores(static_cast<size_t>(session_->output_size()));
-    for (;;) {
-      std::unique_lock lock(mutex);
-      if (!worker.ok()) {
-        failure = worker.status();
-        stop = true;
-        changed.notify_all();
-        return;
-      }
-      changed.wait(lock, [&] { return stop || next == paths.size() || next < handed_on + ring; });
-      if (stop || next == paths.size()) return;
-      const size_t mine = next++;
-      lock.unlock();
-      PhotoPrediction result = ClassifyOne(paths[mine], top_k, **worker, image, file, scores);
-      lock.lock();
-      waiting[mine % ring] = std::move(result);
-      changed.notify_all();
-    }
-  };
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < workers_; ++i) threads.emplace_back(work);
-  std::unique_lock lock(mutex);
-  while (handed_on < paths.size() && !stop) {
-    auto& slot = waiting[handed_on % ring];
-    changed.wait_for(lock, std::chrono::milliseconds(100), [&] { return stop || slot.has_value(); });
-    if (interrupted()) {
-      failure = Status(Code::kInterrupted, "interrupted");
-      stop = true;
-    } else if (slot) {
-      const PhotoPrediction result = *std::exchange(slot, std::nullopt);
-      ++handed_on;
-      lock.unlock();
-      each(result);
-      lock.lock();
-    }
-    changed.notify_all();
-  }
-  stop = true;
-  changed.notify_all();
-  lock.unlock();
-  threads.clear();
-  return failure;
+                                 const std::function<bool()>& interrupted, std::string* warning) const {
+  Job job(*this, paths, top_k);
+  const Status status = job.Run(each, interrupted);
+  *warning = job.warning();
+  return status;
 }
 
 }  // namespace couplet

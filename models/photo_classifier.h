@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "loaders/image.h"
-#include "runtime/session.h"
+#include "models/photo_network.h"
+#include "models/profile.h"
 
 namespace couplet {
 
@@ -21,6 +22,7 @@ struct ClassifierOptions {
   std::optional<int> input_height, input_width;  // pixels
   std::optional<double> input_mean, input_std;   // given: (x - mean) / std, label_image.py's arithmetic
   DecodeOptions decode;
+  Profile* profile = nullptr;  // outlives the classifier
 };
 
 struct Prediction {
@@ -32,31 +34,33 @@ struct PhotoPrediction {
   std::string path;
   Status status;                // why there are no predictions
   std::vector<Prediction> top;  // best first; of equal scores the later index first, as numpy's argsort reversed
-  double seconds = 0;           // in the network, without decoding
+  double seconds = 0;           // in the network, without decoding; in a batch: until the batch was through
 };
 
 class PhotoClassifier {
  public:
-  // `threads`: for the whole classifier; `photos`: how many there will be (a worker thread each, at most).
-  // Errors name the graph and the node or the flag that would help.
+  // `backend` outlives the classifier. `threads`: for the whole classifier; `photos`: how many there will be (a worker
+  // thread each, at most). Errors name the graph and the node or the flag that would help.
   static Result<std::unique_ptr<PhotoClassifier>> Open(const ClassifierOptions& options, Backend& backend,
                                                        int threads, size_t photos);
 
-  int classes() const { return static_cast<int>(session_->output_size()); }
+  int classes() const { return classes_; }
 
-  // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says so.
+  // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says so; where
+  // the network cannot be run, why. `warning`: "" or that batches were made smaller.
   Status Classify(std::span<const std::string> paths, int top_k,
                   const std::function<void(const PhotoPrediction&)>& each,
-                  const std::function<bool()>& interrupted) const;
+                  const std::function<bool()>& interrupted, std::string* warning) const;
 
  private:
+  class Job;
   PhotoClassifier() = default;
-  PhotoPrediction ClassifyOne(const std::string& path, int top_k, Session::Worker& worker, Image& image,
-                              std::vector<uint8_t>& file, std::vector<float>& scores) const;
 
-  std::unique_ptr<Session> session_;
+  PhotoNetwork network_;
+  std::shared_ptr<const Session> session_;  // null: the device takes batches, and Classify makes what it needs
   DecodeOptions decode_;
-  int workers_ = 1;
+  Profile* profile_ = nullptr;
+  int workers_ = 1, classes_ = 0;
 };
 
 // The `count` best of `scores`, best first.

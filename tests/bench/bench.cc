@@ -121,9 +121,11 @@ Row ExtractionRow(const std::string& name, const std::string& graph, const Photo
     options.bottleneck_dir = temp + "/store";
     options.key = shared->Key(options.decode, backend);
     std::filesystem::remove_all(options.bottleneck_dir);
+    const auto network = shared->Network(backend);
+    if (!network.ok()) std::abort();
     const auto start = Clock::now();
-    auto result = ExtractFeatures(photos, shared->features(), [&](const SessionOptions& o) { return shared->MakeSession(backend, o); },
-                                  options, [](const ExtractProgress&) {}, [] { return false; });
+    auto result = ExtractFeatures(photos, shared->features(), *network, options, [](const ExtractProgress&) {},
+                                  [] { return false; });
     const double seconds = SecondsSince(start);
     if (!result.ok() || result->computed != photos.size()) std::abort();
     return static_cast<double>(photos.size()) / seconds;

@@ -1,172 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/feature_extractor.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <thread>
 #include <tuple>
 
 #include "loaders/files.h"
-#include "tests/support/test.h"
+#include "tests/support/extraction_bed.h"
 
 namespace couplet {
 namespace {
 
-// A network of one layer: the corner's red, green and blue, the sum of all bytes, the width. Runs without
-// OpenMP, so that ThreadSanitizer sees everything.
-constexpr int kDim = 5;
-
-class FakeOp final : public PreparedOp {
- public:
-  explicit FakeOp(int sleep_us) : sleep_us_(sleep_us) {}
-  Status run(const RunArgs& args) const override {
-    const ImageEntry& entry = args.images->images[0];
-    const auto bytes = args.images->bytes;
-    float* dst = static_cast<float*>(args.dst);
-    float sum = 0;
-    for (int i = 0; i < entry.width * entry.height * 3; ++i) sum += bytes[static_cast<size_t>(i)];
-    for (int i = 0; i < 3; ++i) dst[i] = bytes[static_cast<size_t>(i)];
-    dst[3] = bytes[0] == 13 ? NAN : sum;
-    dst[4] = static_cast<float>(entry.width);
-    // Photos finish in an order of their own.
-    if (sleep_us_ > 0) usleep(static_cast<useconds_t>((bytes[1] * 7919) % sleep_us_));
-    if (bytes[0] == 14) return DeviceError("the device is gone");
-    return {};
-  }
-
- private:
-  const int sleep_us_;
-};
-
-class FakeBackend final : public Backend {
- public:
-  std::string_view kind() const override { return "cpu"; }
-  std::string description() const override { return "fake"; }
-  Result<std::unique_ptr<PreparedOp>> prepare(const Layer&, std::span<const Shape>,
-                                              const PrepareOptions&) override {
-    return std::unique_ptr<PreparedOp>(std::make_unique<FakeOp>(sleep_us));
-  }
-  Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
-    ++workers;
-    return std::make_unique<WorkerContext>();
-  }
-  Result<Buffer> allocate(size_t bytes) override {
-    return Buffer(::operator new(bytes, std::align_val_t(64)), bytes,
-                  [](void* data, size_t) { ::operator delete(data, std::align_val_t(64)); });
-  }
-  Result<Buffer> allocate_pinned(size_t bytes) override { return allocate(bytes); }
-  Status copy_in(void* dst, const float* src, size_t count, WorkerContext&) override {
-    std::memcpy(dst, src, count * sizeof(float));
-    return {};
-  }
-  Status copy_out(float* dst, const void* src, size_t count, WorkerContext&) override {
-    std::memcpy(dst, src, count * sizeof(float));
-    return {};
-  }
-  Result<std::unique_ptr<Timer>> make_timer(WorkerContext&) override { return MakeHostTimer(); }
-  Status wait(WorkerContext&) override { return {}; }
-  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override {
-    return DeviceError("none");
-  }
-
-  int sleep_us = 0;
-  std::atomic<int> workers{0};
-};
-
-std::string Bmp(int width, int height, int red, int seed) {
-  const size_t stride = (static_cast<size_t>(width) * 3 + 3) / 4 * 4;
-  std::string file(54 + stride * static_cast<size_t>(height), '\0');
-  const auto put = [&](size_t at, uint32_t value) {
-    for (size_t i = 0; i < 4; ++i) file[at + i] = static_cast<char>(value >> (8 * i));
-  };
-  file[0] = 'B';
-  file[1] = 'M';
-  put(2, static_cast<uint32_t>(file.size()));
-  put(10, 54);
-  put(14, 40);
-  put(18, static_cast<uint32_t>(width));
-  put(22, static_cast<uint32_t>(height));
-  put(26, 1 | 24 << 16);
-  for (size_t i = 54; i < file.size(); ++i)
-    file[i] = static_cast<char>((i * 31 + static_cast<size_t>(seed) * 17) % 251);
-  // The top row comes last; blue, green, red.
-  const size_t corner = 54 + stride * static_cast<size_t>(height - 1);
-  file[corner + 2] = static_cast<char>(red);
-  return file;
-}
-
-void MakeOld(const std::string& path) {
-  const timespec hour_ago = {time(nullptr) - 3600, 5};
-  const timespec times[2] = {hour_ago, hour_ago};
-  REQUIRE(utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
-}
-
-class Bed {
- public:
-  explicit Bed(int count) {
-    options.threads = 2;
-    options.bottleneck_dir = dir / "cache";
-    options.architecture = "fake_1";
-    for (int i = 0; i < count; ++i)
-      Add(std::to_string(i) + ".bmp", Bmp(1 + i % 7, 2 + i % 5, 100 + i % 100, i));
-  }
-  void Add(const std::string& name, const std::string& contents) {
-    REQUIRE(MakeDirectories(dir / "photos/a").ok());
-    photos.push_back({dir / ("photos/a/" + name), "a", name});
-    REQUIRE(WriteFileAtomically(photos.back().path, contents).ok());
-    MakeOld(photos.back().path);
-  }
-  Result<ExtractResult> TryRun() {
-    const auto make_session = [&](const SessionOptions& asked) -> Result<std::shared_ptr<const Session>> {
-      ++sessions;
-      run_threads = asked.threads;
-      CHECK(asked.max_batch == 1);
-      Graph graph;
-      graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
-      graph.output = 0;
-      auto session = Session::Create(std::move(graph), backend, {});
-      if (!session.ok()) return session.status();
-      return std::shared_ptr<const Session>(std::move(*session));
-    };
-    sessions = 0;
-    return ExtractFeatures(
-        photos, kDim, make_session, options, [&](const ExtractProgress& p) { progress.push_back(p); },
-        [&] { return interrupt_at > 0 && --interrupt_at == 0; });
-  }
-  ExtractResult Run() {
-    auto result = TryRun();
-    REQUIRE_MESSAGE(result.ok(), result.status().message());
-    return std::move(*result);
-  }
-  void Sql(const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open((dir / "cache/bottlenecks.sqlite").c_str(), &db) == SQLITE_OK);
-    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-  }
-
-  test::TempDir dir;
-  FakeBackend backend;
-  std::vector<Photo> photos;
-  ExtractOptions options;
-  std::vector<ExtractProgress> progress;
-  std::atomic<int> sessions{0};
-  int run_threads = 0;  // that one photo may use
-  int interrupt_at = 0;  // which question is answered with yes
-};
-
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
+using test::Bed;
+using test::Bmp;
+using test::kDim;
+using test::MakeOld;
+using test::SameBits;
 
 TEST_CASE("extract: the same vectors whatever the number of threads [threads]") {
   Bed bed(150);
@@ -406,15 +260,19 @@ TEST_CASE("extract: what makes the network unusable stops the run once [threads]
 
   std::atomic<int> calls{0};
   std::filesystem::remove_all(bed.options.bottleneck_dir);
-  const auto refused = ExtractFeatures(
-      bed.photos, kDim,
-      [&](const SessionOptions&) -> Result<std::shared_ptr<const Session>> {
-        ++calls;
-        return BadInput("node x: no such op");
-      },
-      bed.options, [](const ExtractProgress&) {}, [] { return false; });
-  CHECK(refused.status().message() == "node x: no such op");
-  CHECK(calls == 1);
+  PhotoNetwork network = bed.Network();
+  network.make_session = [&](const SessionOptions&) -> Result<std::shared_ptr<const Session>> {
+    ++calls;
+    return BadInput("node x: no such op");
+  };
+  for (const int batch : {1, 8}) {
+    calls = 0;
+    network.max_batch = batch;
+    const auto refused = ExtractFeatures(
+        bed.photos, kDim, network, bed.options, [](const ExtractProgress&) {}, [] { return false; });
+    CHECK(refused.status().message() == "node x: no such op");
+    CHECK(calls == 1);
+  }
 }
 
 TEST_CASE("extract: text files as retrain.py lays them out [threads]") {

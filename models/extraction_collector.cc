@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/extraction_collector.h"
+
+#include <algorithm>
+
+namespace couplet {
+namespace {
+
+constexpr size_t kTransactionPhotos = 512;
+constexpr auto kTransactionTime = std::chrono::seconds(1);
+
+}  // namespace
+
+void ExtractionCollector::Take(ExtractionOutcome outcome) {
+  using Kind = ExtractionOutcome::Kind;
+  result.jpeg_warnings += outcome.jpeg_warnings;
+  result.mismatched += outcome.mismatched;
+  result.damaged += outcome.damaged;
+  if (!outcome.note.empty()) notes_.emplace_back(outcome.index, std::move(outcome.note));
+  switch (outcome.kind) {
+    case Kind::kComputed:
+      ++result.computed;
+      break;
+    case Kind::kCached:
+      ++result.cached;
+      break;
+    case Kind::kFailed:
+      // It may hold half a computation, or what the cache had.
+      std::fill_n(Row(outcome.index).begin(), dim_, 0.0f);
+      result.failed.push_back({outcome.index, std::move(outcome.reason)});
+      return;
+  }
+  if (store_ != nullptr && outcome.stamp.has_value()) unsaved_.push_back(std::move(outcome));
+}
+
+void ExtractionCollector::Flush(bool all) {
+  const Clock::time_point now = Clock::now();
+  if (!all && unsaved_.size() < kTransactionPhotos && now - last_flush_ < kTransactionTime) return;
+  last_flush_ = now;
+  if (unsaved_.empty()) return;
+  std::vector<BottleneckStore::Record> records;
+  records.reserve(unsaved_.size());
+  for (const ExtractionOutcome& outcome : unsaved_) {
+    const bool is_new = outcome.kind == ExtractionOutcome::Kind::kComputed;
+    records.push_back({photos_[outcome.index].path, *outcome.stamp, outcome.photo_sha256,
+                       is_new ? Row(outcome.index) : std::span<float>(), outcome.thumbnail});
+  }
+  if (const Status status = store_->Put(records); !status.ok()) {
+    store_ = nullptr;
+    result.store_warning = status.message();
+  }
+  unsaved_.clear();
+}
+
+ExtractProgress ExtractionCollector::progress() const {
+  return {result.cached + result.computed + result.failed.size(), photos_.size(), result.computed,
+          result.failed.size(), std::chrono::duration<double>(Clock::now() - start_).count()};
+}
+
+ExtractResult ExtractionCollector::Finish() && {
+  std::sort(result.failed.begin(), result.failed.end(),
+            [](const FailedPhoto& a, const FailedPhoto& b) { return a.index < b.index; });
+  std::sort(notes_.begin(), notes_.end());
+  for (auto& [index, note] : notes_) result.notes.push_back(std::move(note));
+  return std::move(result);
+}
+
+}  // namespace couplet

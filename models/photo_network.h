@@ -1,0 +1,24 @@
+// A network and the device it is run on, as the jobs that send photos through it are given it: made when the first
+// photo needs it, for as many photos at a time as the device wants.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "runtime/session.h"
+
+namespace couplet {
+
+struct PhotoNetwork {
+  // Not thread-safe.
+  std::function<Result<std::shared_ptr<const Session>>(const SessionOptions& options)> make_session;
+  Backend* backend = nullptr;  // outlives what is made of it
+  // Photos a run. 1: a photo a worker thread, as the CPU likes it best. More: batches (models/batch_line.h).
+  int max_batch = 1;
+};
+
+// `graph` as imported or optimised; `backend` outlives what is made of it. The batch follows from the device's memory.
+Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend);
+
+}  // namespace couplet
