@@ -49,7 +49,7 @@ PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.c
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
-TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
+TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
@@ -71,7 +71,11 @@ PROTO    := $(wildcard loaders/*.proto)
 PROTO_OBJ := $(PROTO:%.proto=$(OBJ)/%.pb.o)
 LIB_OBJ   := $(LIB_SRC:%.cc=$(OBJ)/%.o) $(PROTO_OBJ)
 APP_OBJ   := $(APP_SRC:%.cc=$(OBJ)/%.o)
-TEST_OBJ  := $(TEST_SRC:%.cc=$(OBJ)/%.o)
+# The kernels twice: for the GPU by nvcc, and for the tests' harness, which runs the same bodies on the CPU, by g++.
+KERNEL_SRC := $(sort $(wildcard kernels/*.cu))
+KERNEL_OBJ := $(KERNEL_SRC:%=$(OBJ)/%.o)
+SIMT_OBJ   := $(KERNEL_SRC:%.cu=$(OBJ)/simt/%.o)
+TEST_OBJ   := $(TEST_SRC:%.cc=$(OBJ)/%.o) $(SIMT_OBJ)
 LIBRARY   := $(OUT)/libcouplet.a
 # What the programs share; an archive too, so that label_image does not link what only retrain needs.
 APPS      := $(OUT)/libapps.a
@@ -104,9 +108,19 @@ $(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
 
 $(OBJ)/tests/support/standin/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC)
+
+SIMT_FLAGS := -DCOUPLET_SIMT -include tests/support/simt/simt.h -fno-strict-aliasing -Wno-unknown-pragmas
+$(OBJ)/simt/%.o: %.cu $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(SIMT_FLAGS) -x c++ -c $< -o $@
+
 # The tests' own code is compiled four times as fast without optimisation; what they test keeps its own.
 ifneq ($(filter asan tsan,$(BUILD)),)
-$(TEST_OBJ): CXXFLAGS_ALL += -O0
+$(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/%,$(TEST_OBJ)): CXXFLAGS_ALL += -O0
+endif
+# ThreadSanitizer watches the kernels; the harness under them tells it what a barrier orders.
+ifeq ($(BUILD),tsan)
+$(OBJ)/tests/support/simt/%.o: CXXFLAGS_ALL += -fno-sanitize=thread -DCOUPLET_TSAN
 endif
 
 # The commit is in one object only; the stamp changes when the commit does.
@@ -118,6 +132,27 @@ FORCE:
 
 # In the file that holds stb_image an index past an array's end is a trap, not a silent write.
 $(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
+
+# nvcc: for this machine's GPU, else 75 and 90; PTX of the highest, for devices to come. C++14, as older toolkits speak.
+NVCC := $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+ifneq ($(NVCC),)
+KNOWN_ARCHS := $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch 2>/dev/null))
+GPU_ARCHS   := $(sort $(subst .,,$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null)))
+USED_ARCHS  := $(if $(filter all,$(ARCHS)),$(filter 75 80 86 87 89 90 100 110 120,$(KNOWN_ARCHS)),$(or $(ARCHS),$(GPU_ARCHS),75 90))
+GENCODE     := $(foreach arch,$(USED_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) \
+               -gencode arch=compute_$(lastword $(USED_ARCHS)),code=compute_$(lastword $(USED_ARCHS))
+# --fmad=false as -ffp-contract=off: what the harness proves about bits holds on the device.
+NVCCFLAGS   := -std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-warnings -Xptxas -v,-warn-spills \
+               -Xcompiler -fPIC,-Wall,-Wextra,-Werror
+$(OBJ)/kernels/flags: FORCE
+	@mkdir -p $(@D); echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
+# What ptxas says of registers and spills stays beside the object.
+$(OBJ)/kernels/%.cu.o: kernels/%.cu $(OBJ)/kernels/flags
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ > $(@:.o=.ptxas) 2>&1 || { cat $(@:.o=.ptxas); rm -f $@; exit 1; }
+endif
+.PHONY: kernels
+kernels: $(if $(NVCC),$(KERNEL_OBJ))  ## compile the CUDA kernels (ARCHS="75 90", ARCHS=all)
 
 $(APPS): $(APP_OBJ)
 $(LIBRARY): $(LIB_OBJ)
@@ -234,7 +269,6 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Knobs: CUDA=$(CUDA) ARCHS=$(ARCHS) BUILD=$(BUILD) PREFIX=$(PREFIX)'
 
-NVCC := $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
 	@echo 'version     $(VERSION), commit $(COMMIT)'
 	@echo "compiler    $(CXX): $$($(CXX) --version 2>/dev/null | head -n 1 || true)"

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "kernels/activation.h"  // enum class Activation
 #include "runtime/shape.h"
 #include "runtime/tensor.h"
 
@@ -18,8 +19,6 @@ struct Pads {
   int top = 0, left = 0, bottom = 0, right = 0;
   friend bool operator==(const Pads&, const Pads&) = default;
 };
-
-enum class Activation { kNone, kRelu, kRelu6 };
 
 // How a byte becomes a float. kMultiply: (x - mean) * (1 / std), retrain.py's way; kDivide: (x - mean) / std,
 // label_image.py's way. They differ in the last bit.

@@ -1,4 +1,4 @@
-// Runs every test case and closes with the plain line "N passed, N failed, N skipped".
+// Runs every test case and closes with what kernels were run and the plain line "N passed, N failed, N skipped".
 // SPDX-License-Identifier: Apache-2.0
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/device_memory.h"
 #include "tests/support/test.h"
 
 namespace {
@@ -63,6 +64,8 @@ int main(int argc, char** argv) {
   const int code = context.run();
   if (context.shouldExit()) return code;
   for (const auto& [name, reason] : tally().skipped) std::printf("skipped: %s: %s\n", name.c_str(), reason.c_str());
+  const std::string kernels = couplet::test::KernelCounts();
+  if (!kernels.empty()) std::printf("%s\n", kernels.c_str());
   std::printf("%d passed, %d failed, %zu skipped\n", tally().passed, tally().failed, tally().skipped.size());
   return code;
 }

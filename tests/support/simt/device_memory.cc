@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <new>
+
+#include "tests/support/device_memory.h"
+#include "tests/support/simt/control.h"
+#include "tests/support/test.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
+namespace couplet::test {
+namespace {
+
+constexpr std::align_val_t kAlignment{256};
+// NaN, as float and as half, and not the poison.
+void FillGuard(unsigned char* guard, size_t bytes) {
+  for (size_t i = 0; i < bytes; ++i) guard[i] = i % 2 == 0 ? 0xC5 : 0xFF;
+}
+bool GuardWhole(const unsigned char* guard, size_t bytes) {
+  for (size_t i = 0; i < bytes; ++i)
+    if (guard[i] != (i % 2 == 0 ? 0xC5 : 0xFF)) return false;
+  return true;
+}
+
+struct Tally {
+  std::map<std::string, int> cases;
+  int runs = 0;
+};
+Tally& tally() {
+  static Tally instance;
+  return instance;
+}
+
+}  // namespace
+
+DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
+  auto* memory = static_cast<unsigned char*>(::operator new(bytes + 2 * kGuard, kAlignment));
+  FillGuard(memory, kGuard);
+  std::memset(memory + kGuard, 0xff, bytes);
+  FillGuard(memory + kGuard + bytes, kGuard);
+  ASAN_POISON_MEMORY_REGION(memory, kGuard);
+  ASAN_POISON_MEMORY_REGION(memory + kGuard + bytes, kGuard);
+  data_ = memory + kGuard;
+}
+
+DeviceBytes::~DeviceBytes() {
+  if (data_ == nullptr) return;
+  unsigned char* memory = static_cast<unsigned char*>(data_) - kGuard;
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes_ + 2 * kGuard);
+  ::operator delete(memory, kAlignment);
+}
+
+void DeviceBytes::Write(const void* from) {
+  if (bytes_ != 0) std::memcpy(data_, from, bytes_);
+}
+void DeviceBytes::Read(void* to) const {
+  if (bytes_ != 0) std::memcpy(to, data_, bytes_);
+}
+
+bool DeviceBytes::intact() const {
+  unsigned char* memory = static_cast<unsigned char*>(data_) - kGuard;
+  unsigned char* after = memory + kGuard + bytes_;
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes_ + 2 * kGuard);
+  const bool whole = GuardWhole(memory, kGuard) && GuardWhole(after, kGuard);
+  ASAN_POISON_MEMORY_REGION(memory, kGuard);
+  ASAN_POISON_MEMORY_REGION(after, kGuard);
+  return whole;
+}
+
+DeviceStream TestStream() { return nullptr; }
+size_t TestSharedLimit() { return simt::SharedLimit(); }
+
+void ForEachSchedule(const std::string& kernel, const std::function<void()>& body) {
+  ++tally().cases[kernel];
+  for (int i = 0; i < simt::kSchedules; ++i) {
+    INFO("schedule: ", simt::ScheduleName(i));
+    simt::SetSchedule(simt::ScheduleNumber(i));
+    ++tally().runs;
+    try {
+      body();
+    } catch (const simt::Fault& fault) {
+      FAIL_CHECK(fault.what());
+    }
+  }
+  simt::SetSchedule({});
+}
+
+std::string KernelCounts() {
+  if (tally().cases.empty()) return "";
+  int cases = 0;
+  for (const auto& [name, count] : tally().cases) cases += count;
+  return std::to_string(tally().cases.size()) + " kernels x " + std::to_string(simt::kSchedules) + " schedules, " +
+         std::to_string(cases) + " cases, " + std::to_string(tally().runs) + " runs";
+}
+
+}  // namespace couplet::test
