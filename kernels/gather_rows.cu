@@ -6,7 +6,7 @@ namespace couplet {
 namespace {
 
 template <int kWide>
-LaunchResult LaunchGatherRows(const GatherRowsShape& shape, const float* src, const uint32_t* rows, float* dst,
+LaunchResult Launched(const GatherRowsShape& shape, const float* src, const uint32_t* rows, float* dst,
                               DeviceStream stream) {
   const dim3 grid(static_cast<unsigned>(shape.n),
                   static_cast<unsigned>(CeilDiv(shape.features, kGatherRowsThreads * kWide)));
@@ -15,11 +15,12 @@ LaunchResult LaunchGatherRows(const GatherRowsShape& shape, const float* src, co
 
 }  // namespace
 
-LaunchResult GatherRows(const GatherRowsShape& shape, const float* src, const uint32_t* rows, float* dst,
+LaunchResult LaunchGatherRows(const GatherRowsShape& shape, const float* src, const uint32_t* rows, float* dst,
                         DeviceStream stream) {
+  if (shape.n < 1 || shape.features < 1) return kLaunchInvalidValue;
   if (shape.features % 4 == 0 && IsAligned(src, 16) && IsAligned(dst, 16))
-    return LaunchGatherRows<4>(shape, src, rows, dst, stream);
-  return LaunchGatherRows<1>(shape, src, rows, dst, stream);
+    return Launched<4>(shape, src, rows, dst, stream);
+  return Launched<1>(shape, src, rows, dst, stream);
 }
 
 }  // namespace couplet

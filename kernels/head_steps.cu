@@ -88,7 +88,7 @@ int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows) {
   return cutter.used;
 }
 
-LaunchResult HeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
+LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
                        float* biases, float* scratch, int rows, DeviceStream stream) {
   if (!Fits(shape, run, rows)) return kLaunchInvalidValue;
   Cutter cutter = {scratch, 0};

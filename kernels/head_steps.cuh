@@ -115,7 +115,6 @@ __device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int fi
     if (c < classes) {
       const float* p = partials + static_cast<int64_t>(offset + first + r) * classes + c;
       z = a.biases[c];
-#pragma unroll 8
       for (int block = 0; block < static_cast<int>(gridDim.x); ++block) z += p[block * stride];
     }
     s.slopes[r * s.layout.pitch + c] = z;
@@ -195,7 +194,6 @@ __device__ inline int HeadShares(int groups) {
 
 __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradient* g) {
   const int t = static_cast<int>(threadIdx.x), groups = s.layout.groups, shares = HeadShares(groups);
-#pragma unroll
   for (int m = 0; m < kHeadItems; ++m) {
     const int item = t + m * kHeadThreads;
     if (item >= kHeadFeatures * groups * shares) break;
@@ -203,7 +201,6 @@ __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradi
     for (int r = item / (kHeadFeatures * groups); r < count; r += shares) {
       const float x = s.vectors[r * kHeadPitch + f];
       const FloatVec<4> slope = LoadFloats<4>(s.slopes + r * s.layout.pitch + 4 * group);
-#pragma unroll
       for (int i = 0; i < 4; ++i) g->weights[m][i] = fmaf(x, slope[i], g->weights[m][i]);
     }
   }
@@ -219,7 +216,6 @@ __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, c
   float* const sums = s.vectors;                    // [shares, groups, 64, 4]
   float* const bias_sums = sums + kHeadItems * kHeadThreads * 4;  // [8, 32]
   __syncthreads();
-#pragma unroll
   for (int m = 0; m < kHeadItems; ++m)
     if (t + m * kHeadThreads < items * shares) StoreFloats<4>(sums + (t + m * kHeadThreads) * 4, g.weights[m]);
   bias_sums[t] = g.bias;
@@ -306,13 +302,10 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
     for (int i = static_cast<int>(threadIdx.x); i < count * groups; i += kHeadThreads) {
       const int r = i % count, group = i / count;
       float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-#pragma unroll 4
       for (int f = 0; f < kHeadFeatures; f += 4) {
         const FloatVec<4> x = LoadFloats<4>(s.vectors + r * kHeadPitch + f);
-#pragma unroll
         for (int k = 0; k < 4; ++k) {
           const FloatVec<4> w = LoadFloats<4>(s.weights + (f + k) * 4 * groups + 4 * group);
-#pragma unroll
           for (int c = 0; c < 4; ++c) sum[c] = fmaf(x[k], w[c], sum[c]);
         }
       }

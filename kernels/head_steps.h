@@ -56,7 +56,7 @@ int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows);
 // `scratch`: HeadStepsScratchFloats(shape, rows) floats. Each step's result is of its forward pass. From the first
 // step on that is not finite (HeadResult::finite) nothing changes: the parameters are those before it, and later
 // results, evaluations too, have finite = 0. run.count + 2 launches (one more where the last step is evaluated).
-LaunchResult HeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
+LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
                        float* biases, float* scratch, int rows, DeviceStream stream);
 
 }  // namespace couplet

@@ -28,7 +28,7 @@ struct PhiloxBatchDraw {
 //   first        [lists + 1]     where each list begins in list_rows, and its end
 //   list_labels  [lists]         the class each list is of
 //   rows, labels [count, n]
-LaunchResult PhiloxBatch(const PhiloxBatchShape& shape, const PhiloxBatchDraw& draw, const uint32_t* list_rows,
+LaunchResult LaunchPhiloxBatch(const PhiloxBatchShape& shape, const PhiloxBatchDraw& draw, const uint32_t* list_rows,
                          const uint32_t* first, const int32_t* list_labels, uint32_t* rows, int32_t* labels,
                          DeviceStream stream);
 

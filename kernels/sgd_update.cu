@@ -11,8 +11,10 @@ int64_t SgdUpdateNextFloats(const SgdUpdateShape& shape) {
   return SgdWeights(shape) + shape.classes;
 }
 
-LaunchResult SgdUpdate(const SgdUpdateArgs& args, DeviceStream stream) {
-  const dim3 grid(static_cast<unsigned>(SgdBlocks(args.shape)));
+LaunchResult LaunchSgdUpdate(const SgdUpdateArgs& args, DeviceStream stream) {
+  const SgdUpdateShape& shape = args.shape;
+  if (shape.n < 1 || shape.features < 1 || shape.classes < 1) return kLaunchInvalidValue;
+  const dim3 grid(static_cast<unsigned>(SgdBlocks(shape)));
   const LaunchResult result = Launch(SgdUpdateKernel, grid, dim3(kSgdThreads), 0, stream, args);
   if (result != 0) return result;
   return Launch(SgdCommitKernel, grid, dim3(kSgdThreads), 0, stream, args);

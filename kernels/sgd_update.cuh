@@ -77,7 +77,6 @@ __global__ void __launch_bounds__(kSgdThreads) SgdUpdateKernel(SgdUpdateArgs a) 
   int count = 0;
   bool finite = a.result->finite != 0;
   if (block < weight_blocks) {
-#pragma unroll
     for (int i = 0; i < kSgdEach; ++i) {
       const int64_t at = static_cast<int64_t>(block) * kSgdValues + i * kSgdThreads + t;
       if (at >= weights) break;
@@ -163,7 +162,6 @@ __global__ void __launch_bounds__(kSgdThreads) SgdCommitKernel(SgdUpdateArgs a) 
     return;
   }
   if (block < weight_blocks) {
-#pragma unroll
     for (int i = 0; i < kSgdEach; ++i) {
       const int64_t at = static_cast<int64_t>(block) * kSgdValues + i * kSgdThreads + t;
       if (at < weights) a.weights[at] = a.next[at];

@@ -46,6 +46,6 @@ struct SgdUpdateArgs {
 };
 
 // weights -= learning_rate * gradient; biases -= learning_rate * (sum of slopes over rows).
-LaunchResult SgdUpdate(const SgdUpdateArgs& args, DeviceStream stream);
+LaunchResult LaunchSgdUpdate(const SgdUpdateArgs& args, DeviceStream stream);
 
 }  // namespace couplet

@@ -14,14 +14,12 @@ constexpr int kSoftmaxXentRows = 1024;  // rows of a block
 
 template <int kLanes>
 __device__ inline float SumOfLanes(float x) {
-#pragma unroll
   for (int offset = kLanes / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
   return x;
 }
 
 template <int kLanes>
 __device__ inline int SumOfLanes(int x) {
-#pragma unroll
   for (int offset = kLanes / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
   return x;
 }
@@ -29,7 +27,6 @@ __device__ inline int SumOfLanes(int x) {
 // The largest value among the lanes and the smallest index that has it.
 template <int kLanes>
 __device__ inline void FirstLargestOfLanes(float* value, int* index) {
-#pragma unroll
   for (int offset = kLanes / 2; offset > 0; offset /= 2) {
     const float other = __shfl_xor_sync(0xffffffffu, *value, offset);
     const int other_index = __shfl_xor_sync(0xffffffffu, *index, offset);

@@ -28,7 +28,7 @@ struct SoftmaxXentOutputs {
 // src. `partials`: SoftmaxXentPartials(shape). `previous`: the result of the step before, null = none; where that
 // was not finite, neither is this, so that a chain of steps stops at its first bad one.
 // The largest logit of a row is subtracted before exp. A row's numbers do not depend on the rows beside it.
-LaunchResult SoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases, const int32_t* labels,
+LaunchResult LaunchSoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases, const int32_t* labels,
                          const SoftmaxXentOutputs& outputs, HeadResult* partials, const HeadResult* previous,
                          HeadResult* result, DeviceStream stream);
 
