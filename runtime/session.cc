@@ -304,6 +304,12 @@ Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::sp
   return impl_->RunBatch(mine, static_cast<int>(n), nullptr, dst);
 }
 
+Status Session::RunAgain(Worker& worker, int n, int times) const {
+  COUPLET_CHECK(n >= 1 && n <= impl_->options.max_batch);
+  for (int i = 0; i < times; ++i) COUPLET_RETURN_IF_ERROR(impl_->RunBackbone(*worker.impl_, n));
+  return impl_->backend->wait(*worker.impl_->context);
+}
+
 Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
                          std::vector<LayerTime>* times) const {
   const Impl& impl = *impl_;

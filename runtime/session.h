@@ -65,6 +65,9 @@ class Session {
   // that do no work take 0.
   Status RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
                   std::vector<LayerTime>* times) const;
+  // Runs every layer after the first `times` times, over what the first one holds since the last run of n photos,
+  // and waits once: for benchmarks that leave the host out.
+  Status RunAgain(Worker& worker, int n, int times) const;
   // After a run with keep_all: the n rows of layer `index`.
   Result<std::vector<float>> Output(Worker& worker, int index, int n) const;
 

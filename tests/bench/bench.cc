@@ -2,10 +2,7 @@
 //   photos/s of a row are held against 1 / (decode + FLOP / peak), all threads; training against its FLOPs on one core.
 // Rounds are interleaved and medians quoted, because machines drift. Needs the shared graphs and photos.
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
@@ -21,24 +18,14 @@
 #include "models/backbone.h"
 #include "models/feature_extractor.h"
 #include "models/training.h"
-#include "kernels/philox.h"
 #include "tests/bench/machine.h"
-
-extern char** environ;
+#include "tests/bench/timing.h"
 
 namespace couplet::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr int kRounds = 5;
 constexpr double kCalibrationSeconds = 0.2;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // Multiply-adds times two of the layers that do nearly all the work.
 double GraphFlops(const Graph& graph) {
@@ -66,25 +53,6 @@ struct Row {
   std::function<double(const Machine&)> floor;
   std::vector<double> figures = {};
 };
-
-struct PhotoFiles {
-  std::vector<Photo> photos;
-  std::vector<std::vector<uint8_t>> bytes;
-};
-
-PhotoFiles LoadPhotos(const std::string& dir) {
-  PhotoFiles files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir))
-    if (entry.path().extension() == ".jpg")
-      files.photos.push_back({entry.path().string(), entry.path().parent_path().filename().string(),
-                              entry.path().filename().string()});
-  std::sort(files.photos.begin(), files.photos.end(), [](const Photo& a, const Photo& b) { return a.path < b.path; });
-  for (const Photo& photo : files.photos) {
-    files.bytes.emplace_back();
-    if (!ReadFile(photo.path, 1 << 30, &files.bytes.back()).ok()) std::abort();
-  }
-  return files;
-}
 
 double DecodeRate(const PhotoFiles& files, int threads) {
   std::atomic<size_t> next{0};
@@ -138,18 +106,8 @@ Row ExtractionRow(const std::string& name, const std::string& graph, const Photo
 
 // `steps` steps on vectors made from a seed, with validation every 10 steps and event files.
 Row TrainingRow(int features, Backend& backend, const std::string& temp) {
-  constexpr int kClasses = 5, kPhotos = 3000, kSteps = 4000, kBatch = 100;
-  auto data = std::make_shared<HeadData>();
-  data->features = features;
-  data->classes = kClasses;
-  data->vectors.resize(static_cast<size_t>(kPhotos) * static_cast<size_t>(features));
-  for (size_t i = 0; i < data->vectors.size(); ++i)
-    data->vectors[i] = static_cast<float>(Philox(7, static_cast<uint32_t>(i), 0, 9).v[0]) * 0x1p-31f;
-  for (auto& by_class : data->rows) by_class.resize(kClasses);
-  for (uint32_t i = 0; i < kPhotos; ++i) {
-    const size_t split = i / kClasses % 10 < 8 ? 0 : i / kClasses % 10 - 7;
-    data->rows[split][i % kClasses].push_back(i);
-  }
+  constexpr int kClasses = 5, kSteps = 4000, kBatch = 100;
+  const auto data = MakeHeadData(features, kClasses);
   Row row{.name = fmt::format("4000 steps with events, D={} C={}", features, kClasses), .unit = "s",
           .higher_is_better = false, .round = {}, .floor = {}};
   row.round = [=, &backend] {
@@ -164,29 +122,6 @@ Row TrainingRow(int features, Backend& backend, const std::string& temp) {
   };
   row.floor = [=](const Machine& m) { return 4.0 * kBatch * features * kClasses * kSteps / m.peak1; };
   return row;
-}
-
-// From the start of the process to its end, in milliseconds.
-double RunMilliseconds(const std::vector<std::string>& argv) {
-  std::vector<char*> args;
-  for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
-  args.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  const auto start = Clock::now();
-  pid_t child;
-  int status = -1;
-  if (posix_spawnp(&child, args[0], &actions, nullptr, args.data(), environ) != 0) std::abort();
-  waitpid(child, &status, 0);
-  const double ms = SecondsSince(start) * 1e3;
-  posix_spawn_file_actions_destroy(&actions);
-  if (status != 0) {
-    fmt::print(stderr, "bench: {} failed\n", fmt::join(argv, " "));
-    std::exit(1);
-  }
-  return ms;
 }
 
 // Warm page cache, a new process each time; the floor is an empty process, one decode and the network's FLOPs.

@@ -47,6 +47,11 @@ TEST_CASE("session: the second full batch is recorded, then replayed") {
     CHECK(backend.replays == replays[run++]);
   }
   CHECK(backend.recordings == 1);
+  // Again and again over the pixels that are there, without the host.
+  REQUIRE(session->RunAgain(**worker, 4, 5).ok());
+  CHECK(backend.replays == 8);
+  REQUIRE(session->RunAgain(**worker, 3, 2).ok());
+  CHECK(backend.replays == 8);
 }
 
 TEST_CASE("session: a failure that shows up late is reported with the layer's name on a worker's first run") {

@@ -1,0 +1,34 @@
+// What the benchmarks share: clocks, medians, whole processes, material. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/classifier_head.h"
+#include "models/feature_extractor.h"
+
+namespace couplet::bench {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start);
+double Median(std::vector<double> values);
+
+// From the start of the process to its end, in milliseconds; its output is thrown away. Ends this program when the
+// other one fails.
+double RunMilliseconds(const std::vector<std::string>& argv);
+
+struct PhotoFiles {
+  std::vector<Photo> photos;                // by path
+  std::vector<std::vector<uint8_t>> bytes;  // of each file
+};
+// Every .jpg below `dir`.
+PhotoFiles LoadPhotos(const std::string& dir);
+
+// 3,000 vectors made from a seed, uniform in [0, 2), eight tenths of them for training.
+std::shared_ptr<const HeadData> MakeHeadData(int features, int classes);
+
+}  // namespace couplet::bench
