@@ -1,0 +1,38 @@
+// Launcher of the first convolution.
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/first_conv.h"
+
+#include "kernels/first_conv.cuh"
+#include "kernels/vectors.h"
+
+namespace couplet {
+
+template <class T>
+LaunchResult LaunchFirstConv(const FirstConvShape& given, const T* src, const float* weights,
+                             const float* bias, T* dst, DeviceStream stream) {
+  FirstConvShape shape = given;
+  shape.dst_stride = StrideOr(given.dst_stride, given.oc);
+  if (shape.n <= 0 || shape.ih <= 0 || shape.iw <= 0 || shape.oh <= 0 || shape.ow <= 0 || shape.oc <= 0 ||
+      shape.oc > kFirstConvMaxChannels || shape.src_stride < 3 || shape.dst_stride < shape.oc ||
+      shape.pad_top < 0 || shape.pad_left < 0 || shape.n > kMaxGridYZ)
+    return kLaunchInvalidValue;
+  const bool vector = shape.src_stride % 4 == 0 && IsAligned(src, 16);
+  const bool wide = MovesVectors(shape.oc, kFirstConvChannels, shape.dst_stride, dst, dst) &&
+                    shape.oc % kFirstConvChannels == 0;
+  const int padded = FirstConvPadded(shape.oc), threads = 128;
+  const int64_t strips = BlocksOf(shape.ow, kFirstConvPixels) * shape.oh;
+  const int64_t items = strips * (padded / kFirstConvChannels);
+  if (items > kMaxGridX - threads) return kLaunchInvalidValue;
+  const dim3 grid(static_cast<unsigned>(BlocksOf(items, threads)), static_cast<unsigned>(shape.n));
+  const size_t shared_bytes = static_cast<size_t>(kFirstConvTaps) * padded * sizeof(float);
+  const auto kernel = vector ? (wide ? FirstConvKernel<T, true, true> : FirstConvKernel<T, true, false>)
+                             : (wide ? FirstConvKernel<T, false, true> : FirstConvKernel<T, false, false>);
+  return Launch(kernel, grid, dim3(threads), shared_bytes, stream, shape, src, weights, bias, dst);
+}
+
+template LaunchResult LaunchFirstConv(const FirstConvShape&, const float*, const float*, const float*, float*,
+                                      DeviceStream);
+template LaunchResult LaunchFirstConv(const FirstConvShape&, const __half*, const float*, const float*,
+                                      __half*, DeviceStream);
+
+}  // namespace couplet

@@ -1,0 +1,119 @@
+// Body of the first convolution: a thread makes eight channels of four neighbouring output pixels, so that a
+// weight read from shared memory serves four products. Threads that follow each other take the next eight
+// channels of the same pixels: what a warp stores lies together. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/device.h"
+#include "kernels/first_conv.h"
+
+namespace couplet {
+
+constexpr int kFirstConvPixels = 4, kFirstConvChannels = 8, kFirstConvTaps = 27;
+constexpr int kFirstConvColumns = 2 * kFirstConvPixels + 1;  // source columns under four output pixels
+
+// Channels rounded up to whole groups of eight.
+inline __host__ __device__ int FirstConvPadded(int oc) {
+  return (oc + kFirstConvChannels - 1) / kFirstConvChannels * kFirstConvChannels;
+}
+
+// weights [27, oc] -> shared [27, padded oc], zeros after the last channel. Ends before a barrier.
+__device__ inline void LoadFirstConvWeights(const float* weights, int oc, float* shared) {
+  const int padded = FirstConvPadded(oc);
+  for (int i = static_cast<int>(threadIdx.x); i < kFirstConvTaps * padded;
+       i += static_cast<int>(blockDim.x)) {
+    const int tap = i / padded, channel = i - tap * padded;
+    shared[i] = channel < oc ? weights[tap * oc + channel] : 0.0f;
+  }
+}
+
+// Sums of channels c .. c + 7 of four pixels. pixels(ky, column, rgb) gives source pixel (ky, column) counted
+// from the window of the first; `weights` as LoadFirstConvWeights left them.
+template <class Pixels>
+__device__ inline void FirstConvSums(const Pixels& pixels, const float* weights, const float* bias, int oc,
+                                     int c, float (&sum)[kFirstConvPixels][kFirstConvChannels]) {
+  for (int i = 0; i < kFirstConvChannels; ++i) {
+    const float start = bias != nullptr && c + i < oc ? bias[c + i] : 0.0f;
+    for (int p = 0; p < kFirstConvPixels; ++p) sum[p][i] = start;
+  }
+  const int padded = FirstConvPadded(oc);
+  for (int ky = 0; ky < 3; ++ky) {
+    float row[kFirstConvColumns][3];
+    for (int column = 0; column < kFirstConvColumns; ++column) pixels(ky, column, row[column]);
+    for (int kx = 0; kx < 3; ++kx)
+      for (int channel = 0; channel < 3; ++channel) {
+        const FloatVec<kFirstConvChannels> w =
+            LoadFloats<kFirstConvChannels>(weights + ((ky * 3 + kx) * 3 + channel) * padded + c);
+        for (int p = 0; p < kFirstConvPixels; ++p)
+          for (int i = 0; i < kFirstConvChannels; ++i)
+            sum[p][i] = fmaf(row[2 * p + kx][channel], w[i], sum[p][i]);
+      }
+  }
+}
+
+// Activation and store of `count` pixels; dst points at channel c of the first.
+template <class T, bool kWide>
+__device__ inline void StoreFirstConv(float (&sum)[kFirstConvPixels][kFirstConvChannels],
+                                      Activation activation, int count, int channels, int stride, T* dst) {
+  const Clamp clamp(activation);
+  for (int p = 0; p < kFirstConvPixels; ++p) {
+    if (p >= count) return;
+    for (int i = 0; i < kFirstConvChannels; ++i) sum[p][i] = clamp(sum[p][i]);
+    T* pixel = dst + static_cast<size_t>(p) * stride;
+    if (kWide) {
+      StoreFloats<kFirstConvChannels>(pixel, sum[p]);
+    } else {
+      for (int i = 0; i < kFirstConvChannels; ++i) {
+        const float one[1] = {sum[p][i]};
+        if (i < channels) StoreFloats<1>(pixel + i, one);
+      }
+    }
+  }
+}
+
+// Pixels of a photo in memory; padding is zero. kVector: four channels in one access.
+template <class T, bool kVector>
+struct StoredPixels {
+  const T* photo;
+  int ih, iw, stride, top, left;
+  __device__ void operator()(int ky, int column, float (&rgb)[3]) const {
+    const int y = top + ky, x = left + column;
+    const bool inside = y >= 0 && y < ih && x >= 0 && x < iw;
+    const T* pixel = photo + (static_cast<size_t>(y) * iw + x) * stride;
+    for (int c = 0; c < 3; ++c) rgb[c] = 0.0f;
+    if (!inside) return;
+    if (kVector) {
+      const FloatVec<4> value = LoadFloats<4>(pixel);
+      for (int c = 0; c < 3; ++c) rgb[c] = value[c];
+    } else {
+      for (int c = 0; c < 3; ++c) rgb[c] = LoadFloats<1>(pixel + c)[0];
+    }
+  }
+};
+
+template <class T, bool kVector, bool kWide>
+__global__ void FirstConvKernel(FirstConvShape shape, const T* src, const float* weights, const float* bias,
+                                T* dst) {
+  COUPLET_DYNAMIC_SHARED(float, shared_weights);
+  LoadFirstConvWeights(weights, shape.oc, shared_weights);
+  __syncthreads();
+  const int chunks = FirstConvPadded(shape.oc) / kFirstConvChannels;
+  const int strips = (shape.ow + kFirstConvPixels - 1) / kFirstConvPixels;
+  const int item = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  const int strip = item / chunks, c = (item - strip * chunks) * kFirstConvChannels;
+  const int y = strip / strips, x = (strip - y * strips) * kFirstConvPixels;
+  if (y >= shape.oh) return;
+  const size_t n = blockIdx.y;
+  StoredPixels<T, kVector> pixels;
+  pixels.photo = src + n * shape.ih * shape.iw * shape.src_stride;
+  pixels.ih = shape.ih;
+  pixels.iw = shape.iw;
+  pixels.stride = shape.src_stride;
+  pixels.top = 2 * y - shape.pad_top;
+  pixels.left = 2 * x - shape.pad_left;
+  float sum[kFirstConvPixels][kFirstConvChannels];
+  FirstConvSums(pixels, shared_weights, bias, shape.oc, c, sum);
+  StoreFirstConv<T, kWide>(sum, shape.activation, shape.ow - x, shape.oc - c, shape.dst_stride,
+                           dst + ((n * shape.oh + y) * shape.ow + x) * shape.dst_stride + c);
+}
+
+}  // namespace couplet
