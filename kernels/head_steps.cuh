@@ -219,7 +219,7 @@ __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, c
   for (int m = 0; m < kHeadItems; ++m)
     if (t + m * kHeadThreads < items * shares) StoreFloats<4>(sums + (t + m * kHeadThreads) * 4, g.weights[m]);
   bias_sums[t] = g.bias;
-  __syncthreads();
+  __syncthreads();  // every share of the sums
   bool finite = true;
   for (int i = t; i < items * 4; i += kHeadThreads) {
     const int f = i / 4 % kHeadFeatures, c = 4 * (i / (4 * kHeadFeatures)) + i % 4;
@@ -276,9 +276,9 @@ __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, boo
     __syncthreads();
     HeadLoadVectors(a, batch, first, count, s);
     HeadAddPartials(a, 0, first, count, s);
-    __syncthreads();
+    __syncthreads();  // a row's logits are of several threads
     HeadSoftmax(a, batch, first, count, s);
-    __syncthreads();
+    __syncthreads();  // slopes and vectors are there
     HeadAddGradient(count, s, &gradient);
   }
   const HeadResult result = HeadSumRows(batch, s);

@@ -62,7 +62,7 @@ __device__ inline float SgdBiasGradient(const SgdUpdateArgs& a, int first, float
     for (int row = t / kSgdBiases; row < a.shape.n; row += kSgdRowGroups)
       sum += a.slopes[static_cast<int64_t>(row) * a.shape.classes + c];
   shared[t] = sum;
-  __syncthreads();
+  __syncthreads();  // every group's sum
   if (t < kSgdBiases)
     for (int group = 1; group < kSgdRowGroups; ++group) sum += shared[group * kSgdBiases + t];
   return sum;

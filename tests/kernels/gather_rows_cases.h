@@ -15,6 +15,7 @@ struct GatherRowsCase {
 inline const GatherRowsCase kGatherRowsCases[] = {
     {"one number", {1, 1}, 1, 0},
     {"odd rows", {5, 3}, 4, 0},
+    {"even rows", {3, 6}, 4, 0},
     {"one vector", {3, 4}, 7, 0},
     {"a block of single floats and one", {4, 257}, 5, 0},
     {"a block of vectors less one", {2, 1020}, 3, 0},

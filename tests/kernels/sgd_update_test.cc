@@ -107,7 +107,8 @@ TEST_CASE("kernel sgd_update: real numbers lie within their roundings, and so do
   for (const SgdUpdateShape& shape : kSgdUpdateCases) {
     CAPTURE(Name(shape));
     Step s = MakeStep(shape, false);
-    for (float& w : s.weights) w += 100.0f;  // a mean far from zero: squares about zero would lose the deviation
+    // A mean far from zero, where squares about zero would lose the deviation, and blocks whose means differ.
+    for (size_t i = 0; i < s.weights.size(); ++i) s.weights[i] += 100.0f + 0.01f * static_cast<float>(i);
     const Outcome got = RunStep(s);
     const auto weights = reference::StepDown(s.weights, Doubles(s.gradient), shape.learning_rate);
     const auto biases =
