@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cuda/head_device.h"
+
+#include <algorithm>
+
+#include "kernels/gather_rows.h"
+
+namespace couplet::cuda {
+
+namespace {
+
+// cuBLAS would else allocate while a graph is being captured, and with memory of its own its sums keep their order.
+constexpr size_t kBlasWorkspaceBytes = size_t{8} << 20;
+
+// Plain float32: no TF32, whatever the device and the environment offer.
+Status MakeExact(cublasHandle_t blas) {
+#if CUBLAS_VER_MAJOR >= 11
+  COUPLET_DEVICE_RETURN(cublasSetMathMode(blas, CUBLAS_PEDANTIC_MATH));
+#else
+  COUPLET_DEVICE_RETURN(cublasSetMathMode(blas, CUBLAS_DEFAULT_MATH));
+#endif
+  return {};
+}
+
+Status SetWorkspace([[maybe_unused]] cublasHandle_t blas, [[maybe_unused]] const DeviceBuffer& workspace) {
+#if CUBLAS_VERSION >= 110300
+  COUPLET_DEVICE_RETURN(cublasSetWorkspace(blas, workspace.data(), workspace.bytes()));
+#endif
+  return {};
+}
+
+}  // namespace
+
+Status Grow(DeviceBuffer* buffer, size_t bytes, int* made) {
+  if (buffer->bytes() >= bytes) return {};
+  *buffer = DeviceBuffer();  // the old one goes first: the two need not fit together
+  ++*made;
+  COUPLET_ASSIGN_OR_RETURN(*buffer, DeviceBuffer::Allocate(bytes));
+  return {};
+}
+
+Status Grow(PinnedBuffer* buffer, size_t bytes) {
+  if (buffer->bytes() >= bytes) return {};
+  *buffer = PinnedBuffer();
+  COUPLET_ASSIGN_OR_RETURN(*buffer, PinnedBuffer::Allocate(bytes));
+  return {};
+}
+
+Result<std::unique_ptr<HeadDevice>> HeadDevice::Create(const HeadShape& shape) {
+  std::unique_ptr<HeadDevice> device(new HeadDevice(shape));
+  COUPLET_RETURN_IF_ERROR(device->Init());
+  return device;
+}
+
+Status HeadDevice::Init() {
+  const size_t classes = static_cast<size_t>(shape_.classes);
+  const size_t weights = static_cast<size_t>(shape_.features) * classes;
+  COUPLET_ASSIGN_OR_RETURN(stream_, MakeStream());
+  COUPLET_ASSIGN_OR_RETURN(workspace_, DeviceBuffer::Allocate(kBlasWorkspaceBytes));
+  COUPLET_ASSIGN_OR_RETURN(blas_, MakeBlasHandle(stream_.get()));
+  COUPLET_RETURN_IF_ERROR(SetWorkspace(blas_.get(), workspace_));
+  COUPLET_RETURN_IF_ERROR(MakeExact(blas_.get()));
+  COUPLET_ASSIGN_OR_RETURN(weights_, DeviceBuffer::Allocate(weights * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(biases_, DeviceBuffer::Allocate(classes * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(gradient_, DeviceBuffer::Allocate(weights * sizeof(float)));
+  const SgdUpdateShape update{
+      .n = 1, .features = shape_.features, .classes = shape_.classes, .learning_rate = 0.0f};
+  COUPLET_ASSIGN_OR_RETURN(
+      next_, DeviceBuffer::Allocate(static_cast<size_t>(SgdUpdateNextFloats(update)) * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(
+      update_partials_,
+      DeviceBuffer::Allocate(static_cast<size_t>(SgdUpdatePartials(update)) * sizeof(SgdPartial)));
+  return {};
+}
+
+Status HeadDevice::CopyIn(void* dst, const void* src, size_t bytes) {
+  if (bytes == 0) return {};
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, stream_.get()));
+  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(stream_.get()));
+  return {};
+}
+
+Status HeadDevice::SetVectors(std::span<const float> vectors) {
+  COUPLET_CHECK(vectors.size() % static_cast<size_t>(shape_.features) == 0);
+  count_ = 0;
+  COUPLET_RETURN_IF_ERROR(Grow(&vectors_, vectors.size_bytes(), &made_));
+  COUPLET_RETURN_IF_ERROR(CopyIn(vectors_.data(), vectors.data(), vectors.size_bytes()));
+  count_ = vectors.size() / static_cast<size_t>(shape_.features);
+  return {};
+}
+
+Status HeadDevice::SetParams(const HeadParams& params) {
+  COUPLET_CHECK(params.weights.size() * sizeof(float) == weights_.bytes());
+  COUPLET_CHECK(params.biases.size() * sizeof(float) == biases_.bytes());
+  COUPLET_RETURN_IF_ERROR(CopyIn(weights_.data(), params.weights.data(), weights_.bytes()));
+  return CopyIn(biases_.data(), params.biases.data(), biases_.bytes());
+}
+
+Status HeadDevice::ReadParams(HeadParams* out) const {
+  out->weights.resize(weights_.bytes() / sizeof(float));
+  out->biases.resize(biases_.bytes() / sizeof(float));
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->weights.data(), weights_.data(), weights_.bytes(),
+                                        cudaMemcpyDeviceToHost, stream_.get()));
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->biases.data(), biases_.data(), biases_.bytes(),
+                                        cudaMemcpyDeviceToHost, stream_.get()));
+  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(stream_.get()));
+  return {};
+}
+
+Status HeadDevice::Reserve(int n) {
+  if (n <= reserved_) return {};
+  reserved_ = 0;
+  const size_t rows = static_cast<size_t>(n), row_bytes = static_cast<size_t>(shape_.classes) * sizeof(float);
+  COUPLET_RETURN_IF_ERROR(
+      Grow(&gathered_, rows * static_cast<size_t>(shape_.features) * sizeof(float), &made_));
+  for (DeviceBuffer* buffer : {&products_, &slopes_, &logits_, &probabilities_})
+    COUPLET_RETURN_IF_ERROR(Grow(buffer, rows * row_bytes, &made_));
+  const int partials = SoftmaxXentPartials({.n = n, .classes = shape_.classes});
+  COUPLET_RETURN_IF_ERROR(Grow(&pass_partials_, static_cast<size_t>(partials) * sizeof(HeadResult), &made_));
+  reserved_ = n;
+  return {};
+}
+
+Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult* previous, HeadResult* result) {
+  COUPLET_CHECK(batch.n > 0 && batch.n <= reserved_);
+  const int features = shape_.features, classes = shape_.classes;
+  COUPLET_DEVICE_RETURN(LaunchGatherRows({.n = batch.n, .features = features}, vectors(), batch.rows,
+                                   gathered_.as<float>(), stream()));
+  // cuBLAS counts columns first, so it sees each matrix turned: products^T = weights^T . gathered^T.
+  const float one = 1.0f, zero = 0.0f;
+  COUPLET_DEVICE_RETURN(cublasSgemm(blas_.get(), CUBLAS_OP_N, CUBLAS_OP_N, classes, batch.n, features, &one,
+                                    weights(), classes, gathered_.as<float>(), features, &zero,
+                                    products_.as<float>(), classes));
+  const SoftmaxXentOutputs outputs{.logits = keep ? logits_.as<float>() : nullptr,
+                                   .probabilities = keep ? probabilities_.as<float>() : nullptr,
+                                   .slopes = slopes_.as<float>()};
+  COUPLET_DEVICE_RETURN(LaunchSoftmaxXent({.n = batch.n, .classes = classes}, products_.as<float>(), biases(),
+                                    batch.labels, outputs, pass_partials_.as<HeadResult>(), previous, result,
+                                    stream()));
+  return {};
+}
+
+Status HeadDevice::Update(const DeviceBatch& batch, float learning_rate, HeadResult* result) {
+  const int features = shape_.features, classes = shape_.classes;
+  // gradient^T = slopes^T . gathered
+  const float one = 1.0f, zero = 0.0f;
+  COUPLET_DEVICE_RETURN(cublasSgemm(blas_.get(), CUBLAS_OP_N, CUBLAS_OP_T, classes, features, batch.n, &one,
+                                    slopes_.as<float>(), classes, gathered_.as<float>(), features, &zero,
+                                    gradient_.as<float>(), classes));
+  COUPLET_DEVICE_RETURN(LaunchSgdUpdate({.shape = {.n = batch.n,
+                                             .features = features,
+                                             .classes = classes,
+                                             .learning_rate = learning_rate},
+                                   .gradient = gradient_.as<float>(),
+                                   .slopes = slopes_.as<float>(),
+                                   .weights = weights(),
+                                   .biases = biases(),
+                                   .next = next_.as<float>(),
+                                   .partials = update_partials_.as<SgdPartial>(),
+                                   .result = result,
+                                   .stats = nullptr},
+                                  stream()));
+  return {};
+}
+
+}  // namespace couplet::cuda

@@ -1,0 +1,81 @@
+// The last layer's memory on the device, and the passes over a batch that are queued there.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "kernels/sgd_update.h"
+#include "kernels/softmax_xent.h"
+#include "runtime/cuda/handles.h"
+#include "runtime/head_trainer.h"
+
+namespace couplet::cuda {
+
+// Rows of the vectors and their labels, on the device.
+struct DeviceBatch {
+  const uint32_t* rows = nullptr;   // [n]
+  const int32_t* labels = nullptr;  // [n]
+  int n = 0;
+};
+
+class HeadDevice {
+ public:
+  static Result<std::unique_ptr<HeadDevice>> Create(const HeadShape& shape);
+
+  // These three wait until the copy is made.
+  Status SetVectors(std::span<const float> vectors);
+  Status SetParams(const HeadParams& params);
+  Status ReadParams(HeadParams* out) const;
+
+  // Makes room for passes over n rows. What was captured before is void when it returns and made() has changed.
+  Status Reserve(int n);
+  // How often memory that passes use was made anew.
+  int made() const { return made_; }
+
+  // Queues the forward pass over at most the rows reserved: softmax and loss into `result`, slopes for Update, logits
+  // and probabilities when `keep`. `previous`: kernels/softmax_xent.h.
+  Status Forward(const DeviceBatch& batch, bool keep, const HeadResult* previous, HeadResult* result);
+  // Queues the step down the slopes of that pass, unless `result` is not finite; kernels/sgd_update.h.
+  Status Update(const DeviceBatch& batch, float learning_rate, HeadResult* result);
+
+  const HeadShape& shape() const { return shape_; }
+  cudaStream_t stream() const { return stream_.get(); }
+  size_t count() const { return count_; }  // vectors
+  const float* vectors() const { return vectors_.as<float>(); }
+  float* weights() const { return weights_.as<float>(); }
+  float* biases() const { return biases_.as<float>(); }
+  const float* logits() const { return logits_.as<float>(); }                // [n, classes] of the last kept pass
+  const float* probabilities() const { return probabilities_.as<float>(); }  // likewise
+
+ private:
+  explicit HeadDevice(const HeadShape& shape) : shape_(shape) {}
+  Status Init();
+  Status CopyIn(void* dst, const void* src, size_t bytes);
+
+  const HeadShape shape_;
+  Stream stream_;
+  DeviceBuffer workspace_;  // cuBLAS's; outlives the handle
+  BlasHandle blas_;
+  DeviceBuffer vectors_, weights_, biases_;
+  size_t count_ = 0;
+  // Of the batch at hand, for `reserved_` rows.
+  int reserved_ = 0, made_ = 0;
+  DeviceBuffer gathered_;                        // [n, features]
+  DeviceBuffer products_;                        // [n, classes] logits without biases
+  DeviceBuffer slopes_, logits_, probabilities_;  // [n, classes]
+  DeviceBuffer pass_partials_;
+  DeviceBuffer gradient_;  // [features, classes]
+  DeviceBuffer next_, update_partials_;
+};
+
+// Makes `buffer` hold at least `bytes`; `made` counts when its memory is a new one.
+Status Grow(DeviceBuffer* buffer, size_t bytes, int* made);
+Status Grow(PinnedBuffer* buffer, size_t bytes);
+
+inline BatchResult ToBatchResult(const HeadResult& result) {
+  return {.mean_loss = result.mean_loss, .correct = result.correct, .finite = result.finite != 0};
+}
+
+}  // namespace couplet::cuda
