@@ -166,21 +166,6 @@ class Resizer {
   Workspace space_;
 };
 
-Status CheckEntry(const ImageBatch& images, size_t index, int height) {
-  const ImageEntry& image = images.images[index];
-  if (image.width <= 0 || image.height <= 0 || image.width > (1 << 28))
-    return Internal(fmt::format("photo {} of the batch is {} x {} pixels", index, image.width, image.height));
-  if (image.paired_rows != 0 && image.paired_rows != height)
-    return Internal(fmt::format("photo {} of the batch is stored for {} rows, the network takes {}", index,
-                                image.paired_rows, height));
-  const size_t rows = static_cast<size_t>(image.paired_rows != 0 ? 2 * image.paired_rows : image.height);
-  const size_t bytes = rows * static_cast<size_t>(image.width) * 3;
-  if (image.offset > images.bytes.size() || bytes > images.bytes.size() - image.offset)
-    return Internal(
-        fmt::format("photo {} of the batch reaches past its {} bytes", index, images.bytes.size()));
-  return {};
-}
-
 }  // namespace
 
 size_t PreprocessScratchBytes(int width) {
@@ -189,7 +174,7 @@ size_t PreprocessScratchBytes(int width) {
 
 Status Preprocess(const ImageBatch& images, size_t index, int height, int width,
                   const Normalization& normalization, void* scratch, float* dst) {
-  COUPLET_RETURN_IF_ERROR(CheckEntry(images, index, height));
+  COUPLET_RETURN_IF_ERROR(CheckImage(images, index, height));
   const ImageEntry& image = images.images[index];
   Resizer resizer(image, images.bytes.data() + image.offset, width, scratch);
   const bool divide = normalization.mode == Normalization::Mode::kDivide;
