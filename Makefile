@@ -35,7 +35,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
 # -ffp-contract=off: a fused multiply-add only where the source says so, so that bits do not depend on the compiler's mood.
 CXXFLAGS_ALL := -std=c++20 -pthread -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
 LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
-LIBS := -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
+LIBS := -ldl -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
 DEPS := make g++ libdnnl-dev libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \

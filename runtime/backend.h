@@ -112,6 +112,9 @@ class Backend {
   // One line for people: library, version, instruction set.
   virtual std::string description() const = 0;
   virtual Precision precision() const { return Precision::kFp32; }
+  // Choices made by measurement, as text to keep and to hand in again: part of the bottleneck store's key,
+  // because they may change the last bits. Empty where there are none.
+  virtual std::string tuning() const { return {}; }
 
   // `src`: shapes of the layer's sources with n = options.max_batch. The error names the layer and says why
   // not. May be called by several threads at once.

@@ -124,6 +124,11 @@ class DeviceBuffer {
     return static_cast<T*>(data_);
   }
   size_t bytes() const { return bytes_; }
+  // The memory is the caller's from now on.
+  void* release() {
+    bytes_ = 0;
+    return std::exchange(data_, nullptr);
+  }
 
  private:
   void* data_ = nullptr;
@@ -148,6 +153,11 @@ class PinnedBuffer {
     return static_cast<T*>(data_);
   }
   size_t bytes() const { return bytes_; }
+  // The memory is the caller's from now on.
+  void* release() {
+    bytes_ = 0;
+    return std::exchange(data_, nullptr);
+  }
 
  private:
   void* data_ = nullptr;

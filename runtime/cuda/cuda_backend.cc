@@ -1,0 +1,219 @@
+// The CUDA backend: streams, memory, copies, recordings; and the object's entry points.
+// SPDX-License-Identifier: Apache-2.0
+#include <cuda_fp16.h>
+#include <fmt/format.h>
+#include <nvtx3/nvToolsExt.h>
+
+#include <algorithm>
+
+#include "kernels/convert.h"
+#include "runtime/cuda/device.h"
+#include "runtime/cuda/head_trainer.h"
+#include "runtime/cuda/prepare.h"
+#include "runtime/cuda/worker.h"
+#include "runtime/cuda_loader.h"
+#include "runtime/layer_check.h"
+
+namespace couplet::cuda {
+namespace {
+
+// Numbers that one conversion takes through a worker's staging memory.
+constexpr size_t kStagedNumbers = size_t{1} << 20;
+// Packed bytes of a photo on its way in: 500 x 333 and some.
+constexpr size_t kPhotoBytes = 600 << 10;
+constexpr int kMostPhotos = 256;
+
+class GraphRecording final : public Recording {
+ public:
+  GraphRecording(GraphExec graph, cudaStream_t stream) : graph_(std::move(graph)), stream_(stream) {}
+  Status replay() override {
+    COUPLET_DEVICE_RETURN(cudaGraphLaunch(graph_.get(), stream_));
+    return {};
+  }
+
+ private:
+  GraphExec graph_;
+  cudaStream_t stream_;
+};
+
+class EventTimer final : public Timer {
+ public:
+  explicit EventTimer(cudaStream_t stream) : stream_(stream) {}
+  Status mark() override {
+    COUPLET_ASSIGN_OR_RETURN(Event event, MakeTimedEvent());
+    COUPLET_DEVICE_RETURN(cudaEventRecord(event.get(), stream_));
+    events_.push_back(std::move(event));
+    return {};
+  }
+  Result<std::vector<double>> intervals_ms() override {
+    std::vector<double> intervals;
+    if (!events_.empty()) COUPLET_DEVICE_RETURN(cudaEventSynchronize(events_.back().get()));
+    for (size_t i = 1; i < events_.size(); ++i) {
+      float ms = 0.0f;
+      COUPLET_DEVICE_RETURN(cudaEventElapsedTime(&ms, events_[i - 1].get(), events_[i].get()));
+      intervals.push_back(ms);
+    }
+    events_.clear();
+    return intervals;
+  }
+
+ private:
+  cudaStream_t stream_;
+  std::vector<Event> events_;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)) {}
+
+  std::string_view kind() const override { return "cuda"; }
+  std::string description() const override { return device_->description(); }
+  Precision precision() const override { return device_->precision(); }
+  std::string tuning() const override { return device_->tuning().Text(); }
+  size_t element_bytes() const override { return device_->element_bytes(); }
+  double floor_ms(double bytes, double multiply_adds) const override {
+    return device_->floor_ms(bytes, multiply_adds);
+  }
+  void begin_range(const char* name) override { nvtxRangePushA(name); }
+  void end_range() override { nvtxRangePop(); }
+
+  Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
+                                              const PrepareOptions& options) override {
+    COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
+    return PrepareLayer(*device_, layer, src, options);
+  }
+  bool writes_slice(const Layer& layer, int at, int stride) const override {
+    return WritesSlice(*device_, layer, at, stride);
+  }
+  int round_batch(int wanted) const override {
+    return wanted <= kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
+  }
+  int max_batch(size_t bytes_per_photo, int workers) const override;
+
+  Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
+    COUPLET_ASSIGN_OR_RETURN(Stream stream, MakeStream());
+    COUPLET_ASSIGN_OR_RETURN(DnnHandle dnn, MakeDnnHandle(stream.get()));
+    DeviceBuffer staging;
+    if (device_->half()) {
+      COUPLET_ASSIGN_OR_RETURN(staging, device_->Allocate(kStagedNumbers * sizeof(float)));
+    }
+    return std::unique_ptr<WorkerContext>(
+        std::make_unique<Worker>(std::move(stream), std::move(dnn), std::move(staging)));
+  }
+
+  Result<Buffer> allocate(size_t bytes) override {
+    COUPLET_ASSIGN_OR_RETURN(DeviceBuffer buffer, device_->Allocate(std::max<size_t>(bytes, 1)));
+    return Buffer(buffer.release(), bytes, [](void* data, size_t) { COUPLET_DEVICE_LOG(cudaFree(data)); });
+  }
+  Result<Buffer> allocate_pinned(size_t bytes) override {
+    COUPLET_ASSIGN_OR_RETURN(PinnedBuffer buffer, PinnedBuffer::Allocate(std::max<size_t>(bytes, 1)));
+    return Buffer(buffer.release(), bytes,
+                  [](void* data, size_t) { COUPLET_DEVICE_LOG(cudaFreeHost(data)); });
+  }
+  Status copy_in(void* dst, const float* src, size_t count, WorkerContext& worker) override;
+  Status copy_out(float* dst, const void* src, size_t count, WorkerContext& worker) override;
+  Status wait(WorkerContext& worker) override;
+
+  Result<std::unique_ptr<Recording>> record(WorkerContext& worker,
+                                            const std::function<Status()>& work) override;
+  Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) override {
+    return std::unique_ptr<Timer>(std::make_unique<EventTimer>(WorkerOf(worker).stream()));
+  }
+  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
+    return MakeCudaHeadTrainer(shape);
+  }
+
+ private:
+  std::unique_ptr<Device> device_;
+};
+
+// A part of what is free, because others may come and fragments are lost; less on a GPU that lives in the
+// host's memory would be no safer: Device::FreeBytes() knows that case.
+int CudaBackend::max_batch(size_t bytes_per_photo, int workers) const {
+  const Result<size_t> free = device_->FreeBytes();
+  const size_t usable = free.ok() ? *free / 10 * 7 : 0;
+  const size_t fixed = device_->options().workspace_bytes;
+  const size_t each = usable / static_cast<size_t>(std::max(workers, 1));
+  if (each <= fixed) return 1;
+  // The second bytes_per_photo is for scratch: a padded source and a dense result.
+  const size_t photos = (each - fixed) / (2 * bytes_per_photo + kPhotoBytes);
+  const int batch = static_cast<int>(std::clamp<size_t>(photos, 1, kMostPhotos));
+  return batch < kGroup ? batch : batch / kGroup * kGroup;
+}
+
+Status CudaBackend::copy_in(void* dst, const float* src, size_t count, WorkerContext& context) {
+  Worker& worker = WorkerOf(context);
+  if (!device_->half()) {
+    COUPLET_DEVICE_RETURN(
+        cudaMemcpyAsync(dst, src, count * sizeof(float), cudaMemcpyHostToDevice, worker.stream()));
+    return {};
+  }
+  auto* const staging = worker.staging().as<float>();
+  for (size_t at = 0; at < count; at += kStagedNumbers) {
+    const size_t part = std::min(kStagedNumbers, count - at);
+    COUPLET_DEVICE_RETURN(
+        cudaMemcpyAsync(staging, src + at, part * sizeof(float), cudaMemcpyHostToDevice, worker.stream()));
+    COUPLET_DEVICE_RETURN(LaunchConvert({static_cast<int64_t>(part)}, staging, static_cast<__half*>(dst) + at,
+                                        worker.stream()));
+  }
+  return {};
+}
+
+Status CudaBackend::copy_out(float* dst, const void* src, size_t count, WorkerContext& context) {
+  Worker& worker = WorkerOf(context);
+  if (!device_->half()) {
+    COUPLET_DEVICE_RETURN(
+        cudaMemcpyAsync(dst, src, count * sizeof(float), cudaMemcpyDeviceToHost, worker.stream()));
+    return {};
+  }
+  auto* const staging = worker.staging().as<float>();
+  for (size_t at = 0; at < count; at += kStagedNumbers) {
+    const size_t part = std::min(kStagedNumbers, count - at);
+    COUPLET_DEVICE_RETURN(LaunchConvert({static_cast<int64_t>(part)}, static_cast<const __half*>(src) + at,
+                                        staging, worker.stream()));
+    COUPLET_DEVICE_RETURN(
+        cudaMemcpyAsync(dst + at, staging, part * sizeof(float), cudaMemcpyDeviceToHost, worker.stream()));
+  }
+  return {};
+}
+
+Status CudaBackend::wait(WorkerContext& context) {
+  const cudaError_t result = cudaStreamSynchronize(WorkerOf(context).stream());
+  const Status status = ToStatus(result, "cudaStreamSynchronize", __FILE__, __LINE__);
+  if (!IsSticky(result) || device_->watch()) return status;
+  return {status.code(), status.message() +
+                             "; with COUPLET_CUDA_WATCH=1 in the environment every layer is waited "
+                             "for, and the one that fails is named"};
+}
+
+Result<std::unique_ptr<Recording>> CudaBackend::record(WorkerContext& context,
+                                                       const std::function<Status()>& work) {
+  if (device_->watch()) return std::unique_ptr<Recording>();
+  const cudaStream_t stream = WorkerOf(context).stream();
+  COUPLET_DEVICE_RETURN(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  const Status queued = work();
+  cudaGraph_t captured = nullptr;
+  const cudaError_t ended = cudaStreamEndCapture(stream, &captured);
+  const Graph graph(captured);
+  COUPLET_RETURN_IF_ERROR(queued);
+  COUPLET_DEVICE_RETURN(ended);
+  cudaGraphExec_t made = nullptr;
+  COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
+  return std::unique_ptr<Recording>(std::make_unique<GraphRecording>(GraphExec(made), stream));
+}
+
+Result<std::unique_ptr<Backend>> MakeBackend(const CudaOptions& options) {
+  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Open(options));
+  return std::unique_ptr<Backend>(std::make_unique<CudaBackend>(std::move(device)));
+}
+
+}  // namespace
+}  // namespace couplet::cuda
+
+// The one name that runtime/cuda_loader.cc looks up.
+extern "C" __attribute__((visibility("default"))) void couplet_cuda_entry_points(
+    couplet::CudaEntryPoints* entries) {
+  entries->version = couplet::kCudaInterface;
+  entries->make_backend = couplet::cuda::MakeBackend;
+  entries->describe_devices = couplet::cuda::DescribeDevices;
+}

@@ -1,0 +1,82 @@
+// What all of the engine's parts share about the one device they run on: its properties, the libraries, what
+// the user asked for, and what preparing needs. Thread-safe. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "runtime/backend.h"
+#include "runtime/cuda/handles.h"
+#include "runtime/cuda/tuning.h"
+#include "runtime/cuda_loader.h"
+
+namespace couplet::cuda {
+
+// Dense convolutions and matrix products are done for whole groups of this many photos, or for max_batch
+// where that is smaller: each call to a library then has the same shape whatever the batch, so a photo's bits
+// depend neither on its place in a batch nor on the batch's size.
+inline constexpr int kGroup = 32;
+
+class Device {
+ public:
+  // The first device. `options` as the user gave them.
+  static Result<std::unique_ptr<Device>> Open(const CudaOptions& options);
+
+  const CudaOptions& options() const { return options_; }
+  Precision precision() const { return precision_; }
+  bool half() const { return precision_ == Precision::kFp16; }
+  size_t element_bytes() const { return half() ? 2 : 4; }
+  cudaDataType_t blas_type() const { return half() ? CUDA_R_16F : CUDA_R_32F; }
+  cudnnDataType_t dnn_type() const { return half() ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT; }
+  const std::string& description() const { return description_; }
+  cublasLtHandle_t blas_lt() const { return blas_lt_.get(); }
+  // Whether each layer is to be waited for, so that its name can be told: $COUPLET_CUDA_WATCH is set.
+  bool watch() const { return watch_; }
+
+  // Device memory within the user's limit. kOutOfMemory says how much was wanted and how much is free.
+  Result<DeviceBuffer> Allocate(size_t bytes) const;
+  // Bytes that can still be taken, within the user's limit; on a GPU that shares the host's memory also
+  // within what the host has to give.
+  Result<size_t> FreeBytes() const;
+  // Device copies of host memory.
+  Result<DeviceBuffer> Upload(const void* src, size_t bytes) const;
+  Result<DeviceBuffer> UploadFloats(std::span<const float> values) const;
+  // As activations are: halves where the precision is fp16.
+  Result<DeviceBuffer> UploadElements(std::span<const float> values) const;
+
+  double floor_ms(double bytes, double multiply_adds) const;
+
+  // For preparing: one thread at a time has the libraries' handles and a stream. Holds the lock while it
+  // lives.
+  struct Bench {
+    std::unique_lock<std::mutex> lock;
+    cudaStream_t stream;
+    cudnnHandle_t dnn;
+  };
+  Bench TakeBench() const;
+  Tuning& tuning() const { return tuning_; }
+
+ private:
+  Device() = default;
+  Status ReadProperties();
+  Status TryKernel() const;
+
+  CudaOptions options_;
+  Precision precision_ = Precision::kFp32;
+  std::string description_, capability_;  // "9.0"
+  bool watch_ = false, integrated_ = false;
+  double bytes_per_ms_ = 0.0, multiply_adds_per_ms_ = 0.0;
+  size_t free_at_start_ = 0;
+  LtHandle blas_lt_;
+  Stream stream_;
+  DnnHandle dnn_;
+  mutable std::mutex mutex_;
+  mutable Tuning tuning_;
+};
+
+// One line a fact, for people; never fails.
+std::string DescribeDevices();
+
+}  // namespace couplet::cuda

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cuda/gemm.h"
+
+#include <cuda_fp16.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "kernels/bias_activation.h"
+#include "runtime/cuda/stopwatch.h"
+#include "runtime/planner.h"
+
+namespace couplet::cuda {
+namespace {
+
+// The largest power of two, up to `limit`, that every group's start is a multiple of.
+uint32_t Alignment(size_t group_bytes, uint32_t limit) {
+  uint32_t alignment = limit;
+  while (group_bytes % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
+std::string Hex(const cublasLtMatmulAlgo_t& algo) {
+  std::string text;
+  for (const uint64_t word : algo.data) text += fmt::format("{:016x}", word);
+  return text;
+}
+
+std::optional<cublasLtMatmulAlgo_t> FromHex(const std::string& text) {
+  cublasLtMatmulAlgo_t algo;
+  constexpr size_t kDigits = 16;
+  if (text.size() != std::size(algo.data) * kDigits) return std::nullopt;
+  for (size_t i = 0; i < std::size(algo.data); ++i) {
+    const std::string word = text.substr(i * kDigits, kDigits);
+    if (word.find_first_not_of("0123456789abcdef") != std::string::npos) return std::nullopt;
+    algo.data[i] = std::stoull(word, nullptr, 16);
+  }
+  return algo;
+}
+
+// cublasLt is column-major: our row-major dst [rows, oc] is its [oc, rows], and dst' = weights' . src'.
+class Gemm final : public Op {
+ public:
+  Gemm(const Device& device, const GemmLayer& spec)
+      : Op(device, spec.layer),
+        rows_(spec.rows),
+        ic_(spec.ic),
+        oc_(spec.oc),
+        stride_(spec.dst_stride != 0 ? spec.dst_stride : spec.oc),
+        sliced_(spec.dst_stride != 0),
+        group_(std::min(spec.max_batch, kGroup)),
+        activation_(spec.activation) {}
+
+  Status Prepare(const GemmLayer& spec);
+  size_t scratch_bytes() const override { return workspace_bytes_; }
+
+ protected:
+  Status Run(const RunArgs& args, Worker& worker) const override;
+
+ private:
+  Status Describe(bool with_bias);
+  Status ChooseAlgorithm();
+  Result<std::vector<cublasLtMatmulHeuristicResult_t>> Proposals(int count) const;
+  Status Race(const std::vector<cublasLtMatmulHeuristicResult_t>& proposals, const std::string& key);
+  Status Multiply(const cublasLtMatmulAlgo_t& algo, const void* src, void* dst, void* workspace, size_t bytes,
+                  cudaStream_t stream) const;
+  void Take(const cublasLtMatmulAlgo_t& algo, size_t workspace_bytes) {
+    algo_ = algo;
+    workspace_bytes_ = workspace_bytes;
+  }
+  size_t element_bytes() const { return device().element_bytes(); }
+  size_t SrcGroupBytes() const { return static_cast<size_t>(group_ * rows_ * ic_) * element_bytes(); }
+  size_t DstGroupBytes() const { return static_cast<size_t>(group_ * rows_ * stride_) * element_bytes(); }
+
+  const int64_t rows_;
+  const int ic_, oc_, stride_;
+  const bool sliced_;
+  const int group_;
+  const Activation activation_;
+  DeviceBuffer weights_, bias_;
+  MatmulDesc product_;
+  MatrixLayout weights_layout_, src_layout_, dst_layout_;
+  cublasLtMatmulAlgo_t algo_{};
+  size_t workspace_bytes_ = 0;
+};
+
+Result<MatrixLayout> MakeLayout(cudaDataType_t type, int64_t rows, int64_t columns, int64_t stride) {
+  cublasLtMatrixLayout_t made = nullptr;
+  COUPLET_DEVICE_RETURN(cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows),
+                                                   static_cast<uint64_t>(columns), stride));
+  return MatrixLayout(made);
+}
+
+Status Gemm::Prepare(const GemmLayer& spec) {
+  COUPLET_ASSIGN_OR_RETURN(weights_, device().UploadElements(spec.weights));
+  COUPLET_ASSIGN_OR_RETURN(bias_, device().UploadElements(spec.bias));
+  COUPLET_RETURN_IF_ERROR(Describe(!spec.bias.empty()));
+  return ChooseAlgorithm();
+}
+
+Status Gemm::Describe(bool with_bias) {
+  const cublasComputeType_t compute =
+      device().precision() == Precision::kTf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  cublasLtMatmulDesc_t made = nullptr;
+  COUPLET_DEVICE_RETURN(cublasLtMatmulDescCreate(&made, compute, CUDA_R_32F));
+  product_ = MatmulDesc(made);
+  const bool relu = activation_ == Activation::kRelu;
+  const cublasLtEpilogue_t epilogue = with_bias
+                                          ? (relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
+                                          : (relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT);
+  COUPLET_DEVICE_RETURN(
+      cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+  if (with_bias) {
+    const void* bias = bias_.data();
+    COUPLET_DEVICE_RETURN(
+        cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+  }
+  const cudaDataType_t type = device().blas_type();
+  COUPLET_ASSIGN_OR_RETURN(weights_layout_, MakeLayout(type, oc_, ic_, oc_));
+  COUPLET_ASSIGN_OR_RETURN(src_layout_, MakeLayout(type, ic_, group_ * rows_, ic_));
+  COUPLET_ASSIGN_OR_RETURN(dst_layout_, MakeLayout(type, oc_, group_ * rows_, stride_));
+  return {};
+}
+
+// In the order cublasLt thinks best. No sums in parts: their order would be open.
+Result<std::vector<cublasLtMatmulHeuristicResult_t>> Gemm::Proposals(int count) const {
+  cublasLtMatmulPreference_t made = nullptr;
+  COUPLET_DEVICE_RETURN(cublasLtMatmulPreferenceCreate(&made));
+  const MatmulPreference preference(made);
+  const auto set = [made](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) -> Status {
+    COUPLET_DEVICE_RETURN(cublasLtMatmulPreferenceSetAttribute(made, attribute, &value, sizeof value));
+    return {};
+  };
+  const uint64_t limit = device().options().workspace_bytes;
+  const uint32_t whole_sums = CUBLASLT_REDUCTION_SCHEME_NONE;
+  const uint32_t arena = static_cast<uint32_t>(kArenaAlignment);
+  const uint32_t src_alignment = Alignment(SrcGroupBytes(), arena);
+  const uint32_t dst_alignment = Alignment(DstGroupBytes(), sliced_ ? 16 : arena);
+  COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, limit));
+  COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, whole_sums));
+  COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, src_alignment));
+  COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, dst_alignment));
+  COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, dst_alignment));
+
+  std::vector<cublasLtMatmulHeuristicResult_t> results(static_cast<size_t>(count));
+  int found = 0;
+  COUPLET_DEVICE_RETURN(cublasLtMatmulAlgoGetHeuristic(
+      device().blas_lt(), product_.get(), weights_layout_.get(), src_layout_.get(), dst_layout_.get(),
+      dst_layout_.get(), preference.get(), count, results.data(), &found));
+  results.resize(static_cast<size_t>(found));
+  std::erase_if(results, [](const auto& result) { return result.state != CUBLAS_STATUS_SUCCESS; });
+  if (results.empty())
+    return DeviceError(
+        fmt::format("cublasLt has no way to multiply [{}, {}] by [{}, {}]", group_ * rows_, ic_, ic_, oc_));
+  return results;
+}
+
+Status Gemm::ChooseAlgorithm() {
+  const std::string key = fmt::format("gemm {}x{}x{} dst {} relu {} bias {}", group_ * rows_, ic_, oc_,
+                                      stride_, activation_ == Activation::kRelu, bias_.bytes() != 0);
+  if (const auto kept = device().tuning().Find(key)) {
+    cublasLtMatmulHeuristicResult_t checked{};
+    const auto algo = FromHex(*kept);
+    if (algo &&
+        cublasLtMatmulAlgoCheck(device().blas_lt(), product_.get(), weights_layout_.get(), src_layout_.get(),
+                                dst_layout_.get(), dst_layout_.get(), &*algo,
+                                &checked) == CUBLAS_STATUS_SUCCESS &&
+        checked.workspaceSize <= device().options().workspace_bytes) {
+      Take(*algo, checked.workspaceSize);
+      return {};
+    }
+  }
+  constexpr int kRunners = 8;
+  COUPLET_ASSIGN_OR_RETURN(const auto proposals, Proposals(device().options().tune ? kRunners : 1));
+  Take(proposals[0].algo, proposals[0].workspaceSize);
+  return device().options().tune ? Race(proposals, key) : Status();
+}
+
+Status Gemm::Race(const std::vector<cublasLtMatmulHeuristicResult_t>& proposals, const std::string& key) {
+  size_t most = 0;
+  for (const auto& proposal : proposals) most = std::max(most, proposal.workspaceSize);
+  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer src, device().Allocate(SrcGroupBytes()));
+  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer dst, device().Allocate(DstGroupBytes()));
+  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
+  const Device::Bench bench = device().TakeBench();
+  COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
+  double best_ms = 0.0;
+  for (size_t i = 0; i < proposals.size(); ++i) {
+    const auto& proposal = proposals[i];
+    const Result<double> ms = TimeOnDevice(bench.stream, [&] {
+      return Multiply(proposal.algo, src.data(), dst.data(), workspace.data(), proposal.workspaceSize,
+                      bench.stream);
+    });
+    if (!ms.ok() || (i != 0 && *ms >= best_ms)) continue;
+    best_ms = *ms;
+    Take(proposal.algo, proposal.workspaceSize);
+  }
+  device().tuning().Keep(key, Hex(algo_));
+  return {};
+}
+
+Status Gemm::Multiply(const cublasLtMatmulAlgo_t& algo, const void* src, void* dst, void* workspace,
+                      size_t bytes, cudaStream_t stream) const {
+  const float one = 1.0f, zero = 0.0f;
+  COUPLET_DEVICE_RETURN(cublasLtMatmul(device().blas_lt(), product_.get(), &one, weights_.data(),
+                                       weights_layout_.get(), src, src_layout_.get(), &zero, dst,
+                                       dst_layout_.get(), dst, dst_layout_.get(), &algo, workspace, bytes,
+                                       stream));
+  return {};
+}
+
+Status Gemm::Run(const RunArgs& args, Worker& worker) const {
+  for (int first = 0; first < args.n; first += group_)
+    COUPLET_RETURN_IF_ERROR(Multiply(algo_, Photo(args.src[0], first, rows_ * ic_, element_bytes()),
+                                     Photo(args.dst, first, rows_ * stride_, element_bytes()), args.scratch,
+                                     workspace_bytes_, worker.stream()));
+  if (activation_ != Activation::kRelu6) return {};
+  BiasActivationShape shape;
+  shape.pixels = args.n * rows_;
+  shape.c = oc_;
+  shape.src_stride = shape.dst_stride = stride_;
+  shape.activation = activation_;
+  if (device().half()) {
+    auto* dst = static_cast<__half*>(args.dst);
+    COUPLET_DEVICE_RETURN(LaunchBiasActivation<__half>(shape, dst, nullptr, nullptr, dst, worker.stream()));
+  } else {
+    auto* dst = static_cast<float*>(args.dst);
+    COUPLET_DEVICE_RETURN(LaunchBiasActivation<float>(shape, dst, nullptr, nullptr, dst, worker.stream()));
+  }
+  return {};
+}
+
+}  // namespace
+
+OpResult MakeGemm(const Device& device, const GemmLayer& spec) {
+  auto gemm = std::make_unique<Gemm>(device, spec);
+  if (const Status status = gemm->Prepare(spec); !status.ok())
+    return Status(status.code(), fmt::format("layer '{}': {}", spec.layer, status.message()));
+  return std::unique_ptr<PreparedOp>(std::move(gemm));
+}
+
+}  // namespace couplet::cuda

@@ -1,0 +1,27 @@
+// dst = activation(src . weights + bias) through cublasLt: 1x1 convolutions and fully connected layers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/cuda/op.h"
+
+namespace couplet::cuda {
+
+struct GemmLayer {
+  std::string layer;
+  int64_t rows = 1;    // of one photo: h * w
+  int ic = 0, oc = 0;  // src [n * rows, ic], dst [n * rows, oc]
+  int dst_stride = 0;  // channels from one row of dst to the next; 0: oc
+  int max_batch = 1;
+  std::vector<float> weights;  // [ic, oc], batch norm folded in
+  std::vector<float> bias;     // [oc] or empty
+  Activation activation = Activation::kNone;
+};
+
+// The algorithm is cublasLt's first proposal without a split sum, or what Tuning keeps. ReLU is the product's
+// own epilogue; ReLU6 is a kernel after it.
+OpResult MakeGemm(const Device& device, const GemmLayer& spec);
+
+}  // namespace couplet::cuda

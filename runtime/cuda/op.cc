@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cuda/op.h"
+
+#include <nvtx3/nvToolsExt.h>
+
+namespace couplet::cuda {
+
+Status Op::run(const RunArgs& args) const {
+  Worker& worker = WorkerOf(*args.worker);
+  nvtxRangePushA(layer_.c_str());
+  Status status = Run(args, worker);
+  if (status.ok() && device_.watch()) {
+    const auto wait = [&worker]() -> Status {
+      COUPLET_DEVICE_RETURN(cudaStreamSynchronize(worker.stream()));
+      return {};
+    };
+    status = wait();
+  }
+  nvtxRangePop();
+  if (status.ok()) return status;
+  return {status.code(), "layer '" + layer_ + "': " + status.message()};
+}
+
+}  // namespace couplet::cuda

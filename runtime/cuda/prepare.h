@@ -1,0 +1,18 @@
+// Which implementation serves which layer on the device.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "runtime/cuda/op.h"
+
+namespace couplet::cuda {
+
+// REQUIRES: CheckLayer passed. The error names the layer.
+OpResult PrepareLayer(const Device& device, const Layer& layer, std::span<const Shape> src,
+                      const PrepareOptions& options);
+
+// See Backend::writes_slice.
+bool WritesSlice(const Device& device, const Layer& layer, int at, int stride);
+
+}  // namespace couplet::cuda
