@@ -9,10 +9,10 @@
 
 #include "runtime/backend.h"
 #include "runtime/cuda/handles.h"
-#include "runtime/cuda/tuning.h"
+#include "runtime/tuning.h"
 #include "runtime/cuda_loader.h"
 
-namespace couplet::cuda {
+namespace couplet {
 
 // Dense convolutions and matrix products are done for whole groups of this many photos, or for max_batch
 // where that is smaller: each call to a library then has the same shape whatever the batch, so a photo's bits
@@ -79,4 +79,4 @@ class Device {
 // One line a fact, for people; never fails.
 std::string DescribeDevices();
 
-}  // namespace couplet::cuda
+}  // namespace couplet

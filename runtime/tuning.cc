@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cuda/tuning.h"
+#include "runtime/tuning.h"
 
-namespace couplet::cuda {
+namespace couplet {
 
 void Tuning::Reset(std::string identity, std::string_view text) {
   const std::lock_guard lock(mutex_);
@@ -40,4 +40,4 @@ std::string Tuning::Text() const {
   return text;
 }
 
-}  // namespace couplet::cuda
+}  // namespace couplet

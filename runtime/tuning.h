@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace couplet::cuda {
+namespace couplet {
 
 class Tuning {
  public:
@@ -25,4 +25,4 @@ class Tuning {
   std::map<std::string, std::string> choices_;
 };
 
-}  // namespace couplet::cuda
+}  // namespace couplet
