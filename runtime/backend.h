@@ -2,7 +2,8 @@
 //
 // A backend prepares a layer once (packs weights, chooses an algorithm, says how much scratch it needs) and
 // gives an immutable PreparedOp that all workers share. What a worker needs for itself sits in an OpState and
-// a WorkerContext, so run() is thread-safe and never allocates. SPDX-License-Identifier: Apache-2.0
+// a WorkerContext, so run() is thread-safe and never allocates.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 // The way to the CUDA engine, which lies in a shared object of its own: a program maps no NVIDIA library
 // until it asks for a device. No NVIDIA header here. Every error is kDevice and one line that says what was
-// missing. SPDX-License-Identifier: Apache-2.0
+// missing.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
 // Whether a layer's attributes lead from its sources to its result: what every backend asks before it
-// prepares one. SPDX-License-Identifier: Apache-2.0
+// prepares one.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
 // Choices made by measurement, a line each, as text that a caller can keep: "key<TAB>choice". They hold for
-// the device and the libraries named in the first line, and for no other. SPDX-License-Identifier: Apache-2.0
+// the device and the libraries named in the first line, and for no other.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -1,6 +1,7 @@
 // What a call to the CUDA runtime, cuDNN, cuBLAS or a kernel's launcher returned, as a Status that names the
 // expression, the place and the error; and the same as a line on stderr, for destructors. Each macro takes
-// any library's status. SPDX-License-Identifier: Apache-2.0
+// any library's status.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cublas_v2.h>

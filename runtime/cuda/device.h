@@ -1,5 +1,6 @@
 // What all of the engine's parts share about the one device they run on: its properties, the libraries, what
-// the user asked for, and what preparing needs. Thread-safe. SPDX-License-Identifier: Apache-2.0
+// the user asked for, and what preparing needs. Thread-safe.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
@@ -9,10 +10,10 @@
 
 #include "runtime/backend.h"
 #include "runtime/cuda/handles.h"
-#include "runtime/tuning.h"
 #include "runtime/cuda_loader.h"
+#include "runtime/tuning.h"
 
-namespace couplet {
+namespace couplet::cuda {
 
 // Dense convolutions and matrix products are done for whole groups of this many photos, or for max_batch
 // where that is smaller: each call to a library then has the same shape whatever the batch, so a photo's bits
@@ -79,4 +80,4 @@ class Device {
 // One line a fact, for people; never fails.
 std::string DescribeDevices();
 
-}  // namespace couplet
+}  // namespace couplet::cuda

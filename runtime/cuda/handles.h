@@ -1,5 +1,6 @@
 // Move-only owners of what the CUDA libraries hand out. Each factory returns the owner or the Status of the
-// call that failed; each destructor lets go and logs what goes wrong. SPDX-License-Identifier: Apache-2.0
+// call that failed; each destructor lets go and logs what goes wrong.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cublasLt.h>

@@ -1,5 +1,6 @@
 // The base of this engine's layers: names the layer to profilers and in every error, and waits after it where
-// that was asked for. SPDX-License-Identifier: Apache-2.0
+// that was asked for.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

@@ -7,7 +7,6 @@
 
 #include "kernels/bias_activation.h"
 #include "kernels/concat_slice.h"
-#include "kernels/depthwise.h"
 #include "kernels/depthwise3x3.h"
 #include "kernels/first_conv.h"
 #include "kernels/global_average.h"
@@ -70,36 +69,21 @@ OpResult MakeDepthwise(const Device& device, const Place& place, const Depthwise
   COUPLET_ASSIGN_OR_RETURN(const Floats w, Upload(device, weights));
   COUPLET_ASSIGN_OR_RETURN(const Floats b, Upload(device, a.bias));
   const int kh = static_cast<int>(a.weights.dims()[0]), kw = static_cast<int>(a.weights.dims()[1]);
-  const int multiplier = static_cast<int>(a.weights.dims()[3]);
-  const bool plain = kh == 3 && kw == 3 && a.sh == a.sw && (a.sh == 1 || a.sh == 2) && a.dh == 1 &&
-                     a.dw == 1 && multiplier == 1;
-  if (plain) {
-    Depthwise3x3Shape shape;
-    shape.ih = place.src.h, shape.iw = place.src.w, shape.c = place.src.c;
-    shape.oh = place.dst.h, shape.ow = place.dst.w;
-    shape.stride = a.sh;
-    shape.pad_top = a.pads.top, shape.pad_left = a.pads.left;
-    shape.dst_stride = place.stride;
-    shape.activation = a.activation;
-    return MakeKernelOp(device, place.layer,
-                        [shape, w, b](int n, const auto* src, auto* dst, cudaStream_t stream) {
-                          Depthwise3x3Shape batch = shape;
-                          batch.n = n;
-                          return LaunchDepthwise3x3(batch, src, Data(w), Data(b), dst, stream);
-                        });
-  }
-  DepthwiseShape shape;
+  DepthwiseShape shape{};
   shape.ih = place.src.h, shape.iw = place.src.w, shape.ic = place.src.c;
-  shape.oh = place.dst.h, shape.ow = place.dst.w, shape.multiplier = multiplier;
+  shape.oh = place.dst.h, shape.ow = place.dst.w, shape.oc = place.dst.c;
   shape.kh = kh, shape.kw = kw, shape.sh = a.sh, shape.sw = a.sw, shape.dh = a.dh, shape.dw = a.dw;
   shape.pad_top = a.pads.top, shape.pad_left = a.pads.left;
   shape.dst_stride = place.stride;
   shape.activation = a.activation;
+  const bool fast =
+      kh == 3 && kw == 3 && a.sh == a.sw && a.sh <= 2 && a.dh == 1 && a.dw == 1 && shape.oc == shape.ic;
   return MakeKernelOp(device, place.layer,
-                      [shape, w, b](int n, const auto* src, auto* dst, cudaStream_t stream) {
+                      [shape, fast, w, b](int n, const auto* src, auto* dst, cudaStream_t stream) {
                         DepthwiseShape batch = shape;
                         batch.n = n;
-                        return LaunchDepthwise(batch, src, Data(w), Data(b), dst, stream);
+                        return fast ? Depthwise3x3(batch, src, Data(w), Data(b), dst, stream)
+                                    : Depthwise(batch, src, Data(w), Data(b), dst, stream);
                       });
 }
 

@@ -1,6 +1,7 @@
 // For the session's tests: a tiny backend that trips over every mistake in memory, random networks for it,
 // and what they should give. Fresh memory is NaN with canaries around it; each op fills its dst and scratch
-// with NaN before it reads its sources. SPDX-License-Identifier: Apache-2.0
+// with NaN before it reads its sources.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
