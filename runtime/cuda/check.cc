@@ -99,11 +99,13 @@ bool IsSticky(cudaError_t result) {
   }
 }
 
-bool IsNotSupported(cudnnStatus_t result) {
+bool IsRefusal(cudnnStatus_t result) {
 #if CUDNN_MAJOR >= 9
-  return CUDNN_STATUS_CATEGORY(result) == CUDNN_STATUS_NOT_SUPPORTED;
+  const auto category = CUDNN_STATUS_CATEGORY(result);
+  return category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM;
 #else
-  return result == CUDNN_STATUS_NOT_SUPPORTED || result == CUDNN_STATUS_ARCH_MISMATCH;
+  return result == CUDNN_STATUS_NOT_SUPPORTED || result == CUDNN_STATUS_ARCH_MISMATCH ||
+         result == CUDNN_STATUS_BAD_PARAM;
 #endif
 }
 

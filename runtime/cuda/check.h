@@ -31,8 +31,8 @@ void LogFailure(T result, const char* expression, const char* file, int line) {
 // Whether nothing but the end of the process helps: an illegal address and its like.
 bool IsSticky(cudaError_t result);
 
-// Whether this cuDNN says that it cannot do what was asked, and not that it failed.
-bool IsNotSupported(cudnnStatus_t result);
+// Whether cuDNN refuses what was asked of it, and did not fail at it.
+bool IsRefusal(cudnnStatus_t result);
 
 }  // namespace couplet::cuda
 

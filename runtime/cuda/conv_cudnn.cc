@@ -200,7 +200,7 @@ Status DnnConv::Choose() {
   for (size_t i = kept < ways.size() ? kept : 0; i < ways.size(); ++i) {
     COUPLET_RETURN_IF_ERROR(SetMath(ways[i].math));
     const cudnnStatus_t tried = Convolve(ways[i], bench.dnn, src.data(), dst.data(), workspace.data());
-    if (tried != CUDNN_STATUS_SUCCESS && IsNotSupported(tried) && i + 1 < ways.size()) continue;
+    if (IsRefusal(tried) && i + 1 < ways.size()) continue;
     COUPLET_DEVICE_RETURN(tried);
     COUPLET_DEVICE_RETURN(cudaStreamSynchronize(bench.stream));
     way_ = ways[i];

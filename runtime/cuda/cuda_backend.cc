@@ -195,8 +195,12 @@ Result<std::unique_ptr<Recording>> CudaBackend::record(WorkerContext& context,
   cudaGraph_t captured = nullptr;
   const cudaError_t ended = cudaStreamEndCapture(stream, &captured);
   const Graph graph(captured);
-  COUPLET_RETURN_IF_ERROR(queued);
-  COUPLET_DEVICE_RETURN(ended);
+  if (IsSticky(ended)) return ToStatus(ended, "cudaStreamEndCapture", __FILE__, __LINE__);
+  if (!queued.ok() || ended != cudaSuccess) {
+    // Something in there cannot be captured. Nothing was done yet; it runs call by call, as it did before.
+    static_cast<void>(cudaGetLastError());
+    return std::unique_ptr<Recording>();
+  }
   cudaGraphExec_t made = nullptr;
   COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
   return std::unique_ptr<Recording>(std::make_unique<GraphRecording>(GraphExec(made), stream));
