@@ -215,18 +215,29 @@ $(TENSORBOARD):
 tensorboard: $(TENSORBOARD)  ## fetch TensorBoard into build/ and print how to start it
 	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006'
 
-.PHONY: check-includes check-fresh check-all deps-check
+.PHONY: check-includes check-mutations check-fresh check-all deps-check
 CHECK_DEPS := debootstrap python3-venv
 deps-check:  ## install what make check-all needs beyond a build
 	@$(MAKE) --no-print-directory deps DEPS='$(CHECK_DEPS)'
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 	@sh tests/check_includes.sh
+# The harness's programs: one kernel apiece, with whatever else the tests' support needs.
+MUTANT_ARCHIVE := $(OUT)/mutants/support.a
+$(MUTANT_ARCHIVE): $(filter-out %_test.o $(OBJ)/tests/main.o,$(TEST_OBJ))
+	@mkdir -p $(@D); rm -f $@
+	ar rcs $@ $^
+check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kernels/%,$(TEST_OBJ)) $(OBJ)/tests/main.o  ## seed faults into the kernels: the tests must see each (KERNEL=)
+	@MUTANTS_DIR=$(OUT)/mutants TESTS_DIR=$(OBJ)/tests/kernels KERNEL='$(KERNEL)' JOBS=$$(nproc) \
+	  COMPILE='$(CXX) $(filter-out -O3 -I. -MMD -MP,$(CXXFLAGS_ALL)) -O1 -w $(SIMT_FLAGS) -x c++' \
+	  LINK_FRONT='$(CXX) $(LDFLAGS_ALL) $(OBJ)/tests/main.o' LINK='$(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(LIBS)' \
+	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)
 check-all: deps-check  ## .ci/run, full TSan, the oracle, fresh systems: an hour or so
 	.ci/run
 	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
+	$(MAKE) check-mutations
 	$(MAKE) oracle
 	$(MAKE) check-fresh
 
