@@ -1,5 +1,6 @@
-// Body of the bias and activation kernel: a block works through kItemsPerBlock groups of V channels of whole
-// pixels. SPDX-License-Identifier: Apache-2.0
+// Body of the bias and activation kernel: a block works through whole pixels, V channels a thread at a
+// time.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/bias_activation.h"

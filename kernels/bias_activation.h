@@ -1,5 +1,6 @@
 // dst = activation(src * scale + offset), a channel at a time: a bias, a batch norm, an activation on their
-// own. SPDX-License-Identifier: Apache-2.0
+// own.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // One source of a concatenation along channels, copied to its slice: only for what could not be written
-// there. SPDX-License-Identifier: Apache-2.0
+// there.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

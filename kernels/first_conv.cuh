@@ -1,6 +1,7 @@
 // Body of the first convolution: a thread makes eight channels of four neighbouring output pixels, so that a
 // weight read from shared memory serves four products. Threads that follow each other take the next eight
-// channels of the same pixels: what a warp stores lies together. SPDX-License-Identifier: Apache-2.0
+// channels of the same pixels: what a warp stores lies together.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

@@ -1,5 +1,6 @@
 // Body of the global average kernel: a block makes 32 * V channels of one photo; its eight rows of threads
-// each sum every eighth pixel. SPDX-License-Identifier: Apache-2.0
+// each sum every eighth pixel.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

@@ -1,5 +1,6 @@
 // Body of the preprocess kernel, a thread an output pixel; and the resize of one pixel, which
-// preprocess_first_conv uses too. SPDX-License-Identifier: Apache-2.0
+// preprocess_first_conv uses too.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

@@ -2,8 +2,8 @@
 // input. Formula of core/kernels/resize_bilinear_op.cc with align_corners and half_pixel_centers false: scale
 // = in / (float)out, at = x * scale, lo = (int)at, hi = min(lo + 1, in - 1), t = at - lo, a + (b - a) * t
 // along x, then along y; then (v - mean) * (1 / std) or (v - mean) / std. Every operation is rounded to
-// float32 by itself, none is fused: the floats are the CPU engine's to the last bit. SPDX-License-Identifier:
-// Apache-2.0
+// float32 by itself, none is fused: the floats are the CPU engine's to the last bit.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 // Body of the fused kernel: a block resizes the pixels under a tile of 8 x 32 output pixels into shared
 // memory, then convolves them there. A pixel on the border of two tiles is resized in both: 1.1 times the
-// work. SPDX-License-Identifier: Apache-2.0
+// work.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

@@ -1,5 +1,6 @@
 // Body of the softmax kernel: a block a row. Every thread keeps every 128th channel, partial results meet in
-// a tree. SPDX-License-Identifier: Apache-2.0
+// a tree.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

@@ -1,5 +1,6 @@
 // What the launchers of the small kernels share: may 16 bytes be moved at once, and how many blocks there
-// are. SPDX-License-Identifier: Apache-2.0
+// are.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "kernels/device.h"

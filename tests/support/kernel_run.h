@@ -1,5 +1,6 @@
 // What tests of kernels share: run in every schedule into poisoned memory, hold the runs to the same bits,
-// compare. SPDX-License-Identifier: Apache-2.0
+// compare.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fmt/format.h>
