@@ -174,7 +174,7 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests
 
-BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(filter-out %device_bench.cc,$(wildcard tests/bench/*.cc))))
+BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/*.cc)))
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
@@ -298,5 +298,7 @@ print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
 .PHONY: clean
 clean:  ## remove build/
 	rm -rf build
+
+include tests/gpu/gpu.mk
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
