@@ -11,9 +11,6 @@ endif
 ifeq ($(filter $(CUDA),auto 0 1),)
 $(error CUDA=$(CUDA) is none of auto, 0, 1)
 endif
-ifeq ($(CUDA),1)
-$(error CUDA=1: this version has no CUDA engine yet; CUDA=auto or CUDA=0 build the CPU engine)
-endif
 
 # Every processor, unless a number was asked for: make -j1.
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
@@ -134,7 +131,7 @@ FORCE:
 $(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
 
 # nvcc: for this machine's GPU, else 75 and 90; PTX of the highest, for devices to come. C++14, as older toolkits speak.
-NVCC := $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+NVCC := $(if $(filter 0,$(CUDA)),,$(shell command -v nvcc 2>/dev/null || ls $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc 2>/dev/null | head -n 1))
 ifneq ($(NVCC),)
 KNOWN_ARCHS := $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch 2>/dev/null))
 GPU_ARCHS   := $(sort $(subst .,,$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null)))
@@ -153,6 +150,31 @@ $(OBJ)/kernels/%.cu.o: kernels/%.cu $(OBJ)/kernels/flags
 endif
 .PHONY: kernels
 kernels: $(if $(NVCC),$(KERNEL_OBJ))  ## compile the CUDA kernels (ARCHS="75 90", ARCHS=all)
+
+# The CUDA engine: an object of its own, which the programs open when a device is asked for. It needs nvcc, the headers
+# and the libraries; these are named in full, because pip's packages have libcudnn.so.9 and no libcudnn.so.
+CUDA_LIBDIRS := $(foreach home,$(patsubst %/include/,%,$(dir $(CUDNN_HEADERS) $(CUDA_HEADERS))),$(addprefix $(home)/,\
+                lib64 lib targets/x86_64-linux/lib targets/aarch64-linux/lib lib/x86_64-linux-gnu lib/aarch64-linux-gnu))
+find_library = $(firstword $(wildcard $(patsubst %,%/lib$(1).so,$(CUDA_LIBDIRS)) $(patsubst %,%/lib$(1).so.*,$(CUDA_LIBDIRS))))
+CUDA_NAMES := cudart cudnn cublas cublasLt
+CUDA_LIBS  := $(if $(CUDNN_HEADERS),$(foreach name,$(CUDA_NAMES),$(call find_library,$(name))))
+CUDA_LACKS := $(strip $(if $(NVCC),,nvcc) $(if $(CUDA_HEADERS),,cuda_runtime_api.h) $(if $(CUDNN_HEADERS),,cudnn.h) \
+                      $(foreach name,$(CUDA_NAMES),$(if $(filter %/lib$(name).so %/lib$(name).so.%,$(CUDA_LIBS)),,lib$(name))))
+ifeq ($(CUDA),1)
+$(if $(CUDA_LACKS),$(error CUDA=1: not found: $(CUDA_LACKS); set CUDA_HOME and CUDNN_HOME, or build the CPU engine alone with CUDA=0))
+endif
+# Not under the sanitizers: there the tests run the same sources against stand-ins.
+ENGINE := $(if $(filter 0,$(CUDA))$(CUDA_LACKS)$(filter asan tsan,$(BUILD)),,$(OUT)/libcouplet_cuda.so)
+ifneq ($(ENGINE),)
+ENGINE_SRC := $(sort $(wildcard runtime/cuda/*.cc) $(addprefix runtime/,backend.cc graph.cc image_batch.cc layer_check.cc shape.cc tuning.cc))
+ENGINE_OBJ := $(ENGINE_SRC:%.cc=$(OBJ)/engine/%.o)
+all: $(ENGINE)
+$(OBJ)/engine/%.o: %.cc $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -fPIC -fvisibility=hidden $(TOOLKIT_INC) -c $< -o $@
+$(ENGINE): runtime/cuda/exports.map $(ENGINE_OBJ) $(KERNEL_OBJ)
+	$(CXX) -shared $(LDFLAGS_ALL) -Wl,--no-undefined -Wl,--version-script=$< $(filter %.o,$^) $(CUDA_LIBS) -lfmt -ldl -o $@
+endif
 
 $(APPS): $(APP_OBJ)
 $(LIBRARY): $(LIB_OBJ)
@@ -265,15 +287,18 @@ train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetch
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
 
 .PHONY: install uninstall
+comma := ,
 BINDIR := $(DESTDIR)$(PREFIX)/bin
+LIBDIR := $(DESTDIR)$(PREFIX)/lib/couplet
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/couplet
 install: all  ## copy the programs to $(PREFIX)/bin (PREFIX=, DESTDIR=)
 	install -d $(BINDIR) $(DOCDIR)
 	install $(PROGRAMS:%=$(OUT)/%) $(BINDIR)
+	$(if $(ENGINE),install -d $(LIBDIR) && install -m 644 $(ENGINE) $(LIBDIR))
 	install -m 644 LICENSE README.md $(DOCDIR)
 uninstall:  ## remove what install copied
-	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(DOCDIR)/LICENSE $(DOCDIR)/README.md
-	-@rmdir $(DOCDIR) 2>/dev/null || true
+	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(LIBDIR)/libcouplet_cuda.so $(DOCDIR)/LICENSE $(DOCDIR)/README.md
+	-@rmdir $(DOCDIR) $(LIBDIR) 2>/dev/null || true
 
 .PHONY: help print-config
 help:  ## this list
@@ -284,9 +309,10 @@ print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
 	@echo 'version     $(VERSION), commit $(COMMIT)'
 	@echo "compiler    $(CXX): $$($(CXX) --version 2>/dev/null | head -n 1 || true)"
 	@echo 'build       $(BUILD) in $(OUT): $(OPT_$(BUILD))'
-	@echo "CUDA        $(CUDA): $(if $(filter 0,$(CUDA)),not looked for,$(if $(NVCC),found $(NVCC)$(shell \
-	  $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/ (\1)/p'),no nvcc found)); this version builds the CPU engine only"
-	@echo 'arch list   $(or $(ARCHS),none, as no CUDA code is built)'
+	@echo 'CUDA        $(CUDA): $(if $(filter 0,$(CUDA)),not looked for,$(if $(NVCC),$(NVCC)$(shell \
+	  $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/ (\1)/p'),no nvcc))'
+	@echo 'CUDA engine $(if $(ENGINE),$(ENGINE) with $(CUDA_LIBS),not built$(if $(filter-out 0,$(CUDA)),$(if $(CUDA_LACKS),; not found: $(CUDA_LACKS))))'
+	@echo 'arch list   $(if $(ENGINE),$(USED_ARCHS) and PTX,none$(comma) as no CUDA code is built)'
 	@echo "SIMD        $$(sed -n 's/^\(flags\|Features\)[^:]*: *//p;' /proc/cpuinfo | head -n 1 | tr ' ' '\n' | \
 	  grep -xE 'sse4_2|avx|avx2|fma|f16c|avx512(f|bw|vl|dq|_vnni|_bf16)|avx_vnni|amx_tile|asimd|asimddp|sve' | tr '\n' ' ')"
 	@echo 'processors  $(shell nproc)'

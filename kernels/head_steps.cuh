@@ -338,7 +338,7 @@ __device__ inline void HeadStop(const HeadStepArgs& a, int stopped) {
     if (a.finish[i].n > 0) a.finish[i].result->finite = 0;
 }
 
-__global__ void __launch_bounds__(kHeadThreads) HeadStepKernel(HeadStepArgs a) {
+__global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a) {
   COUPLET_DYNAMIC_SHARED(float, memory);
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
   const int stopped = HeadStopped(a);
