@@ -286,12 +286,16 @@ oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow
 train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
 
+.PHONY: devices
+devices: all  ## what there is to compute with: processor, GPUs, driver, libraries, and which GPU will be used
+	@$(OUT)/retrain --list_devices
+
 .PHONY: install uninstall
 comma := ,
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/couplet
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/couplet
-install: all  ## copy the programs to $(PREFIX)/bin (PREFIX=, DESTDIR=)
+install: all  ## copy the programs to PREFIX/bin (PREFIX=, DESTDIR=)
 	install -d $(BINDIR) $(DOCDIR)
 	install $(PROGRAMS:%=$(OUT)/%) $(BINDIR)
 	$(if $(ENGINE),install -d $(LIBDIR) && install -m 644 $(ENGINE) $(LIBDIR))

@@ -25,7 +25,8 @@ std::atomic<int> caught_signal{0};
 bool quiet = false;
 
 // Flags that may stand without their value, and what they mean then.
-const std::map<std::string, std::string> kBareValues = {{"verify_cache", "yes"}};
+const std::map<std::string, std::string> kBareValues = {{"verify_cache", "yes"},
+                                                         {"profile", "couplet_trace.json"}};
 
 std::vector<std::string> FlagNames(const CLI::App& app) {
   std::vector<std::string> names;

@@ -2,13 +2,13 @@
 // scripts.label_image; further ones in --help.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "apps/cli.h"
+#include "apps/device.h"
+#include "apps/label_image_output.h"
 #include "loaders/files.h"
 #include "loaders/image_list.h"
 #include "loaders/labels.h"
@@ -30,7 +30,8 @@ struct Options {
   std::vector<std::string> paths;
   std::optional<int> input_size;
   int top_k = 5, threads = 0;
-  std::string format = "text", device = "auto", alpha = "drop";
+  std::string format = "text", alpha = "drop";
+  DeviceOptions device;
 };
 
 void DeclareFlags(CLI::App& app, Options& o) {
@@ -54,8 +55,6 @@ void DeclareFlags(CLI::App& app, Options& o) {
   app.add_option("--top_k", o.top_k, "labels a photo")->capture_default_str()->check(AtLeast(1))->group("Further");
   app.add_option("--format", o.format, "text, tsv or json")->capture_default_str()
       ->check(CLI::IsMember({"text", "tsv", "json"}))->group("Further");
-  app.add_option("--device", o.device, "auto, cpu or cuda")->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))->group("Further");
   app.add_option("--threads", o.threads, "worker threads, 0 = all the process may use")->capture_default_str()
       ->check(AtLeast(0))->group("Further");
   app.add_option("--alpha", o.alpha, "transparent pixels: drop (TensorFlow's), white or black")->capture_default_str()
@@ -63,6 +62,7 @@ void DeclareFlags(CLI::App& app, Options& o) {
   app.add_flag("--exif", c.decode.apply_exif, "turn photos as their EXIF orientation says")->group("Further");
   app.add_option("--max_pixels", c.decode.max_pixels, "largest photo")->capture_default_str()
       ->check(AtLeast(1))->group("Further");
+  DeclareDeviceFlags(app, o.device);
 }
 
 // --labels, or what lies beside the graph, or in tf_files/; which was taken goes to stderr.
@@ -98,80 +98,82 @@ Result<std::vector<std::string>> ExpandPaths(const Options& o) {
   return photos;
 }
 
-std::string EscapeTsv(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\t') out += "\\t";
-    else if (c == '\n') out += "\\n";
-    else if (c == '\\') out += "\\\\";
-    else out += c;
+class Labelling {
+ public:
+  explicit Labelling(Options& o) : o_(o) {}
+  Status Run();
+
+ private:
+  // Labels the photos that are left.
+  Status RunOn(Backend& backend, int threads);
+  Status CheckLabels(int classes);
+  void Print(const PhotoPrediction& photo);
+
+  Options& o_;
+  std::vector<std::string> photos_, labels_;
+  size_t done_ = 0, failed_ = 0, answered_ = 0;
+  Status last_error_;
+};
+
+Status Labelling::CheckLabels(int classes) {
+  COUPLET_ASSIGN_OR_RETURN(const std::string path, FindLabels(o_));
+  COUPLET_ASSIGN_OR_RETURN(labels_, ReadLabels(path));
+  if (static_cast<int>(labels_.size()) == classes) return {};
+  return BadInput(fmt::format("{} has {} labels, but {} gives {} scores; give the labels that belong to the graph",
+                              path, labels_.size(), o_.classifier.graph, classes));
+}
+
+void Labelling::Print(const PhotoPrediction& photo) {
+  ++done_;
+  const bool several = photos_.size() > 1;
+  if (!photo.status.ok()) {
+    ++failed_;
+    last_error_ = photo.status;
+    if (o_.format == "json") PrintJson(photo, labels_);
+    else if (several) Fail(kProgram, photo.status);
+    return;
   }
-  return out;
+  if (o_.format == "json") PrintJson(photo, labels_);
+  else if (o_.format == "tsv") PrintTsv(photo, labels_);
+  else PrintText(photo, labels_, several, answered_ == 0);
+  ++answered_;
 }
 
-void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several, bool first) {
-  if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
-  if (several) Out("{}:\n", photo.path);
-  for (const Prediction& p : photo.top)
-    Out("{} (score={:0.5f})\n", labels[static_cast<size_t>(p.index)], p.score);
-}
-
-void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
-  int rank = 0;
-  for (const Prediction& p : photo.top)
-    Out("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
-               EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
-}
-
-void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
-  nlohmann::ordered_json line = {{"path", photo.path}};
-  if (photo.status.ok()) {
-    line["results"] = nlohmann::ordered_json::array();
-    int rank = 0;
-    for (const Prediction& p : photo.top)
-      line["results"].push_back({{"rank", ++rank}, {"index", p.index},
-                                 {"label", labels[static_cast<size_t>(p.index)]}, {"score", ShortestDouble(p.score)}});
-  } else {
-    line["error"] = photo.status.message();
-  }
-  Out("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-Status Run(Options& o) {
-  if (o.device == "cuda")
-    return DeviceError("--device=cuda: built without CUDA, this version has the CPU engine only; --device=cpu does the same job");
-  if (o.classifier.input_std && *o.classifier.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
-  if (o.input_size) o.classifier.input_height = o.classifier.input_width = o.input_size;
-  o.classifier.decode.alpha = ParseAlpha(o.alpha);
-  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> photos, ExpandPaths(o));
-  const std::unique_ptr<Backend> backend = MakeCpuBackend();
-  const int threads = o.threads > 0 ? o.threads : UsableThreads();
-  COUPLET_ASSIGN_OR_RETURN(const auto classifier, PhotoClassifier::Open(o.classifier, *backend, threads, photos.size()));
-  COUPLET_ASSIGN_OR_RETURN(const std::string labels_path, FindLabels(o));
-  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> labels, ReadLabels(labels_path));
-  if (static_cast<int>(labels.size()) != classifier->classes())
-    return BadInput(fmt::format("{} has {} labels, but {} gives {} scores; give the labels that belong to the graph",
-                                labels_path, labels.size(), o.classifier.graph, classifier->classes()));
-  size_t failed = 0, answered = 0;
-  Status only_error;
-  const auto print = [&](const PhotoPrediction& photo) {
-    if (!photo.status.ok()) {
-      ++failed;
-      only_error = photo.status;
-      if (o.format == "json") PrintJson(photo, labels);
-      else if (photos.size() > 1) Fail(kProgram, photo.status);
-      return;
-    }
-    if (o.format == "json") PrintJson(photo, labels);
-    else if (o.format == "tsv") PrintTsv(photo, labels);
-    else PrintText(photo, labels, photos.size() > 1, answered == 0);
-    ++answered;
-  };
+Status Labelling::RunOn(Backend& backend, int threads) {
+  COUPLET_ASSIGN_OR_RETURN(const auto classifier,
+                           PhotoClassifier::Open(o_.classifier, backend, threads, photos_.size() - done_));
+  if (labels_.empty()) COUPLET_RETURN_IF_ERROR(CheckLabels(classifier->classes()));
   std::string warning;
-  COUPLET_RETURN_IF_ERROR(classifier->Classify(photos, o.top_k, print, [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning));
-  if (failed > 0 && photos.size() > 1)
-    return BadInput(fmt::format("{} of {} photos could not be labelled", failed, photos.size()));
-  return only_error;
+  const Status status = classifier->Classify(
+      std::span(photos_).subspan(done_), o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },
+      [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning);
+  if (!warning.empty()) LogWarning(warning);
+  return status;
+}
+
+Status Labelling::Run() {
+  COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o_.device));
+  if (o_.classifier.input_std && *o_.classifier.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
+  if (o_.input_size) o_.classifier.input_height = o_.classifier.input_width = o_.input_size;
+  o_.classifier.decode.alpha = ParseAlpha(o_.alpha);
+  COUPLET_ASSIGN_OR_RETURN(photos_, ExpandPaths(o_));
+  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenDevice(o_.device, [this]() -> Result<bool> {
+                             return photos_.size() >= kPhotosWorthGpu;
+                           }));
+  Profile profile;
+  o_.classifier.profile = WantedProfile(o_.device, *backend, &profile);
+  const int threads = o_.threads > 0 ? o_.threads : UsableThreads();
+  Status status = RunOn(*backend, threads);
+  if (FallsBack(o_.device, *backend, status)) {
+    backend = MakeCpuBackend();
+    status = RunOn(*backend, threads);
+  }
+  COUPLET_RETURN_IF_ERROR(status);
+  if (o_.classifier.profile != nullptr) COUPLET_RETURN_IF_ERROR(WriteProfile(o_.device, profile));
+  if (failed_ == 0) return {};
+  // A photo that cannot be labelled is bad input, one or several, whatever is wrong with it.
+  return BadInput(photos_.size() == 1 ? last_error_.message()
+                                      : fmt::format("{} of {} photos could not be labelled", failed_, photos_.size()));
 }
 
 }  // namespace
@@ -184,7 +186,11 @@ int main(int argc, char** argv) {
   Options options;
   DeclareFlags(app, options);
   Status status = ParseCommandLine(app, argc, argv);
-  if (status.ok()) status = Run(options);
+  if (status.ok() && options.device.list_devices) {
+    Out("{}", DescribeDevices());
+    return FinishOutput(kProgram, 0);
+  }
+  if (status.ok()) status = Labelling(options).Run();
   if (CaughtSignal() != 0) return 128 + CaughtSignal();
   if (std::ferror(stdout) != 0) status = Status();  // FinishOutput says it
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));

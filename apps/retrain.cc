@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
-#include <cstdio>
+#include <memory>
 
 #include "apps/cli.h"
+#include "apps/device.h"
 #include "apps/progress.h"
+#include "apps/retrain_extract.h"
 #include "apps/retrain_options.h"
 #include "apps/retrain_report.h"
 #include "loaders/event_file.h"
@@ -22,8 +23,6 @@ namespace {
 
 constexpr const char* kProgram = "retrain";
 
-bool Interrupted() { return CaughtSignal() != 0; }
-
 Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
   const ImageListOptions options = MakeImageListOptions(o);
   COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(options));
@@ -34,31 +33,6 @@ Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
     LogInfo(fmt::format("{} {} left alone: '{}' is not among the photos' extensions", count,
                         count == 1 ? "file" : "files", extension));
   return MakePhotoSet(options, lists);
-}
-
-// Vectors of every photo; those that cannot be read leave `set`.
-Result<HeadData> Extract(const RetrainOptions& o, const Backbone& backbone, Backend& backend, PhotoSet* set,
-                         RetrainReport* report) {
-  ExtractOptions options = MakeExtractOptions(o);
-  options.decode = MakeDecodeOptions(o, backbone.input_size());
-  options.architecture = backbone.architecture();
-  options.key = backbone.Key(options.decode, backend);
-  Progress progress("Creating bottlenecks", o.quiet);
-  COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
-  COUPLET_ASSIGN_OR_RETURN(
-      ExtractResult result,
-      ExtractFeatures(set->photos, backbone.features(), network, options,
-                      [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); }, Interrupted));
-  NoteExtraction(*set, result, report);
-  if (o.strict && !result.failed.empty())
-    return BadInput(fmt::format("--strict: {} of {} photos cannot be read", result.failed.size(), set->photos.size()));
-  COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, set));
-  HeadData data;
-  data.features = backbone.features();
-  data.classes = static_cast<int>(set->labels.size());
-  data.vectors = std::move(result.vectors);
-  data.rows = set->rows;
-  return data;
 }
 
 // The head on top of the backbone, as bytes of a frozen graph.
@@ -77,10 +51,12 @@ Status StoreIntermediate(const RetrainOptions& o, const Backbone& backbone, int 
   return WriteFileAtomically(path, graph);
 }
 
+// Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
-                 const HeadData& data, HeadTrainer& trainer, RetrainReport* report) {
-  TrainOptions options = MakeTrainOptions(o);
+                 const HeadData& data, RetrainReport* report) {
   const HeadShape shape{data.features, data.classes};
+  COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<HeadTrainer> trainer, backend.make_head_trainer(shape));
+  TrainOptions options = MakeTrainOptions(o);
   if (!options.summaries_dir.empty()) {
     COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
     const RetrainedGraphOptions names{backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
@@ -88,7 +64,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   }
   TrainHooks hooks;
   hooks.log = LogInfo;
-  hooks.interrupted = Interrupted;
+  hooks.interrupted = [] { return CaughtSignal() != 0; };
   hooks.store_intermediate = [&](int step, const HeadParams& params) {
     return StoreIntermediate(o, backbone, data.classes, step, params);
   };
@@ -99,11 +75,16 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
       return distorted->Make(step, batch, vectors);
     };
   }
-  COUPLET_ASSIGN_OR_RETURN(report->training, Train(trainer, data, options, hooks));
+  COUPLET_ASSIGN_OR_RETURN(report->training, Train(*trainer, data, options, hooks));
   if (!report->training.events_warning.empty()) LogWarning(report->training.events_warning);
   if (report->training.stopped.code() == Code::kDiverged) LogWarning(report->training.stopped.message());
+  report->Lap("training");
   // A graph that diverged is still written, with its last finite weights; one that was cut short is not.
-  return report->training.stopped.code() == Code::kDiverged ? Status() : report->training.stopped;
+  if (const Status& stopped = report->training.stopped; !stopped.ok() && stopped.code() != Code::kDiverged) return stopped;
+  report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
+  COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
+  report->Lap("test");
+  return {};
 }
 
 // The outputs' folders, made and tried before anything is computed.
@@ -125,36 +106,49 @@ Status WriteOutputs(const RetrainOptions& o, const Backbone& backbone, const Pho
   return WriteFilesAtomically(std::vector<FileToWrite>{{o.output_labels, labels}, {o.output_graph, graph}});
 }
 
+// Bottlenecks, training and test; on the CPU if the GPU that `auto` chose does not manage.
+Status Compute(const RetrainOptions& o, const Backbone& backbone, std::unique_ptr<Backend> backend, PhotoSet* set,
+               RetrainReport* report) {
+  auto data = ExtractVectors(o, backbone, *backend, set, report);
+  if (FallsBack(o.device, *backend, data.status())) {
+    backend = MakeCpuBackend();
+    data = ExtractVectors(o, backbone, *backend, set, report);
+  }
+  COUPLET_RETURN_IF_ERROR(data.status());
+  report->Lap("bottlenecks");
+  Status status = TrainHead(o, backbone, *backend, *set, *data, report);
+  if (FallsBack(o.device, *backend, status)) {
+    backend = MakeCpuBackend();
+    status = TrainHead(o, backbone, *backend, *set, *data, report);
+  }
+  return status;
+}
+
 Status Run(const RetrainOptions& o) {
   COUPLET_RETURN_IF_ERROR(CheckRetrainOptions(o));
+  std::unique_ptr<Backend> backend;
+  // Asked for by name, it is missed before anything is downloaded.
+  if (o.device.device == "cuda") {
+    COUPLET_ASSIGN_OR_RETURN(backend, OpenDevice(o.device, {}));
+  }
   COUPLET_RETURN_IF_ERROR(PrepareOutputFolders(o));
   RetrainReport report;
-  auto last = std::chrono::steady_clock::now();
-  const auto lap = [&](const char* stage) {
-    const auto now = std::chrono::steady_clock::now();
-    report.seconds.emplace_back(stage, std::chrono::duration<double>(now - std::exchange(last, now)).count());
-  };
   COUPLET_ASSIGN_OR_RETURN(PhotoSet set, ListPhotos(o));
-  lap("list");
+  report.Lap("list");
   Progress downloads("", o.quiet);
   COUPLET_ASSIGN_OR_RETURN(const Backbone backbone, Backbone::Open(o.backbone, [&](const std::string& line, bool transient) {
                              downloads.Line(line, transient);
                            }));
   report.architecture = backbone.architecture();
   report.graph_sha256 = backbone.graph_sha256();
-  lap("model");
-  const std::unique_ptr<Backend> backend = MakeCpuBackend();
-  COUPLET_ASSIGN_OR_RETURN(const HeadData data, Extract(o, backbone, *backend, &set, &report));
-  lap("bottlenecks");
-  COUPLET_ASSIGN_OR_RETURN(const auto trainer, backend->make_head_trainer({data.features, data.classes}));
-  COUPLET_RETURN_IF_ERROR(TrainHead(o, backbone, *backend, set, data, *trainer, &report));
-  lap("training");
-  report.test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
-  COUPLET_ASSIGN_OR_RETURN(report.test, EvaluateBatch(*trainer, data, report.test_batch));
+  report.Lap("model");
+  if (backend == nullptr) {
+    COUPLET_ASSIGN_OR_RETURN(backend, OpenDevice(o.device, [&] { return WorthAGpu(o, backbone, set); }));
+  }
+  COUPLET_RETURN_IF_ERROR(Compute(o, backbone, std::move(backend), &set, &report));
   PrintTest(set, report, o.print_misclassified_test_images);
-  lap("test");
   COUPLET_RETURN_IF_ERROR(WriteOutputs(o, backbone, set, report));
-  lap("write");
+  report.Lap("write");
   PrintSummary(report);
   if (!o.json.empty()) COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.json, ReportJson(o, set, report)));
   LogInfo(fmt::format("Wrote {} and {}", o.output_graph, o.output_labels));
@@ -172,7 +166,11 @@ int main(int argc, char** argv) {
   DeclareRetrainFlags(app, options);
   Status status = ParseCommandLine(app, argc, argv);
   SetQuiet(options.quiet);
-  options.backbone.interrupted = Interrupted;
+  options.backbone.interrupted = [] { return CaughtSignal() != 0; };
+  if (status.ok() && options.device.list_devices) {
+    Out("{}", DescribeDevices());
+    return FinishOutput(kProgram, 0);
+  }
   if (status.ok()) status = Run(options);
   if (status.code() == Code::kInterrupted) {
     Fail(kProgram, status);

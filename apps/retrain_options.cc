@@ -52,7 +52,6 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
   const auto flag = [&app](const char* name, bool& value, const char* help) {
     return app.add_flag(name, value, help)->group("Further");
   };
-  add("--device", o.device, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   add("--threads", o.threads, "worker threads, 0 = all the process may use; results do not depend on it")
       ->check(AtLeast(0));
   add("--seed", o.seed, "of batches, initial weights and distortions; the same seed gives the same graph")->check(AtLeast(0));
@@ -89,11 +88,11 @@ void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as argparse
   DeclareCodelabFlags(app, options);
   DeclareFurtherFlags(app, options);
+  DeclareDeviceFlags(app, options.device);
 }
 
 Status CheckRetrainOptions(const RetrainOptions& o) {
-  if (o.device == "cuda")
-    return DeviceError("--device=cuda: built without CUDA, this version has the CPU engine only; --device=cpu does the same job");
+  COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o.device));
   if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");
   if (o.testing_percentage + o.validation_percentage >= 100)
     return BadInput(fmt::format("--testing_percentage={} and --validation_percentage={} leave nothing to train on",

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/device.h"
 #include "loaders/image_list.h"
 #include "models/backbone.h"
 #include "models/distorted_batches.h"
@@ -36,7 +37,7 @@ struct RetrainOptions {
   BackboneOptions backbone;
 
   // Further.
-  std::string device = "auto";
+  DeviceOptions device;
   int threads = 0;
   uint64_t seed = 0;
   std::string bottleneck_format = "sqlite", alpha = "drop", label_names = "strict", verify_cache = "no";
@@ -51,7 +52,7 @@ struct RetrainOptions {
 };
 
 void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options);
-// What single flags cannot check. kBadInput names the flag; kDevice for --device=cuda.
+// What single flags cannot check. kBadInput names the flag.
 Status CheckRetrainOptions(const RetrainOptions& options);
 ImageListOptions MakeImageListOptions(const RetrainOptions& options);
 DecodeOptions MakeDecodeOptions(const RetrainOptions& options, int input_size);

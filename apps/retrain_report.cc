@@ -70,6 +70,17 @@ double SecondsOf(const RetrainReport& report, const std::string& stage) {
 
 }  // namespace
 
+void RetrainReport::Lap(const std::string& stage) {
+  const auto now = std::chrono::steady_clock::now();
+  const double took = std::chrono::duration<double>(now - std::exchange(last_lap, now)).count();
+  for (auto& [name, total] : seconds)
+    if (name == stage) {
+      total += took;
+      return;
+    }
+  seconds.emplace_back(stage, took);
+}
+
 void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainReport* report) {
   report->computed = result.computed;
   report->cached = result.cached;
@@ -80,6 +91,7 @@ void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainRep
     report->left_out.emplace_back(set.photos[failed.index].path, failed.reason);
     LogWarning(fmt::format("left out: {}: {}", set.photos[failed.index].path, failed.reason));
   }
+  if (!result.batch_warning.empty()) LogWarning(result.batch_warning);
   if (!result.store_warning.empty()) LogWarning(result.store_warning);
   if (result.damaged > 0)
     LogWarning(fmt::format("{} damaged bottlenecks in the cache were made again", result.damaged));

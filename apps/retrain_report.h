@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,10 @@ struct RetrainReport {
   HeadBatch test_batch;
   Evaluation test;
   std::vector<std::pair<std::string, double>> seconds;  // a stage, in order
+  std::chrono::steady_clock::time_point last_lap = std::chrono::steady_clock::now();
+
+  // Ends a stage: notes the time since the last one. A stage that is done anew counts once.
+  void Lap(const std::string& stage);
 };
 
 // Notes what extraction did and prints its warnings, on stderr. `result` is of `set` before LeaveOut.

@@ -97,6 +97,9 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   key.preprocessing = fmt::format("{};{};alpha={};exif={}", kDecoderVersion, kPreprocessVersion,
                                   static_cast<int>(decode.alpha), decode.apply_exif ? 1 : 0);
   key.precision = PrecisionName(backend.precision());
+  // Algorithms chosen by measurement may change the last bits.
+  if (const std::string tuning = backend.tuning(); !tuning.empty())
+    key.precision += ";tuning=" + ToHex(Sha256(std::as_bytes(std::span(tuning))));
   key.device = backend.kind();
   return key;
 }

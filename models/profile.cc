@@ -38,7 +38,7 @@ void Profile::AddRun(std::span<const LayerTime> layers, Clock::time_point from, 
   double rest_ms = std::chrono::duration<double, std::milli>(to - from).count();
   for (const LayerTime& layer : layers) {
     if (layer.ms <= 0) continue;
-    Add(layer.layer, true, at_us, layer.ms, layer.floor_ms, photos);
+    Add(&layer == &layers[0] ? "preprocess" : layer.layer, true, at_us, layer.ms, layer.floor_ms, photos);
     at_us += layer.ms * 1e3;
     rest_ms -= layer.ms;
   }

@@ -21,8 +21,8 @@ class Profile {
 
   // Something this thread did for `photos` photos: "read", "decode".
   void AddStage(const char* stage, Clock::time_point from, Clock::time_point to, int photos);
-  // A run of the network on this thread, and its layers as Session::RunTimed gives them; what the run took beyond its
-  // layers is copying and waiting.
+  // A run of the network on this thread, and its layers as Session::RunTimed gives them, of which the first is shown
+  // as "preprocess"; what the run took beyond its layers is copying and waiting.
   void AddRun(std::span<const LayerTime> layers, Clock::time_point from, Clock::time_point to, int photos);
 
   // Threads' stages, then the layers: milliseconds in all and a photo, share of its section, fraction of the floor

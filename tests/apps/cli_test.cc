@@ -45,6 +45,8 @@ TEST_CASE("cli: the codelab's typo is taken") {
 
 TEST_CASE("cli: a switch that may carry a value") {
   CHECK(Canonical({"--verify_cache"}) == Args{"--verify_cache", "yes"});
+  CHECK(Canonical({"--profile", "--strict"}) == Args{"--profile", "couplet_trace.json", "--strict"});
+  CHECK(Canonical({"--profile=x.json"}) == Args{"--profile", "x.json"});
   CHECK(Canonical({"--verify_cache=all", "--strict"}) == Args{"--verify_cache", "all", "--strict"});
 }
 
@@ -95,8 +97,9 @@ TEST_CASE("cli: options that contradict each other are refused") {
   CHECK(message([](RetrainOptions& o) { o.train_batch_size = 0; }).find("--train_batch_size=0") == 0);
   CHECK(message([](RetrainOptions& o) { o.backbone.input_size = 128; }).find("describe --model_file") !=
         std::string::npos);
-  RetrainOptions cuda;
-  cuda.image_dir = "x";
-  cuda.device = "cuda";
-  CHECK(CheckRetrainOptions(cuda).code() == Code::kDevice);
+  CHECK(message([](RetrainOptions& o) { o.device.precision = "fp16"; }) == "");
+  CHECK(message([](RetrainOptions& o) {
+          o.device.precision = "fp16";
+          o.device.device = "cpu";
+        }).find("--precision=fp16") == 0);
 }

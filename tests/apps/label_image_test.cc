@@ -149,8 +149,9 @@ TEST_CASE("label_image: what cannot be done is one line and exit 2, with the nea
   CheckRefused(desk.Label({"--graph=" + photo, photo}, false), 2, "a_0.jpg");
   CheckRefused(desk.Label({"--graph=" + (desk.dir / "none.pb"), photo}, false), 4, "none.pb");
   CheckRefused(desk.Label({desk.dir / "retrained_labels.txt"}), 2, "retrained_labels.txt: expected a JPEG");
-  CheckRefused(desk.Label({desk.dir / "missing.jpg"}), 4, "missing.jpg");
-  CheckRefused(desk.Label({"--device=cuda", photo}), 3, "built without CUDA");
+  CheckRefused(desk.Label({desk.dir / "missing.jpg"}), 2, "missing.jpg");
+  CheckRefused(desk.Label({"--device=cuda", photo}), 3, "--device=cuda: no ");
+  CheckRefused(desk.Label({"--device=cpu", "--precision=tf32", photo}), 2, "--precision=tf32");
   CheckRefused(desk.Label({"--top_k=0", photo}), 2, "top_k");
   CheckRefused(desk.Label({"--imgae=" + photo}), 2, "(nearest: --image)");
   fs::create_directory(desk.dir / "empty");
@@ -168,6 +169,27 @@ TEST_CASE("label_image: a bad photo among good ones is named, the others are ans
   const auto json = Lines(desk.Label({"--format=json", desk.Photo("a")}).out);
   REQUIRE(json.size() == 3);
   CHECK(nlohmann::json::parse(json[1])["error"].get<std::string>().find("found text") != std::string::npos);
+}
+
+TEST_CASE("label_image: a missing photo counts as one that cannot be labelled, alone or among others") {
+  Desk desk;
+  const auto run = desk.Label({"--format=tsv", desk.dir / "missing.jpg", desk.Photo("a/a_0.jpg")});
+  CHECK(run.code == 2);
+  CHECK(Lines(run.out).size() == 3);
+  CHECK(run.err.find("missing.jpg") != std::string::npos);
+  CHECK(desk.Label({"--format=json", desk.dir / "missing.jpg"}).code == 2);
+}
+
+TEST_CASE("label_image: --profile prints where the time went and leaves the answers as they are") {
+  Desk desk;
+  const auto plain = desk.Label({"--format=tsv", desk.Photo("a")});
+  const auto run = desk.Label({"--format=tsv", "--profile=" + (desk.dir / "trace.json"), desk.Photo("a")});
+  CHECK(run.code == 0);
+  CHECK(run.out == plain.out);
+  CHECK_HAS(run.err, "\n  decode ");
+  CHECK_HAS(run.err, "\n  final_result ");
+  std::ifstream trace(desk.dir / "trace.json");
+  CHECK(nlohmann::json::parse(trace)["traceEvents"].size() > 50);
 }
 
 TEST_CASE("label_image: awkward file names come back escaped in tsv and json") {

@@ -217,7 +217,11 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
     CHECK(run.out == "");
   };
   check({}, 2, "--image_dir is needed");
-  check({"--image_dir=x", "--device=cuda"}, 3, "built without CUDA");
+  // Nothing is read or downloaded first.
+  check({"--image_dir=x", "--device=cuda", "--precision=fp16"}, 3, "retrain: error: --device=cuda: no ");
+  check({"--image_dir=x", "--device=cpu", "--precision=fp16"}, 2, "--precision=fp16");
+  check({"--image_dir=x", "--precision=fp8"}, 2, "--precision");
+  check({"--image_dir=x", "--gpu_memory_mb=-1"}, 2, "--gpu_memory_mb");
   check({"--image_dir=x", "--device=tpu"}, 2, "--device");
   check({"--image_dir=x", "--learning_rate=abc"}, 2, "--learning_rate");
   check({"--image_dir=" + (shop.dir / "nowhere"), "--model_file=" + (shop.dir / "backbone.pb")}, 2, "nowhere");
@@ -229,6 +233,27 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
   check({"--image_dir=" + (shop.dir / "photos"), "--model_file=" + (shop.dir / "backbone.pb"),
          "--bottleneck_dir=" + (shop.dir / "b"), "--summaries_dir=" + (shop.dir / "s"), "--output_graph=/proc/nowhere/x.pb",
          "--output_labels=" + (shop.dir / "l.txt"), "--how_many_training_steps=1"}, 4, "/proc/nowhere");
+}
+
+TEST_CASE("retrain: --profile tells what took how long, and changes no byte") {
+  Workshop shop;
+  REQUIRE(shop.Retrain("plain", {"--bottleneck_dir=b1"}).code == 0);
+  const ProcessResult run = shop.Retrain("profiled", {"--profile=trace.json"});
+  REQUIRE(run.code == 0);
+  CHECK(Slurp(shop.dir / "plain.pb") == Slurp(shop.dir / "profiled.pb"));
+  for (const char* row : {"\n  read and hash ", "\n  decode ", "\n  thumbnail ", "\n  preprocess ", "Conv2d_1_depthwise"})
+    CHECK_HAS(run.err, row);
+  const auto trace = nlohmann::json::parse(Slurp(shop.dir / "trace.json"));
+  CHECK(trace["traceEvents"].size() > 90 * 20);
+  // A place that cannot be written is found out, if late.
+  CHECK(shop.Retrain("late", {"--bottleneck_dir=b2", "--profile=/proc/nowhere/x.json"}).code == 4);
+}
+
+TEST_CASE("retrain: --list_devices needs nothing else") {
+  const ProcessResult run = RunProcess({ProgramPath("retrain"), "--list_devices"});
+  CHECK(run.code == 0);
+  CHECK(run.out.starts_with("cpu: oneDNN"));
+  CHECK(std::count(run.out.begin(), run.out.end(), '\n') >= 2);
 }
 
 TEST_CASE("retrain: --json has just the keys of the README's example") {

@@ -18,6 +18,7 @@
 #include "models/backbone.h"
 #include "models/feature_extractor.h"
 #include "models/training.h"
+#include "runtime/cpu/fma_peak.h"
 #include "tests/bench/machine.h"
 #include "tests/bench/timing.h"
 
@@ -156,8 +157,8 @@ int Run(const std::string& shared, const std::string& program, const std::string
 
   std::vector<double> peak1, peak, copy, decode;
   for (int round = 0; round < kRounds; ++round) {
-    peak1.push_back(MeasureFmaPeak(1, kCalibrationSeconds));
-    peak.push_back(MeasureFmaPeak(threads, kCalibrationSeconds));
+    peak1.push_back(cpu::MeasureFmaPeak(1, kCalibrationSeconds));
+    peak.push_back(cpu::MeasureFmaPeak(threads, kCalibrationSeconds));
     copy.push_back(MeasureCopyRate(threads, kCalibrationSeconds));
     decode.push_back(DecodeRate(files, threads));
     for (Row& row : rows) row.figures.push_back(row.round());

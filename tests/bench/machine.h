@@ -4,8 +4,6 @@
 
 namespace couplet::bench {
 
-// fp32 FLOP/s of independent fused multiply-adds in registers, summed over `threads` threads.
-double MeasureFmaPeak(int threads, double seconds);
 // Bytes/s copied from one 64 MiB buffer to another, summed over `threads` threads.
 double MeasureCopyRate(int threads, double seconds);
 

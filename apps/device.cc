@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/device.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/cli.h"
+#include "loaders/files.h"
+#include "runtime/cuda_loader.h"
+
+namespace couplet {
+namespace {
+
+constexpr const char* kGroup = "Device";
+
+CudaOptions MakeCudaOptions(const DeviceOptions& o) {
+  CudaOptions options;
+  options.precision = o.precision == "tf32"   ? Precision::kTf32
+                      : o.precision == "fp16" ? Precision::kFp16
+                                              : Precision::kFp32;
+  options.memory_limit_bytes = static_cast<size_t>(o.gpu_memory_mb) << 20;
+  return options;
+}
+
+}  // namespace
+
+void DeclareDeviceFlags(CLI::App& app, DeviceOptions& o) {
+  app.add_option("--device", o.device, "auto: a GPU where there is one and the job is large enough; cpu; cuda")
+      ->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}))->group(kGroup);
+  app.add_option("--precision", o.precision, "on a GPU: fp32, tf32 or fp16; the CPU always computes in fp32")
+      ->capture_default_str()->check(CLI::IsMember({"fp32", "tf32", "fp16"}))->group(kGroup);
+  app.add_option("--gpu_memory_mb", o.gpu_memory_mb, "memory to use of a GPU, 0 = all that is free")
+      ->capture_default_str()->check(Between(0, 1 << 24))->group(kGroup);
+  app.add_flag("--list_devices", o.list_devices, "print what there is to compute with, and end")->group(kGroup);
+  app.add_option("--profile", o.profile,
+                 "print what took how long, layer by layer; --profile=FILE: where the trace for chrome://tracing goes "
+                 "[couplet_trace.json]")->group(kGroup);
+}
+
+Status CheckDeviceOptions(const DeviceOptions& o) {
+  if (o.device == "cpu" && o.precision != "fp32")
+    return BadInput(fmt::format("--precision={}: the CPU computes in fp32; leave it out, or use --device=cuda", o.precision));
+  return {};
+}
+
+std::string DescribeDevices() {
+  return fmt::format("cpu: {}\n{}", MakeCpuBackend()->description(), DescribeCudaDevices());
+}
+
+Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o, const std::function<Result<bool>()>& worth_a_gpu) {
+  if (o.device == "cpu") return MakeCpuBackend();
+  if (o.device == "auto") {
+    if (FindCudaLibrary().empty() || !ProbeCudaDriver().ok()) return MakeCpuBackend();
+    COUPLET_ASSIGN_OR_RETURN(const bool worth_it, worth_a_gpu());
+    if (!worth_it) return MakeCpuBackend();
+  }
+  auto gpu = LoadCudaBackend(MakeCudaOptions(o));
+  if (gpu.ok()) {
+    LogInfo("Using " + (*gpu)->description());
+    return gpu;
+  }
+  if (o.device == "cuda") return Status(Code::kDevice, "--device=cuda: " + gpu.status().message());
+  LogWarning("No GPU is used: " + gpu.status().message());
+  return MakeCpuBackend();
+}
+
+bool FallsBack(const DeviceOptions& o, const Backend& backend, const Status& status) {
+  const bool device_failed = status.code() == Code::kDevice || status.code() == Code::kOutOfMemory;
+  if (o.device != "auto" || backend.kind() == "cpu" || !device_failed) return false;
+  LogWarning("The GPU could not do it, the CPU does it anew: " + status.message());
+  return true;
+}
+
+Profile* WantedProfile(const DeviceOptions& o, const Backend& backend, Profile* profile) {
+  if (o.profile.empty()) return nullptr;
+  (void)backend.floor_ms(1, 1);
+  return profile;
+}
+
+Status WriteProfile(const DeviceOptions& o, const Profile& profile) {
+  Write(stderr, profile.Table());
+  COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.profile, profile.ChromeTrace()));
+  LogInfo(fmt::format("Wrote {}; open it with chrome://tracing or ui.perfetto.dev", o.profile));
+  return {};
+}
+
+}  // namespace couplet

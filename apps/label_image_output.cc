@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/label_image_output.h"
+
+#include <nlohmann/json.hpp>
+
+#include "apps/cli.h"
+
+namespace couplet {
+namespace {
+
+std::string EscapeTsv(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\t') out += "\\t";
+    else if (c == '\n') out += "\\n";
+    else if (c == '\\') out += "\\\\";
+    else out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several, bool first) {
+  if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
+  if (several) Out("{}:\n", photo.path);
+  for (const Prediction& p : photo.top)
+    Out("{} (score={:0.5f})\n", labels[static_cast<size_t>(p.index)], p.score);
+}
+
+void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
+  int rank = 0;
+  for (const Prediction& p : photo.top)
+    Out("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
+               EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
+}
+
+void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
+  nlohmann::ordered_json line = {{"path", photo.path}};
+  if (photo.status.ok()) {
+    line["results"] = nlohmann::ordered_json::array();
+    int rank = 0;
+    for (const Prediction& p : photo.top)
+      line["results"].push_back({{"rank", ++rank}, {"index", p.index},
+                                 {"label", labels[static_cast<size_t>(p.index)]}, {"score", ShortestDouble(p.score)}});
+  } else {
+    line["error"] = photo.status.message();
+  }
+  Out("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+}  // namespace couplet

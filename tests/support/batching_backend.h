@@ -1,0 +1,52 @@
+// The CPU engine behind a face that takes batches, with as much memory as a test gives it: what a device's road through
+// the models can be walked with where there is no device.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "runtime/backend.h"
+
+namespace couplet::test {
+
+class BatchingBackend final : public Backend {
+ public:
+  explicit BatchingBackend(int batch) : batch_(batch), cpu_(MakeCpuBackend()) {}
+
+  std::string_view kind() const override { return "cuda"; }
+  std::string description() const override { return "the CPU in batches"; }
+  int max_batch(size_t, int) const override { return batch_; }
+  Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
+                                              const PrepareOptions& options) override {
+    largest_prepared = std::max(largest_prepared.load(), options.max_batch);
+    if (options.max_batch > prepares_up_to) return OutOfMemory("no memory for " + std::to_string(options.max_batch));
+    return cpu_->prepare(layer, src, options);
+  }
+  Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override { return cpu_->make_worker(threads); }
+  Result<Buffer> allocate(size_t bytes) override { return cpu_->allocate(bytes); }
+  Result<Buffer> allocate_pinned(size_t bytes) override { return cpu_->allocate_pinned(bytes); }
+  Status copy_in(void* dst, const float* src, size_t count, WorkerContext& worker) override {
+    return cpu_->copy_in(dst, src, count, worker);
+  }
+  Status copy_out(float* dst, const void* src, size_t count, WorkerContext& worker) override {
+    if (++runs > lost_after_runs) return DeviceError("the device is gone");
+    return cpu_->copy_out(dst, src, count, worker);
+  }
+  Status wait(WorkerContext& worker) override { return cpu_->wait(worker); }
+  Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) override { return cpu_->make_timer(worker); }
+  double floor_ms(double, double multiply_adds) const override { return multiply_adds * 1e-9; }
+  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
+    return cpu_->make_head_trainer(shape);
+  }
+
+  int prepares_up_to = 1 << 20, lost_after_runs = 1 << 20;
+  std::atomic<int> largest_prepared{0}, runs{0};
+
+ private:
+  const int batch_;
+  const std::unique_ptr<Backend> cpu_;
+};
+
+}  // namespace couplet::test
