@@ -27,10 +27,11 @@ Status Upload(DeviceBuffer* buffer, const std::vector<T>& values, cudaStream_t s
 // Ends a capture that was begun, also where what was to be captured failed.
 Result<Graph> EndCapture(cudaStream_t stream, const Status& queued) {
   cudaGraph_t made = nullptr;
-  const cudaError_t ended = cudaStreamEndCapture(stream, &made);
+  const Status ended =
+      ToStatus(cudaStreamEndCapture(stream, &made), "cudaStreamEndCapture", __FILE__, __LINE__);
   Graph graph(made);
   COUPLET_RETURN_IF_ERROR(queued);
-  COUPLET_DEVICE_RETURN(ended);
+  COUPLET_RETURN_IF_ERROR(ended);
   return graph;
 }
 
@@ -104,6 +105,7 @@ DeviceBatch DeviceSource::part(int i, int p) const {
 Status HeadRunner::set_plan(const RunPlan& plan) {
   graph_ = GraphExec();
   last_ = captured_ = Pattern();
+  captures_ = true;
   seed_ = plan.seed;
   learning_rate_ = plan.learning_rate;
   steps_ = plan.steps;
@@ -162,13 +164,15 @@ Status HeadRunner::Draw(int first, const Pattern& pattern) {
                           stream);
 }
 
-// A pattern's first run warms the libraries up and costs no capture; the second is captured.
+// A pattern's first run warms the libraries up and costs no capture; the second is captured. Where that is refused
+// nothing was done yet, and the work is queued call by call, as before.
 Status HeadRunner::Queue(const Pattern& pattern) {
   if (!graph_ || !(pattern == captured_)) {
-    const bool again = pattern == last_;
+    const bool again = captures_ && pattern == last_;
     last_ = pattern;
     if (!again) return QueueSteps(pattern);
-    COUPLET_RETURN_IF_ERROR(Capture(pattern));
+    captures_ = Capture(pattern).ok();
+    if (!captures_) return QueueSteps(pattern);
   }
   COUPLET_DEVICE_RETURN(cudaGraphLaunch(graph_.get(), device_->stream()));
   return {};

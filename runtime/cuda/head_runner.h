@@ -94,6 +94,7 @@ class HeadRunner final : public StepRunner {
   PinnedBuffer fetched_;
   Pattern last_, captured_;
   GraphExec graph_;  // of captured_
+  bool captures_ = true;  // until a capture was refused
 };
 
 }  // namespace couplet::cuda
