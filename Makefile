@@ -47,7 +47,7 @@ TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
-                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc))
+                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc))
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
 CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
@@ -150,6 +150,16 @@ $(OBJ)/kernels/%.cu.o: kernels/%.cu $(OBJ)/kernels/flags
 endif
 .PHONY: kernels
 kernels: $(if $(NVCC),$(KERNEL_OBJ))  ## compile the CUDA kernels (ARCHS="75 90", ARCHS=all)
+
+# The kernels alone, timed; linked by nvcc, which knows where its runtime is.
+KERNEL_BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/kernels/*.cc)) tests/support/cuda/device_memory.cc)
+$(KERNEL_BENCH_OBJ): CXXFLAGS_ALL += $(TOOLKIT_INC)
+$(OUT)/tests/kernel_bench: $(KERNEL_BENCH_OBJ) $(KERNEL_OBJ)
+	@mkdir -p $(@D)
+	$(NVCC) $^ -lfmt -o $@
+.PHONY: kernel-bench
+kernel-bench: $(OUT)/tests/kernel_bench  ## time the CUDA kernels, each beside its floor (needs a GPU; BATCH=32, KERNEL=)
+	$(OUT)/tests/kernel_bench $(or $(BATCH),32) $(KERNEL)
 
 # The CUDA engine: an object of its own, which the programs open when a device is asked for. It needs nvcc, the headers
 # and the libraries; these are named in full, because pip's packages have libcudnn.so.9 and no libcudnn.so.
