@@ -1,7 +1,10 @@
 // The rows of the kernels' benchmark launch, and name kernels that exist.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
+#include <string>
 
 #include "tests/bench/kernels/rows.h"
 #include "tests/support/test.h"
@@ -9,20 +12,24 @@
 namespace couplet {
 namespace {
 
-TEST_CASE("kernels: every row of the benchmark launches, and each kernel of layers has one") {
-  std::set<std::string> kernels, names;
-  for (const bench::KernelRow& row : bench::LayerRows(1)) {
+TEST_CASE("kernels: rows of the benchmark launch, and every kernel has one") {
+  std::set<std::string> kernels, names, all;
+  for (const auto& entry : std::filesystem::directory_iterator("kernels"))
+    if (entry.path().extension() == ".cu") all.insert(entry.path().stem());
+  all.erase("head_steps");  // a run of steps is timed as training
+  auto rows = bench::AllRows(1);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
+  std::map<std::string, int> launched;
+  for (const bench::KernelRow& row : rows) {
     CAPTURE(row.kernel);
     CAPTURE(row.name);
-    CHECK(std::filesystem::exists("kernels/" + row.kernel + ".cuh"));
-    CHECK(names.insert(row.kernel + row.name).second);
+    CHECK(names.insert(row.kernel + ": " + row.name).second);
     CHECK(row.bytes > 0.0);
-    CHECK(row.prepare()(test::TestStream()) == kLaunchOk);
     kernels.insert(row.kernel);
+    // The smallest two of each kernel: the kernel's own test runs the others' shapes.
+    if (launched[row.kernel]++ < 2) CHECK(row.prepare()(test::TestStream()) == kLaunchOk);
   }
-  CHECK(kernels == std::set<std::string>{"bias_activation", "concat_slice", "convert", "first_conv",
-                                         "global_average", "pad", "pool", "preprocess",
-                                         "preprocess_first_conv", "softmax"});
+  CHECK(kernels == all);
 }
 
 }  // namespace

@@ -37,7 +37,12 @@ TEST_CASE("kernels: docs/kernels.md has one row for each kernel and none besides
   for (const auto& entry : fs::directory_iterator("kernels"))
     if (entry.path().extension() == ".cu") kernels.insert(entry.path().stem());
   CHECK(kernels.size() >= 10);
-  CHECK(RowNames(test::FileContents("docs/kernels.md")) == kernels);
+  const std::string page = test::FileContents("docs/kernels.md");
+  CHECK(RowNames(page) == kernels);
+  size_t benches = 0;
+  for (size_t at = page.find("[bench]("); at != std::string::npos; at = page.find("[bench](", at + 1))
+    ++benches;
+  CHECK(benches == kernels.size());
 }
 
 TEST_CASE("kernels: every link of docs/kernels.md leads to a file, each row's to its body and its test") {

@@ -90,7 +90,7 @@ int Main(int argc, char** argv) {
   const double rate = CopyRate(stream);
   std::printf("%s, copies at %.0f GB/s\n", device.name, rate * 1e-9);
   std::printf("%-22s %-44s %10s %8s %8s %9s\n", "kernel", "case", "us", "GB/s", "TFLOP/s", "of floor");
-  for (const KernelRow& row : LayerRows(batch)) {
+  for (const KernelRow& row : AllRows(batch)) {
     if (argc > 2 && row.kernel != argv[2]) continue;
     const LaunchNext launch = row.prepare();
     const double ms = LaunchMs(launch, stream);

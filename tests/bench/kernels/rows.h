@@ -25,8 +25,18 @@ struct KernelRow {
   std::function<LaunchNext()> prepare;  // allocates; what it gives launches once a call and owns the memory
 };
 
-// Every kernel of photos and layers at batch `n`.
+// Kernels of photos and small layers, and depthwise convolutions of MobileNet 1.0_224, at batch `n`.
 std::vector<KernelRow> LayerRows(int n);
+std::vector<KernelRow> DepthwiseRows(int n);
+// Kernels of the last layer: batch 100, 2,048 features, 5 classes. They stay in the cache from launch to
+// launch, as in training.
+std::vector<KernelRow> HeadRows();
+
+inline std::vector<KernelRow> AllRows(int n) {
+  std::vector<KernelRow> rows = LayerRows(n);
+  for (auto& more : {DepthwiseRows(n), HeadRows()}) rows.insert(rows.end(), more.begin(), more.end());
+  return rows;
+}
 
 // The same array several times over, so that one launch does not find in the cache what the last one left
 // there.

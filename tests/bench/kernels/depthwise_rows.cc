@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "kernels/depthwise3x3.h"
+#include "tests/bench/kernels/rows.h"
+#include "tests/kernels/depthwise_cases.h"
+
+namespace couplet::bench {
+namespace {
+
+// One case through `call`, which is one kernel or the other.
+template <class T, class Call>
+KernelRow DepthwiseRow(const char* kernel, const char* element, const test::DepthwiseCase& c,
+                       const Call& call) {
+  using Stored = typename test::HostElement<T>::Stored;
+  const DepthwiseShape s = c.shape;
+  const double src = 1.0 * s.n * s.ih * s.iw * s.ic, dst = 1.0 * s.n * s.oh * s.ow * s.oc;
+  const double bytes = (src + dst) * sizeof(Stored);
+  KernelRow row;
+  row.kernel = kernel;
+  row.name = fmt::format("{} /{}, {}, n={}", c.name, s.sh, element, s.n);
+  row.bytes = bytes;
+  row.flops = 2.0 * s.kh * s.kw * dst;
+  row.prepare = [=]() -> LaunchNext {
+    auto from = std::make_shared<Rotating<T>>(static_cast<size_t>(src), bytes);
+    auto to = std::make_shared<Rotating<T>>(static_cast<size_t>(dst), bytes);
+    const size_t oc = static_cast<size_t>(s.oc);
+    auto weights = std::make_shared<test::DeviceArray<float>>(test::Values(89).Reals(9 * oc));
+    auto bias = std::make_shared<test::DeviceArray<float>>(test::Values(97).Reals(oc));
+    auto turn = std::make_shared<size_t>(0);
+    return [=](DeviceStream stream) {
+      const size_t i = (*turn)++;
+      return call(s, from->at(i), weights->data(), bias->data(), to->at(i), stream);
+    };
+  };
+  return row;
+}
+
+template <class T>
+void AddDepthwise(int n, const char* element, std::vector<KernelRow>* rows) {
+  const auto cases = test::MobileNetDepthwiseCases(n, 100, 224);
+  for (const auto& c : cases)
+    rows->push_back(DepthwiseRow<T>("depthwise3x3", element, c,
+                                    [](const auto&... args) { return Depthwise3x3(args...); }));
+  // The slow twin, for comparison.
+  rows->push_back(DepthwiseRow<T>("depthwise", element, cases[2],
+                                  [](const auto&... args) { return Depthwise(args...); }));
+}
+
+}  // namespace
+
+std::vector<KernelRow> DepthwiseRows(int n) {
+  std::vector<KernelRow> rows;
+  AddDepthwise<float>(n, "float", &rows);
+  AddDepthwise<__half>(n, "half", &rows);
+  return rows;
+}
+
+}  // namespace couplet::bench
