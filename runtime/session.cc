@@ -106,6 +106,18 @@ Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vecto
   return lifetimes;
 }
 
+// A stage, for a profiler that watches.
+class Range {
+ public:
+  Range(Backend& backend, const char* name) : backend_(backend) { backend_.begin_range(name); }
+  ~Range() { backend_.end_range(); }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+
+ private:
+  Backend& backend_;
+};
+
 }  // namespace
 
 struct Session::Impl {
@@ -279,8 +291,15 @@ Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
 Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* images,
                                std::span<float> dst) const {
   COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
-  if (images != nullptr) COUPLET_RETURN_IF_ERROR(RunLayer(worker, 0, n, images));
-  COUPLET_RETURN_IF_ERROR(RunBackbone(worker, n));
+  if (images != nullptr) {
+    const Range range(*backend, "photos in");
+    COUPLET_RETURN_IF_ERROR(RunLayer(worker, 0, n, images));
+  }
+  {
+    const Range range(*backend, "layers");
+    COUPLET_RETURN_IF_ERROR(RunBackbone(worker, n));
+  }
+  const Range range(*backend, "vectors out");
   COUPLET_RETURN_IF_ERROR(
       backend->copy_out(dst.data(), worker.values[graph.output], dst.size(), *worker.context));
   return backend->wait(*worker.context);

@@ -214,6 +214,8 @@ Status DnnConv::Choose() {
 Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* workspace,
                      const Device::Bench& bench) {
   double best_ms = -1.0;
+  size_t best = 0;
+  std::string times;
   for (size_t i = 0; i < ways.size(); ++i) {
     COUPLET_RETURN_IF_ERROR(SetMath(ways[i].math));
     const Result<double> ms = TimeOnDevice(bench.stream, [&]() -> Status {
@@ -221,12 +223,16 @@ Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, v
       if (ways[i].fused) return {};
       return device().half() ? Finish<__half>(dst, dst, bench.stream) : Finish<float>(dst, dst, bench.stream);
     });
-    if (!ms.ok() || (best_ms >= 0.0 && *ms >= best_ms)) continue;
+    if (!ms.ok()) continue;
+    times += fmt::format(" {}:{:.4f}", i, *ms);
+    if (best_ms >= 0.0 && *ms >= best_ms) continue;
     best_ms = *ms;
-    way_ = ways[i];
-    device().tuning().Keep(Key(), fmt::format("{} ({:.3f} ms)", i, *ms));
+    best = i;
   }
-  return best_ms >= 0.0 ? Status() : DeviceError("cuDNN has no way to do this convolution");
+  if (best_ms < 0.0) return DeviceError("cuDNN has no way to do this convolution");
+  way_ = ways[best];
+  device().tuning().Keep(Key(), fmt::format("{} ms:{}", best, times));
+  return {};
 }
 
 Status DnnConv::Prepare(const ConvLayer& spec) {

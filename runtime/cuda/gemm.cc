@@ -32,7 +32,7 @@ std::string Hex(const cublasLtMatmulAlgo_t& algo) {
 std::optional<cublasLtMatmulAlgo_t> FromHex(const std::string& text) {
   cublasLtMatmulAlgo_t algo;
   constexpr size_t kDigits = 16;
-  if (text.size() != std::size(algo.data) * kDigits) return std::nullopt;
+  if (text.size() < std::size(algo.data) * kDigits) return std::nullopt;  // what follows are times
   for (size_t i = 0; i < std::size(algo.data); ++i) {
     const std::string word = text.substr(i * kDigits, kDigits);
     if (word.find_first_not_of("0123456789abcdef") != std::string::npos) return std::nullopt;
@@ -61,12 +61,15 @@ class Gemm final : public Op {
   Status Run(const RunArgs& args, Worker& worker) const override;
 
  private:
-  Status Describe(bool with_bias);
+  Status Describe(const GemmLayer& spec);
+  Status SetEpilogue(bool with_bias);
   Status ChooseAlgorithm();
   Result<std::vector<cublasLtMatmulHeuristicResult_t>> Proposals(int count) const;
   Status Race(const std::vector<cublasLtMatmulHeuristicResult_t>& proposals, const std::string& key);
   Status Multiply(const cublasLtMatmulAlgo_t& algo, const void* src, void* dst, void* workspace, size_t bytes,
                   cudaStream_t stream) const;
+  template <class T>
+  Status Finish(const RunArgs& args, cudaStream_t stream) const;
   void Take(const cublasLtMatmulAlgo_t& algo, size_t workspace_bytes) {
     algo_ = algo;
     workspace_bytes_ = workspace_bytes;
@@ -80,7 +83,9 @@ class Gemm final : public Op {
   const bool sliced_;
   const int group_;
   const Activation activation_;
-  DeviceBuffer weights_, bias_;
+  bool fused_ = false;  // the bias and a ReLU are the product's epilogue
+  DeviceBuffer weights_, bias_,
+      float_bias_;  // the bias as an activation's element, and as a float where that differs
   MatmulDesc product_;
   MatrixLayout weights_layout_, src_layout_, dst_layout_;
   cublasLtMatmulAlgo_t algo_{};
@@ -95,33 +100,45 @@ Result<MatrixLayout> MakeLayout(cudaDataType_t type, int64_t rows, int64_t colum
 }
 
 Status Gemm::Prepare(const GemmLayer& spec) {
-  COUPLET_ASSIGN_OR_RETURN(weights_, device().UploadElements(spec.weights));
-  COUPLET_ASSIGN_OR_RETURN(bias_, device().UploadElements(spec.bias));
-  COUPLET_RETURN_IF_ERROR(Describe(!spec.bias.empty()));
-  return ChooseAlgorithm();
+  COUPLET_RETURN_IF_ERROR(Describe(spec));
+  // Not every shape has a product with an epilogue: an odd number of half-precision channels, for one.
+  Status chosen = ChooseAlgorithm();
+  if (!chosen.ok() && fused_ && chosen.code() != Code::kOutOfMemory) {
+    fused_ = false;
+    COUPLET_RETURN_IF_ERROR(SetEpilogue(false));
+    chosen = ChooseAlgorithm();
+  }
+  return chosen;
 }
 
-Status Gemm::Describe(bool with_bias) {
+Status Gemm::Describe(const GemmLayer& spec) {
+  COUPLET_ASSIGN_OR_RETURN(weights_, device().UploadElements(spec.weights));
+  COUPLET_ASSIGN_OR_RETURN(bias_, device().UploadElements(spec.bias));
+  if (device().half()) {
+    COUPLET_ASSIGN_OR_RETURN(float_bias_, device().UploadFloats(spec.bias));
+  }
   const cublasComputeType_t compute =
       device().precision() == Precision::kTf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   cublasLtMatmulDesc_t made = nullptr;
   COUPLET_DEVICE_RETURN(cublasLtMatmulDescCreate(&made, compute, CUDA_R_32F));
   product_ = MatmulDesc(made);
-  const bool relu = activation_ == Activation::kRelu;
-  const cublasLtEpilogue_t epilogue = with_bias
-                                          ? (relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
-                                          : (relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT);
-  COUPLET_DEVICE_RETURN(
-      cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
-  if (with_bias) {
-    const void* bias = bias_.data();
-    COUPLET_DEVICE_RETURN(
-        cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
-  }
   const cudaDataType_t type = device().blas_type();
   COUPLET_ASSIGN_OR_RETURN(weights_layout_, MakeLayout(type, oc_, ic_, oc_));
   COUPLET_ASSIGN_OR_RETURN(src_layout_, MakeLayout(type, ic_, group_ * rows_, ic_));
   COUPLET_ASSIGN_OR_RETURN(dst_layout_, MakeLayout(type, oc_, group_ * rows_, stride_));
+  fused_ = !spec.bias.empty();
+  return SetEpilogue(fused_);
+}
+
+Status Gemm::SetEpilogue(bool with_bias) {
+  const cublasLtEpilogue_t epilogue = !with_bias                         ? CUBLASLT_EPILOGUE_DEFAULT
+                                      : activation_ == Activation::kRelu ? CUBLASLT_EPILOGUE_RELU_BIAS
+                                                                         : CUBLASLT_EPILOGUE_BIAS;
+  COUPLET_DEVICE_RETURN(cublasLtMatmulDescSetAttribute(product_.get(), CUBLASLT_MATMUL_DESC_EPILOGUE,
+                                                       &epilogue, sizeof epilogue));
+  const void* const bias = with_bias ? bias_.data() : nullptr;
+  COUPLET_DEVICE_RETURN(
+      cublasLtMatmulDescSetAttribute(product_.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
   return {};
 }
 
@@ -160,7 +177,7 @@ Result<std::vector<cublasLtMatmulHeuristicResult_t>> Gemm::Proposals(int count) 
 
 Status Gemm::ChooseAlgorithm() {
   const std::string key = fmt::format("gemm {}x{}x{} dst {} relu {} bias {}", group_ * rows_, ic_, oc_,
-                                      stride_, activation_ == Activation::kRelu, bias_.bytes() != 0);
+                                      stride_, fused_ && activation_ == Activation::kRelu, fused_);
   if (const auto kept = device().tuning().Find(key)) {
     cublasLtMatmulHeuristicResult_t checked{};
     const auto algo = FromHex(*kept);
@@ -187,18 +204,21 @@ Status Gemm::Race(const std::vector<cublasLtMatmulHeuristicResult_t>& proposals,
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
   const Device::Bench bench = device().TakeBench();
   COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
-  double best_ms = 0.0;
+  double best_ms = -1.0;
+  std::string times;
   for (size_t i = 0; i < proposals.size(); ++i) {
     const auto& proposal = proposals[i];
     const Result<double> ms = TimeOnDevice(bench.stream, [&] {
       return Multiply(proposal.algo, src.data(), dst.data(), workspace.data(), proposal.workspaceSize,
                       bench.stream);
     });
-    if (!ms.ok() || (i != 0 && *ms >= best_ms)) continue;
+    if (!ms.ok()) continue;
+    times += fmt::format(" {:.4f}", *ms);
+    if (best_ms >= 0.0 && *ms >= best_ms) continue;
     best_ms = *ms;
     Take(proposal.algo, proposal.workspaceSize);
   }
-  device().tuning().Keep(key, Hex(algo_));
+  device().tuning().Keep(key, Hex(algo_) + " ms:" + times);
   return {};
 }
 
@@ -217,19 +237,23 @@ Status Gemm::Run(const RunArgs& args, Worker& worker) const {
     COUPLET_RETURN_IF_ERROR(Multiply(algo_, Photo(args.src[0], first, rows_ * ic_, element_bytes()),
                                      Photo(args.dst, first, rows_ * stride_, element_bytes()), args.scratch,
                                      workspace_bytes_, worker.stream()));
-  if (activation_ != Activation::kRelu6) return {};
+  return device().half() ? Finish<__half>(args, worker.stream()) : Finish<float>(args, worker.stream());
+}
+
+// What the product's epilogue did not do, in place.
+template <class T>
+Status Gemm::Finish(const RunArgs& args, cudaStream_t stream) const {
+  const float* const bias =
+      fused_ || bias_.bytes() == 0 ? nullptr : (device().half() ? float_bias_ : bias_).as<const float>();
+  const bool done = activation_ == Activation::kNone || (fused_ && activation_ == Activation::kRelu);
+  if (bias == nullptr && done) return {};
   BiasActivationShape shape;
   shape.pixels = args.n * rows_;
   shape.c = oc_;
   shape.src_stride = shape.dst_stride = stride_;
   shape.activation = activation_;
-  if (device().half()) {
-    auto* dst = static_cast<__half*>(args.dst);
-    COUPLET_DEVICE_RETURN(LaunchBiasActivation<__half>(shape, dst, nullptr, nullptr, dst, worker.stream()));
-  } else {
-    auto* dst = static_cast<float*>(args.dst);
-    COUPLET_DEVICE_RETURN(LaunchBiasActivation<float>(shape, dst, nullptr, nullptr, dst, worker.stream()));
-  }
+  auto* const dst = static_cast<T*>(args.dst);
+  COUPLET_DEVICE_RETURN(LaunchBiasActivation<T>(shape, dst, nullptr, bias, dst, stream));
   return {};
 }
 

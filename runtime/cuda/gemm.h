@@ -20,8 +20,8 @@ struct GemmLayer {
   Activation activation = Activation::kNone;
 };
 
-// The algorithm is cublasLt's first proposal without a split sum, or what Tuning keeps. ReLU is the product's
-// own epilogue; ReLU6 is a kernel after it.
+// The algorithm is cublasLt's first proposal without a split sum, or what Tuning keeps. Bias and ReLU are the
+// product's own epilogue where cublasLt has one for the shape; else, and for ReLU6, a kernel comes after it.
 OpResult MakeGemm(const Device& device, const GemmLayer& spec);
 
 }  // namespace couplet::cuda
