@@ -72,7 +72,7 @@ Status ToStatus(int result, const char* expression, const char* file, int line) 
 }
 
 void LogFailure(const Status& status) {
-  if (!status.ok())
+  if (!status.ok() && !IsSticky(cudaPeekAtLastError()))
     std::fprintf(stderr, "couplet: while letting go of the device: %s\n", status.message().c_str());
 }
 
