@@ -46,4 +46,9 @@ inline bool ValidDepthwise(const DepthwiseShape& s) {
   return true;
 }
 
+// Whether depthwise3x3 and what builds upon it take the shape.
+inline bool ValidDepthwise3x3(const DepthwiseShape& s) {
+  return ValidDepthwise(s) && s.kh == 3 && s.kw == 3 && s.dh == 1 && s.dw == 1 && s.ic == s.oc && s.sh == s.sw && s.sh <= 2;
+}
+
 }  // namespace couplet

@@ -29,10 +29,7 @@ template <typename T>
 LaunchResult Choose(DepthwiseShape shape, const T* src, const float* weights, const float* bias, T* dst,
                     DeviceStream stream, int rows) {
   constexpr int kVec = VectorOf<T>::kWidth;
-  if (!ValidDepthwise(shape) || shape.kh != 3 || shape.kw != 3 || shape.dh != 1 || shape.dw != 1 || shape.ic != shape.oc ||
-      shape.sh != shape.sw || shape.sh > 2 || rows < 0) {
-    return kLaunchInvalidValue;
-  }
+  if (!ValidDepthwise3x3(shape) || rows < 0) return kLaunchInvalidValue;
   if (shape.dst_stride == 0) shape.dst_stride = shape.oc;
   const bool vectors = shape.ic % kVec == 0 && shape.dst_stride % kVec == 0 && IsAligned(src, 16) && IsAligned(dst, 16) &&
                        IsAligned(weights, 16) && IsAligned(bias, 16);

@@ -43,6 +43,7 @@ constexpr size_t kPlainSharedBytes = 48 * 1024;
 #if defined(COUPLET_SIMT)
 
 inline size_t SharedLimit() { return simt::SharedLimit(); }
+inline int DeviceArch() { return simt::DeviceArch(); }
 
 template <typename... Params, typename... Args>
 LaunchResult Launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, DeviceStream stream,
@@ -61,6 +62,17 @@ inline size_t SharedLimit() {
     return kPlainSharedBytes;
   }
   return static_cast<size_t>(bytes);
+}
+
+// 10 * major + minor of the current device's compute capability; 0 when it does not say.
+inline int DeviceArch() {
+  int device = 0, major = 0, minor = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess) {
+    return 0;
+  }
+  return 10 * major + minor;
 }
 
 // The only spelling of a launch: queues kernel(args...) on `stream` and gives 0 or a cudaError_t. A launch with more

@@ -15,6 +15,7 @@ using LaunchResult = int;           // 0, or a cudaError_t
 enum : LaunchResult {
   kLaunchOk = 0,
   kLaunchInvalidValue = 1,  // cudaErrorInvalidValue: a shape or a pointer the kernel does not take
+  kLaunchNotSupported = 801,  // cudaErrorNotSupported: this device has no such instruction
 };
 
 }  // namespace couplet

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "kernels/ptx.h"
 #include "tests/support/device_memory.h"
 #include "tests/support/test.h"
+#include "tests/support/values.h"
 
 namespace couplet {
 namespace {
@@ -204,6 +206,60 @@ TEST_CASE("simt: wrong masks") {
   CHECK_HAS(fault(32, 0xffffffffu, 8, 4, 32), "which has exited");
   simt::SetSchedule({});
   CHECK_HAS(FaultOf(ShuffleTwoMasks, dim3(1), dim3(32), 0), "deadlock in a warp: thread 0 waits at __shfl_down_sync");
+}
+
+// d [16, 8] += a [16, terms] * b [terms, 8], fragments as the PTX ISA's figures have them.
+__global__ void MultiplyHalves(const float* a, const float* b, float* d) {
+  const int lane = static_cast<int>(threadIdx.x), group = lane >> 2, in_group = lane % 4;
+  unsigned fa[4], fb[2];
+  for (int i = 0; i < 8; i += 2) {
+    const int row = i < 2 || (i >= 4 && i < 6) ? group : group + 8, column = in_group * 2 + (i < 4 ? 0 : 8);
+    fa[i / 2] = vector_access::PackHalves(a[row * 16 + column], a[row * 16 + column + 1]);
+  }
+  for (int i = 0; i < 4; i += 2) {
+    const int row = in_group * 2 + (i < 2 ? 0 : 8);
+    fb[i / 2] = vector_access::PackHalves(b[row * 8 + group], b[(row + 1) * 8 + group]);
+  }
+  float fd[4];
+  for (int i = 0; i < 4; ++i) fd[i] = d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1)];
+  MmaHalf(fd, fa, fb);
+  for (int i = 0; i < 4; ++i) d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1)] = fd[i];
+}
+__global__ void MultiplyTf32(const float* a, const float* b, float* d, bool rounded) {
+  const int lane = static_cast<int>(threadIdx.x), group = lane >> 2, in_group = lane % 4;
+  unsigned fa[4], fb[2];
+  for (int i = 0; i < 4; ++i) {
+    const float x = a[(i == 0 || i == 2 ? group : group + 8) * 8 + (i < 2 ? in_group : in_group + 4)];
+    fa[i] = rounded ? ToTf32(x) : __float_as_uint(x);
+  }
+  for (int i = 0; i < 2; ++i) fb[i] = ToTf32(b[(i == 0 ? in_group : in_group + 4) * 8 + group]);
+  float fd[4];
+  for (int i = 0; i < 4; ++i) fd[i] = d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1)];
+  MmaTf32(fd, fa, fb);
+  for (int i = 0; i < 4; ++i) d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1)] = fd[i];
+}
+
+TEST_CASE("simt: tensor cores multiply, and see what is not rounded") {
+  test::Values values(1);
+  for (const size_t terms : {size_t{16}, size_t{8}}) {
+    const auto a = values.Integers(16 * terms, -9, 9), b = values.Integers(terms * 8, -9, 9), d = values.Integers(128, -9, 9);
+    test::ForEachSchedule("harness", [&] {
+      const test::DeviceArray<float> da(a), db(b), dd(d);
+      CHECK((terms == 16 ? FaultOf(MultiplyHalves, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data())
+                         : FaultOf(MultiplyTf32, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data(), true)) == "");
+      const auto got = dd.Read();
+      for (size_t row = 0; row < 16; ++row)
+        for (size_t column = 0; column < 8; ++column) {
+          float sum = d[row * 8 + column];
+          for (size_t k = 0; k < terms; ++k) sum += a[row * terms + k] * b[k * 8 + column];
+          CHECK(got[row * 8 + column] == sum);
+        }
+    });
+  }
+  const test::DeviceArray<float> thirds(std::vector<float>(128, 1.0f / 3)), d(std::vector<float>(128, 0.0f));
+  CHECK(FaultOf(MultiplyTf32, dim3(1), dim3(32), 0, thirds.data(), thirds.data(), d.data(), true) == "");
+  CHECK_HAS(FaultOf(MultiplyTf32, dim3(1), dim3(32), 0, thirds.data(), thirds.data(), d.data(), false),
+            "an operand is not rounded to TF32");
 }
 
 __global__ void ReadUnwritten(float* dst) {

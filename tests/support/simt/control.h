@@ -45,6 +45,9 @@ struct LaunchShape {
 // never have more than 48 KB.
 size_t SharedLimit();
 void SetSharedLimit(size_t bytes);
+// The compute capability that launchers see, 10 * major + minor; 90 unless set.
+int DeviceArch();
+void SetDeviceArch(int arch);
 
 // How a launch is carried out: a stand-in for the CUDA runtime keeps `run` in its stream's queue and calls it when the
 // stream gets there, on any thread. Without one a launch runs at once. `run` throws Fault.

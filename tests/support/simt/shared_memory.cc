@@ -23,6 +23,7 @@ struct Array {
 
 struct SharedMemory {
   size_t limit = 227 * 1024;
+  int arch = 90;
   Array arrays[kMaxArrays];
   int count = 0;
   size_t static_bytes = 0;
@@ -78,6 +79,8 @@ void Poison(char* memory, size_t bytes) {
 
 size_t SharedLimit() { return shared_memory().limit; }
 void SetSharedLimit(size_t bytes) { shared_memory().limit = bytes; }
+int DeviceArch() { return shared_memory().arch; }
+void SetDeviceArch(int arch) { shared_memory().arch = arch; }
 
 void BeginShared(size_t dynamic_bytes) {
   SharedMemory& s = shared_memory();

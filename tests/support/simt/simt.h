@@ -149,6 +149,9 @@ namespace couplet::simt {
 enum class Shuffle { kIndex, kUp, kDown, kXor };
 uint64_t ShuffleBits(const Place& place, Shuffle kind, unsigned mask, uint64_t value, int lane_argument, int width);
 unsigned BallotBits(const Place& place, unsigned mask, bool predicate);
+// Tensor cores, a whole warp at a time (kernels/ptx.h says which lane holds what): d += a * b.
+void MmaHalf16x8x16(const Place& place, float* d, const unsigned* a, const unsigned* b);
+void MmaTf32_16x8x8(const Place& place, float* d, const unsigned* a, const unsigned* b);
 
 template <typename T>
 T ShuffleValue(const Place& place, Shuffle kind, unsigned mask, T value, int argument, int width) {
