@@ -144,6 +144,8 @@ TEST_CASE("distortion: a step's vectors are the same in batches, with less memor
     backend.prepares_up_to = fits;
     CHECK(make(backend, 2, &status) == expected);
     CHECK(status.ok());
+    CHECK(backend.largest_prepared == size);
+    CHECK(backend.smallest_prepared == (fits == 5 ? 4 : size));  // 16, 8, 4
   }
   BatchingBackend lost(4);
   lost.lost_after_runs = 3;

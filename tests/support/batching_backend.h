@@ -21,6 +21,7 @@ class BatchingBackend final : public Backend {
   Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
                                               const PrepareOptions& options) override {
     largest_prepared = std::max(largest_prepared.load(), options.max_batch);
+    smallest_prepared = std::min(smallest_prepared.load(), options.max_batch);
     if (options.max_batch > prepares_up_to) return OutOfMemory("no memory for " + std::to_string(options.max_batch));
     return cpu_->prepare(layer, src, options);
   }
@@ -42,7 +43,7 @@ class BatchingBackend final : public Backend {
   }
 
   int prepares_up_to = 1 << 20, lost_after_runs = 1 << 20;
-  std::atomic<int> largest_prepared{0}, runs{0};
+  std::atomic<int> largest_prepared{0}, smallest_prepared{1 << 20}, runs{0};
 
  private:
   const int batch_;
