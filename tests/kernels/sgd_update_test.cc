@@ -103,6 +103,15 @@ TEST_CASE("kernel sgd_update: whole numbers and rates of powers of two are exact
   }
 }
 
+TEST_CASE("kernel sgd_update: more blocks than a block has threads") {
+  Step s = MakeStep({2, 600, 1001, 0.5f}, true);
+  const Outcome got = RunStep(s, false);
+  CHECK(Doubles(got.weights) == reference::StepDown(s.weights, Doubles(s.gradient), 0.5f));
+  CHECK(got.result.finite == 1);
+  s.slopes.back() = kInfinity;  // the last block's
+  CHECK(SameBits(RunStep(s, false).weights, s.weights));
+}
+
 TEST_CASE("kernel sgd_update: real numbers lie within their roundings, and so do the summaries' numbers") {
   for (const SgdUpdateShape& shape : kSgdUpdateCases) {
     CAPTURE(Name(shape));
