@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include "kernels/depthwise3x3.h"
+#include "kernels/depthwise_pointwise.h"
 #include "tests/bench/kernels/rows.h"
 #include "tests/kernels/depthwise_cases.h"
+#include "tests/kernels/depthwise_pointwise_cases.h"
 
 namespace couplet::bench {
 namespace {
@@ -47,12 +49,48 @@ void AddDepthwise(int n, const char* element, std::vector<KernelRow>* rows) {
                                   [](const auto&... args) { return Depthwise(args...); }));
 }
 
+// The blocks of MobileNet 1.0_224 in one.
+template <class T>
+void AddBlocks(int n, const char* element, std::vector<KernelRow>* rows) {
+  using Stored = typename test::HostElement<T>::Stored;
+  for (const auto& c : test::MobileNetFusedCases(n, 100, 224, 224)) {
+    const DepthwisePointwiseShape s = c.shape;
+    const auto& d = s.depthwise;
+    const double pixels = 1.0 * n * d.oh * d.ow, src = 1.0 * n * d.ih * d.iw * d.ic, dst = pixels * s.oc;
+    KernelRow row;
+    row.kernel = "depthwise_pointwise";
+    row.name = fmt::format("{} /{} to {}, {}, n={}", c.name, d.sh, s.oc, element, n);
+    row.bytes = (src + dst) * sizeof(Stored);
+    row.flops = pixels * d.ic * (18.0 + 2.0 * s.oc);
+    row.prepare = [=, bytes = row.bytes]() -> LaunchNext {
+      auto from = std::make_shared<Rotating<T>>(static_cast<size_t>(src), bytes);
+      auto to = std::make_shared<Rotating<T>>(static_cast<size_t>(dst), bytes);
+      const size_t ic = static_cast<size_t>(s.depthwise.ic), oc = static_cast<size_t>(s.oc);
+      auto weights = std::make_shared<test::DeviceArray<float>>(test::Values(89).Reals(9 * ic));
+      std::vector<Stored> host(PackedPointwiseCount(s.depthwise.ic, s.oc, static_cast<const T*>(nullptr)));
+      PackPointwise(s.depthwise.ic, s.oc, test::Values(103).Reals(ic * oc).data(),
+                    reinterpret_cast<T*>(host.data()));
+      auto packed = std::make_shared<test::DeviceBytes>(host.size() * sizeof(Stored));
+      packed->Write(host.data());
+      auto turn = std::make_shared<size_t>(0);
+      return [=](DeviceStream stream) {
+        const size_t i = (*turn)++;
+        return DepthwisePointwise(s, from->at(i), weights->data(), nullptr,
+                                  static_cast<const T*>(packed->data()), nullptr, to->at(i), stream);
+      };
+    };
+    rows->push_back(row);
+  }
+}
+
 }  // namespace
 
 std::vector<KernelRow> DepthwiseRows(int n) {
   std::vector<KernelRow> rows;
   AddDepthwise<float>(n, "float", &rows);
   AddDepthwise<__half>(n, "half", &rows);
+  AddBlocks<float>(n, "TF32", &rows);
+  AddBlocks<__half>(n, "half", &rows);
   return rows;
 }
 

@@ -93,6 +93,10 @@ int Main(int argc, char** argv) {
   for (const KernelRow& row : AllRows(batch)) {
     if (argc > 2 && row.kernel != argv[2]) continue;
     const LaunchNext launch = row.prepare();
+    if (launch(stream) == kLaunchNotSupported) {
+      std::printf("%-22s %-44s not on this device\n", row.kernel.c_str(), row.name.c_str());
+      continue;
+    }
     const double ms = LaunchMs(launch, stream);
     std::printf("%-22s %-44s %10.2f %8.0f %8.2f %8.0f%%\n", row.kernel.c_str(), row.name.c_str(), ms * 1e3,
                 row.bytes / ms * 1e-6, row.flops / ms * 1e-9, 100.0 * row.bytes / rate / (ms * 1e-3));
