@@ -14,7 +14,7 @@ $(OUT)/tests/gpu_tests: $(GPU_TEST_OBJ) $(KERNEL_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(CUDA_LIBS) $(LIBS) -o $@
 
-.PHONY: gpu-programs gpu-check gpu-bench gpu-bundle
+.PHONY: gpu-programs gpu-check gpu-bench gpu-bundle profile
 gpu-programs: all $(if $(ENGINE),$(patsubst %,$(OUT)/tests/gpu_%,tests compare bench))
 	@$(if $(ENGINE),,echo 'built without CUDA: make print-config says what is missing'; exit 3)
 gpu-check: gpu-programs  ## prove and time the CUDA engine on this machine's GPU: one page in build/gpu-check
@@ -24,3 +24,5 @@ gpu-bench: gpu-programs  ## the timings of gpu-check alone
 	  --temp=$(OUT)/bench --json=$(OUT)/gpu_bench.json
 gpu-bundle: gpu-programs  ## pack gpu-check for a machine without compilers, packages or network (needs ../shared or COUPLET_DATA)
 	@sh tests/gpu/bundle.sh $(OUT) "$${COUPLET_DATA:-../shared}"
+profile: all  ## where the time of a cold retrain goes, by nsys where it is found (DEVICE=cpu|cuda|auto)
+	@sh tests/gpu/profile.sh $(OUT) "$${COUPLET_DATA:-../shared}/data/flower_photos" $(or $(DEVICE),auto)
