@@ -143,6 +143,7 @@ NVCCFLAGS   := -std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-
                -Xcompiler -fPIC,-Wall,-Wextra,-Werror
 $(OBJ)/kernels/flags: FORCE
 	@mkdir -p $(@D); echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
+	@$(NVCC) --version | sed -n 's/.*\(V[0-9.]*\)$$/nvcc \1/p' > $(@D)/toolkit
 # What ptxas says of registers and spills stays beside the object.
 $(OBJ)/kernels/%.cu.o: kernels/%.cu $(OBJ)/kernels/flags
 	@mkdir -p $(@D)
@@ -150,7 +151,20 @@ $(OBJ)/kernels/%.cu.o: kernels/%.cu $(OBJ)/kernels/flags
 endif
 .PHONY: kernels
 kernels: $(if $(NVCC),$(KERNEL_OBJ))  ## compile the CUDA kernels (ARCHS="75 90", ARCHS=all)
+.PHONY: check-cxx14 kernel-resources
+check-cxx14: kernels  ## kernels are C++14: nvcc compiles them so, and their headers stand alone
+	@for header in $$(grep -L 'COUPLET_SIMT\|kernels/device.h' kernels/*.h); do \
+	  $(CXX) -std=c++14 -Wall -Wextra -Wpedantic -Werror -I. -x c++ -fsyntax-only -include $$header /dev/null || exit 1; done
+	@echo '$(words $(KERNEL_SRC)) kernels and their headers are C++14'
+kernel-resources: kernels  ## keep the kernels' registers and shared memory as tests/golden/kernel_resources.tsv
+	sh tests/kernel_resources.sh list $(OBJ)/kernels > tests/golden/kernel_resources.tsv
 
+# The kernels' tests once more, through real launches; needs a GPU to run.
+GPU_TEST_OBJ := $(patsubst %.cc,$(OBJ)/%.o,tests/main.cc tests/support/test.cc tests/support/cuda/device_memory.cc \
+                  $(shell grep -l 'TEST_CASE."kernel ' tests/kernels/*_test.cc))
+$(OUT)/tests/gpu_tests: $(GPU_TEST_OBJ) $(KERNEL_OBJ) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(NVCC) $^ $(LIBS) -o $@
 # The kernels alone, timed; linked by nvcc, which knows where its runtime is.
 KERNEL_BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/kernels/*.cc)) tests/support/cuda/device_memory.cc)
 $(KERNEL_BENCH_OBJ): CXXFLAGS_ALL += $(TOOLKIT_INC)

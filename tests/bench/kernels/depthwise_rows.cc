@@ -38,12 +38,47 @@ KernelRow DepthwiseRow(const char* kernel, const char* element, const test::Dept
   return row;
 }
 
+// A whole block; the 1x1 convolution's FLOP are the tensor cores' and no floor here.
+template <class T>
+KernelRow FusedRow(const char* element, const test::DepthwisePointwiseCase& c) {
+  using Stored = typename test::HostElement<T>::Stored;
+  const DepthwisePointwiseShape shape = c.shape;
+  const DepthwiseShape s = shape.depthwise;
+  const double src = 1.0 * s.n * s.ih * s.iw * s.ic, pixels = 1.0 * s.n * s.oh * s.ow, dst = pixels * shape.oc;
+  const double bytes = (src + dst + 1.0 * s.ic * shape.oc) * sizeof(Stored);
+  KernelRow row;
+  row.kernel = "depthwise_pointwise";
+  row.name = fmt::format("{} /{} -> {}, {}, n={}", c.name, s.sh, shape.oc, element, s.n);
+  row.bytes = bytes;
+  row.flops = 18.0 * pixels * s.ic;
+  row.prepare = [=]() -> LaunchNext {
+    auto from = std::make_shared<Rotating<T>>(static_cast<size_t>(src), bytes);
+    auto to = std::make_shared<Rotating<T>>(static_cast<size_t>(dst), bytes);
+    const size_t ic = static_cast<size_t>(s.ic), oc = static_cast<size_t>(shape.oc);
+    std::vector<Stored> order(PackedPointwiseCount(s.ic, shape.oc, static_cast<const T*>(nullptr)));
+    PackPointwise(s.ic, shape.oc, test::Values(83).Reals(ic * oc).data(), reinterpret_cast<T*>(order.data()));
+    auto packed = std::make_shared<test::DeviceBytes>(order.size() * sizeof(Stored));
+    packed->Write(order.data());
+    auto weights = std::make_shared<test::DeviceArray<float>>(test::Values(89).Reals(9 * ic));
+    auto middle = std::make_shared<test::DeviceArray<float>>(test::Values(97).Reals(ic));
+    auto bias = std::make_shared<test::DeviceArray<float>>(test::Values(101).Reals(oc));
+    auto turn = std::make_shared<size_t>(0);
+    return [=](DeviceStream stream) {
+      const size_t i = (*turn)++;
+      return DepthwisePointwise(shape, from->at(i), weights->data(), middle->data(),
+                                static_cast<const T*>(packed->data()), bias->data(), to->at(i), stream);
+    };
+  };
+  return row;
+}
+
 template <class T>
 void AddDepthwise(int n, const char* element, std::vector<KernelRow>* rows) {
   const auto cases = test::MobileNetDepthwiseCases(n, 100, 224);
   for (const auto& c : cases)
     rows->push_back(DepthwiseRow<T>("depthwise3x3", element, c,
                                     [](const auto&... args) { return Depthwise3x3(args...); }));
+  for (const auto& c : test::MobileNetFusedCases(n, 100, 224, 224)) rows->push_back(FusedRow<T>(element, c));
   // The slow twin, for comparison.
   rows->push_back(DepthwiseRow<T>("depthwise", element, cases[2],
                                   [](const auto&... args) { return Depthwise(args...); }));
