@@ -46,7 +46,7 @@ PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.c
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
-TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/loaders/*.cc \
+TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc))
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
@@ -117,7 +117,7 @@ $(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/%,$(TEST_OBJ)): CXXFLAGS_ALL 
 endif
 # ThreadSanitizer watches the kernels; the harness under them tells it what a barrier orders.
 ifeq ($(BUILD),tsan)
-$(OBJ)/tests/support/simt/%.o: CXXFLAGS_ALL += -fno-sanitize=thread -DCOUPLET_TSAN
+$(OBJ)/tests/support/simt/%.o $(OBJ)/pic/tests/support/simt/%.o: CXXFLAGS_ALL += -fno-sanitize=thread -DCOUPLET_TSAN
 endif
 
 # The commit is in one object only; the stamp changes when the commit does.
@@ -213,7 +213,29 @@ $(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APPS) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APPS) $(LIBRARY) $(LIBS) -o $@
 
+# The CUDA engine for machines without a GPU: the very sources, against the stand-ins and the kernels as the harness runs
+# them; beside it the programs, which find it there, and a driver for them to find.
+STANDIN := $(OUT)/tests/standin
+STANDIN_OBJ := $(patsubst %.cc,$(OBJ)/pic/%.o,$(filter-out %/device_memory.cc,$(sort $(wildcard runtime/*.cc runtime/cuda/*.cc \
+                 tests/support/simt/*.cc))) $(STANDIN_SRC)) $(KERNEL_SRC:%.cu=$(OBJ)/pic/simt/%.o)
+$(OBJ)/pic/%.o: %.cc $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -fPIC $(TOOLKIT_INC) $(WARNINGS) -c $< -o $@
+$(OBJ)/pic/simt/%.o: %.cu $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -fPIC $(WARNINGS) $(SIMT_FLAGS) -x c++ -c $< -o $@
+$(STANDIN)/libcouplet_cuda.so: $(STANDIN_OBJ)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic,-z,defs $^ -lfmt -o $@
+$(STANDIN)/libcuda.so.1: $(OBJ)/pic/tests/support/standin/libcuda.o
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-soname,libcuda.so.1 $^ -o $@
+$(PROGRAMS:%=$(STANDIN)/%): $(STANDIN)/%: $(OUT)/%
+	@mkdir -p $(@D)
+	ln -f $< $@
+
 .PHONY: tests test
+tests: $(if $(STANDIN_SRC),$(STANDIN)/libcouplet_cuda.so $(STANDIN)/libcuda.so.1 $(PROGRAMS:%=$(STANDIN)/%))
 tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests  ## build the tests
 test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps

@@ -379,8 +379,8 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
   for (const int classes : {kFused, kPlain}) {
     const HeadData data = Clouds(10, classes);
     const auto all = [&]() -> Status {
-      COUPLET_ASSIGN_OR_RETURN(const auto trainer,
-                               MakeStandinBackend()->make_head_trainer({data.features, data.classes}));
+      COUPLET_ASSIGN_OR_RETURN(const auto backend, OpenStandinBackend());
+      COUPLET_ASSIGN_OR_RETURN(const auto trainer, backend->make_head_trainer({data.features, data.classes}));
       COUPLET_RETURN_IF_ERROR(FourRuns(*trainer, data));
       const HeadBatch test = DrawBatch(data.rows[2], 3, 0, 0, kStreamTest);
       COUPLET_ASSIGN_OR_RETURN([[maybe_unused]] const Evaluation evaluation, EvaluateBatch(*trainer, data, test));
@@ -397,7 +397,9 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
       device.Reset();
       const std::string alive = device.Alive();
       device.Fail("*:" + std::to_string(n));
+      CapturedErrors errors;
       const Status status = all();
+      CHECK(errors.Lines().size() <= 4);
       CHECK(device.Alive() == alive);
       if (status.ok()) continue;  // a call that lets go; its failure is logged
       ++failed;

@@ -40,7 +40,7 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
   });
 }
 cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
-  return BlasRelease("cublasDestroy", [&] {
+  return BlasRelease("cublasDestroy", InCapture::kAllowed, [&] {
     return Destroy(handle, kBlasHandle) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
   });
 }

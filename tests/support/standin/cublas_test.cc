@@ -119,7 +119,8 @@ TEST_CASE("standin: SGEMM checks sizes, memory and handles, batches, and rounds 
   CHECK_HAS(FreshDevice::Mistakes(), "A needs 20 bytes, and 16 are left");
   CHECK(gemm(&one, 2, 2) == CUBLAS_STATUS_INVALID_VALUE);
   CHECK_HAS(FreshDevice::Mistakes(), "A is not device memory");
-  CHECK(cublasSetStream(blas.handle, reinterpret_cast<cudaStream_t>(a.data())) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(cublasSetStream(blas.handle, reinterpret_cast<cudaStream_t>(a.data())) ==
+        CUBLAS_STATUS_INVALID_VALUE);
   CHECK_HAS(FreshDevice::Mistakes(), "a stream that is not alive");
   // Four products of one by one.
   CHECK(cublasSgemmStridedBatched(blas.handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.data(), 1, 1,
@@ -153,7 +154,7 @@ TEST_CASE("standin: cublasLt multiplies, adds the bias, clips, by each algorithm
       cublasLtMatmulHeuristicResult_t results[4];
       int count = 0;
       REQUIRE(p.Heuristic(results, 4, &count) == CUBLAS_STATUS_SUCCESS);
-      REQUIRE(count == 2);
+      REQUIRE(count == 3);
       // The fastest depends on the number of columns, as with the real one.
       CHECK((results[0].workspaceSize > 0) == (pixels > 1));
       for (int i = 0; i < count; ++i) {
@@ -245,9 +246,19 @@ TEST_CASE("standin: algorithms add in different orders, so a choice that changes
   const size_t most = workspace.bytes();
   REQUIRE(cublasLtMatmulPreferenceSetAttribute(p.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
                                                sizeof most) == CUBLAS_STATUS_SUCCESS);
-  cublasLtMatmulHeuristicResult_t results[2];
+  const uint32_t whole_sums = CUBLASLT_REDUCTION_SCHEME_NONE;
+  REQUIRE(cublasLtMatmulPreferenceSetAttribute(p.preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                               &whole_sums, sizeof whole_sums) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatmulHeuristicResult_t results[3], checked;
   int count = 0;
-  REQUIRE(p.Heuristic(results, 2, &count) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(p.Heuristic(results, 3, &count) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(count == 2);
+  const Pointwise other(2, 2, 3);
+  CHECK(cublasLtMatmulAlgoCheck(p.handle, p.desc, p.a, p.b, p.d, p.d, &results[0].algo, &checked) ==
+        CUBLAS_STATUS_SUCCESS);
+  CHECK(checked.workspaceSize == results[0].workspaceSize);
+  CHECK(cublasLtMatmulAlgoCheck(p.handle, other.desc, other.a, other.b, other.d, other.d, &results[0].algo,
+                                &checked) == CUBLAS_STATUS_NOT_SUPPORTED);
   float first[2];
   for (int i = 0; i < 2; ++i) {
     CHECK(p.Run(w.data(), x.data(), y.data(), &results[i].algo, workspace.data(), most) ==

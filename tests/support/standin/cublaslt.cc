@@ -39,6 +39,7 @@ struct Layout : cublasLtMatrixLayoutOpaque_t {
 struct Preference : cublasLtMatmulPreferenceOpaque_t {
   uint64_t max_workspace = 0;
   uint32_t alignment[4] = {256, 256, 256, 256};  // of A, B, C, D
+  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
 };
 // What an algorithm found by the heuristics carries: 64 bytes of the caller's.
 struct Algorithm {
@@ -50,7 +51,7 @@ struct Algorithm {
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 constexpr uint32_t kMagic = 0x4C744D4D;
-constexpr uint64_t kSplitWorkspace = uint64_t{1} << 20;
+constexpr uint64_t kTiledWorkspace = uint64_t{1} << 16, kSplitWorkspace = uint64_t{1} << 20;
 
 struct Problem {
   const MatmulDesc* desc;
@@ -139,12 +140,15 @@ void Suggest(const Problem& p, const Preference& preference, int wanted,
   plain.problem = Fingerprint(p);
   // Nothing here needs more than 16 bytes at once, and what is promised less aligned gets narrower loads.
   for (int i = 0; i < 4; ++i) plain.alignment[i] = std::min(16u, preference.alignment[i]);
-  Algorithm split = plain;
-  split.falling = 1;
+  Algorithm tiled = plain, split = plain;
+  tiled.falling = split.falling = 1;
+  tiled.workspace = kTiledWorkspace;
   split.workspace = kSplitWorkspace;
+  // Which is thought the fastest depends on the columns, as it does for the real ones.
   std::vector<Algorithm> found = {plain};
-  // Which is thought the faster depends on the columns, as it does for the real ones.
-  if (preference.max_workspace >= kSplitWorkspace)
+  if (preference.max_workspace >= kTiledWorkspace)
+    found.insert(p.d->cols == 1 ? found.end() : found.begin(), tiled);
+  if (preference.max_workspace >= kSplitWorkspace && preference.reductions != CUBLASLT_REDUCTION_SCHEME_NONE)
     found.insert(p.d->cols == 1 ? found.end() : found.begin(), split);
   *count = std::min(wanted, static_cast<int>(found.size()));
   for (int i = 0; i < *count; ++i) {
@@ -246,10 +250,8 @@ cublasStatus_t SetPreference(Preference* preference, cublasLtMatmulPreferenceAtt
       return SetValue(&preference->alignment[2], value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
       return SetValue(&preference->alignment[3], value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: {
-      uint32_t mask = 0;  // one algorithm of two splits its sums; neither reduces in the output's type
-      return SetValue(&mask, value, bytes);
-    }
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return SetValue(&preference->reductions, value, bytes);
     default:
       return NotPlayed("cublasLtMatmulPreferenceSetAttribute", attribute);
   }
@@ -262,8 +264,9 @@ cublasStatus_t OnObject(const char* call, const void* object, const char* what, 
 }
 
 template <class T, class Opaque>
-cublasStatus_t DestroyObject(const char* call, const char* what, Opaque* object) {
-  return BlasRelease(call, [&] {
+cublasStatus_t DestroyObject(const char* call, const char* what, Opaque* object,
+                             InCapture rule = InCapture::kHostOnly) {
+  return BlasRelease(call, rule, [&] {
     return Destroy(static_cast<T*>(object), what) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
   });
 }
@@ -309,7 +312,7 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   });
 }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
-  return DestroyObject<cublasLtContext>(__func__, kLtHandle, handle);
+  return DestroyObject<cublasLtContext>(__func__, kLtHandle, handle, InCapture::kAllowed);
 }
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasComputeType_t compute,
@@ -386,6 +389,30 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (status == CUBLAS_STATUS_SUCCESS)
       Suggest(p, *static_cast<Preference*>(preference), wanted, results, count);
     return status;
+  });
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* algo,
+                                       cublasLtMatmulHeuristicResult_t* result) {
+  const char* const call = "cublasLtMatmulAlgoCheck";
+  return OnObject(call, handle, kLtHandle, [&] {
+    const Problem p{Find(desc, call), Find(a, call), Find(b, call), Find(c, call), Find(d, call)};
+    if (p.desc == nullptr || p.a == nullptr || p.b == nullptr || p.c == nullptr || p.d == nullptr ||
+        algo == nullptr || result == nullptr)
+      return CUBLAS_STATUS_INVALID_VALUE;
+    const cublasStatus_t status = Judge(call, p);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    Algorithm algorithm;
+    std::memcpy(static_cast<void*>(&algorithm), algo, sizeof algorithm);
+    if (algorithm.magic != kMagic || algorithm.problem != Fingerprint(p)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    std::memset(result, 0, sizeof *result);
+    result->algo = *algo;
+    result->workspaceSize = algorithm.workspace;
+    result->state = CUBLAS_STATUS_SUCCESS;
+    return CUBLAS_STATUS_SUCCESS;
   });
 }
 

@@ -7,22 +7,6 @@
 
 using namespace couplet::standin;  // NOLINT: the names below are C's
 
-namespace {
-
-// Shared memory a block may ask for beyond 48 KiB (CUDA programming guide, compute capabilities).
-int SharedOptIn(const Device& device) {
-  const int capability = device.major * 10 + device.minor;
-  const int kib = capability >= 120                      ? 99
-                  : capability >= 90                     ? 227
-                  : capability == 80 || capability == 87 ? 163
-                  : capability >= 80                     ? 99
-                  : capability == 75                     ? 64
-                                                         : 48;
-  return kib * 1024;
-}
-
-}  // namespace
-
 // Counting devices is how a machine without one is found out: the call itself answers.
 cudaError_t cudaGetDeviceCount(int* count) {
   return Cuda(__func__, InCapture::kAllowed, [&] {
@@ -58,7 +42,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->maxThreadsPerBlock = 1024;
     properties->maxThreadsPerMultiProcessor = 2048;
     properties->sharedMemPerBlock = 48 * 1024;
-    properties->sharedMemPerBlockOptin = static_cast<size_t>(SharedOptIn(played));
+    properties->sharedMemPerBlockOptin = SharedOptIn(played);
     properties->sharedMemPerMultiprocessor = properties->sharedMemPerBlockOptin + 1024;
     properties->multiProcessorCount = 16;
     properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
@@ -91,7 +75,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
         *value = 48 * 1024;
         return cudaSuccess;
       case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *value = SharedOptIn(played);
+        *value = static_cast<int>(SharedOptIn(played));
         return cudaSuccess;
       case cudaDevAttrWarpSize:
         *value = 32;
@@ -137,7 +121,8 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   return Cuda("cudaFuncSetAttribute", InCapture::kAllowed, [&] {
     if (function == nullptr) return cudaErrorInvalidDeviceFunction;
     const bool shared = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize;
-    return shared && value > SharedOptIn(TheState().device) ? cudaErrorInvalidValue : cudaSuccess;
+    return shared && value > static_cast<int>(SharedOptIn(TheState().device)) ? cudaErrorInvalidValue
+                                                                              : cudaSuccess;
   });
 }
 

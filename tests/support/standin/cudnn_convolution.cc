@@ -123,8 +123,9 @@ cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFw
     TheState().Misuse(std::string(call) + ": the workspace is too small");
     return CUDNN_STATUS_BAD_PARAM;
   }
-  // The algorithms add in different orders, as the real ones do: a choice that changes between runs is seen.
-  job.order = algo == kImplicit ? SumOrder::kRising : SumOrder::kFalling;
+  // Algorithms add in different orders, and what runs behind one depends on the batch: as with the real ones,
+  // a choice or a batch that changes is seen in the bits.
+  job.order = (algo == kImplicit) == (job.x.n % 2 == 1) ? SumOrder::kRising : SumOrder::kFalling;
   // From sm_80 on, everything but FMA_MATH lets cuDNN round floats to TF32.
   job.tf32 =
       job.x.type == CUDNN_DATA_FLOAT && job.conv.math != CUDNN_FMA_MATH && TheState().device.major >= 8;

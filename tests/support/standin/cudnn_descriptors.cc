@@ -12,21 +12,21 @@ namespace {
 
 template <class T>
 cudnnStatus_t Make(const char* call, const char* what, T** out) {
-  return Cudnn(call, InCapture::kAllowed, [&] {
+  return Cudnn(call, InCapture::kHostOnly, [&] {
     if (out == nullptr) return CUDNN_STATUS_BAD_PARAM;
     *out = Create<T>(what);
     return CUDNN_STATUS_SUCCESS;
   });
 }
 template <class T>
-cudnnStatus_t Drop(const char* call, const char* what, T* object) {
-  return CudnnRelease(call,
+cudnnStatus_t Drop(const char* call, const char* what, T* object, InCapture rule = InCapture::kHostOnly) {
+  return CudnnRelease(call, rule,
                       [&] { return Destroy(object, what) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM; });
 }
 // Sets a living descriptor; `body` returns whether its values are allowed.
 template <class T, class Body>
 cudnnStatus_t Set(const char* call, const char* what, T* object, Body&& body) {
-  return Cudnn(call, InCapture::kAllowed, [&] {
+  return Cudnn(call, InCapture::kHostOnly, [&] {
     if (!Alive(object, what, call)) return CUDNN_STATUS_BAD_PARAM;
     return body() ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
   });
@@ -79,7 +79,7 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
   });
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
-  return Drop(__func__, kHandle, handle);
+  return Drop(__func__, kHandle, handle, InCapture::kAllowed);
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   return Set(__func__, kHandle, handle, [&] {

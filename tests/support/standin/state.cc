@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/support/simt/control.h"
 #include "tests/support/standin/control.h"
 #include "tests/support/standin/memory.h"
 #include "tests/support/standin/scheduler.h"
@@ -107,11 +108,24 @@ bool Device::Set(std::string_view property, const std::string& value) {
   return true;
 }
 
+size_t SharedOptIn(const Device& device) {
+  const int capability = device.major * 10 + device.minor;
+  const bool data_center = capability == 80 || capability == 87;
+  const size_t kib = capability >= 120  ? 99
+                     : capability >= 90 ? 227
+                     : data_center      ? 163
+                     : capability >= 80 ? 99
+                     : capability == 75 ? 64
+                                        : 48;
+  return kib * 1024;
+}
+
 State::State()
     : device(DeviceFromEnvironment()),
       memory(std::make_unique<Memory>()),
       scheduler(std::make_unique<Scheduler>()) {
   g_process = getpid();
+  simt::SetSharedLimit(SharedOptIn(device));
   if (const char* text = std::getenv("COUPLET_STANDIN_FAIL")) SetPlan(text);
   if (const char* text = std::getenv("COUPLET_STANDIN_ORDER")) scheduler->SetOrder(text);
   std::atexit(WriteReport);
@@ -182,6 +196,7 @@ void State::Reset() {
   misuse.clear();
   sticky = cudaSuccess;
   device = DeviceFromEnvironment();
+  simt::SetSharedLimit(SharedOptIn(device));
   memory->ResetPeak();
   scheduler->SetOrder("eager");
 }
@@ -226,7 +241,7 @@ cudaError_t LeaveCuda(cudaError_t error) {
 cudnnStatus_t EnterCudnn(const char* name, InCapture rule) {
   State& state = TheState();
   const auto planned = static_cast<cudnnStatus_t>(state.Count(name, Library::kCudnn));
-  if (planned != CUDNN_STATUS_SUCCESS) return planned;
+  if (planned != CUDNN_STATUS_SUCCESS || rule == InCapture::kHostOnly) return planned;
   if (state.sticky != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED;
   if (state.device.driver == 0 || state.device.devices == 0) return CUDNN_STATUS_NOT_INITIALIZED;
   if (rule == InCapture::kForbidden && state.scheduler->BreaksCapture()) return CUDNN_STATUS_INTERNAL_ERROR;
@@ -236,7 +251,7 @@ cudnnStatus_t EnterCudnn(const char* name, InCapture rule) {
 cublasStatus_t EnterBlas(const char* name, InCapture rule) {
   State& state = TheState();
   const auto planned = static_cast<cublasStatus_t>(state.Count(name, Library::kBlas));
-  if (planned != CUBLAS_STATUS_SUCCESS) return planned;
+  if (planned != CUBLAS_STATUS_SUCCESS || rule == InCapture::kHostOnly) return planned;
   if (state.sticky != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;
   if (state.device.driver == 0 || state.device.devices == 0) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (rule == InCapture::kForbidden && state.scheduler->BreaksCapture()) return CUBLAS_STATUS_INTERNAL_ERROR;
@@ -266,7 +281,9 @@ void couplet_standin_order(const char* order) {
 }
 bool couplet_standin_set(const char* property, const char* value) {
   const std::lock_guard<std::mutex> held(TheState().lock);
-  return TheState().device.Set(property, value);
+  const bool known = TheState().device.Set(property, value);
+  couplet::simt::SetSharedLimit(couplet::standin::SharedOptIn(TheState().device));
+  return known;
 }
 long couplet_standin_calls(const char* name) {
   const std::lock_guard<std::mutex> held(TheState().lock);

@@ -31,6 +31,9 @@ struct Device {
   bool Set(std::string_view property, const std::string& value);
 };
 
+// Shared memory a block may ask for beyond 48 KiB (CUDA programming guide, compute capabilities), bytes.
+size_t SharedOptIn(const Device& device);
+
 enum class Library { kCuda, kCudnn, kBlas };
 
 // One entry of couplet_standin_fail().
@@ -74,8 +77,9 @@ bool& InHostFunction();
 
 bool IsSticky(cudaError_t error);
 
-// May the call be made while a stream is captured in global mode?
-enum class InCapture { kAllowed, kForbidden };
+// May the call be made while a stream is captured in global mode? kHostOnly: it has nothing to do with the device, and
+// works where that failed or is missing.
+enum class InCapture { kAllowed, kForbidden, kHostOnly };
 
 // Before and after every entry point's own part. Enter() returns the error to give up with, or cudaSuccess.
 cudaError_t EnterCuda(const char* name, InCapture rule);
@@ -108,9 +112,9 @@ cudnnStatus_t Cudnn(const char* name, InCapture rule, Body&& body) {
   return status == CUDNN_STATUS_SUCCESS ? body() : status;
 }
 template <class Body>
-cudnnStatus_t CudnnRelease(const char* name, Body&& body) {
+cudnnStatus_t CudnnRelease(const char* name, InCapture rule, Body&& body) {
   const std::lock_guard<std::mutex> held(TheState().lock);
-  const cudnnStatus_t planned = EnterCudnn(name, InCapture::kAllowed), status = body();
+  const cudnnStatus_t planned = EnterCudnn(name, rule), status = body();
   return planned != CUDNN_STATUS_SUCCESS ? planned : status;
 }
 template <class Body>
@@ -120,9 +124,9 @@ cublasStatus_t Blas(const char* name, InCapture rule, Body&& body) {
   return status == CUBLAS_STATUS_SUCCESS ? body() : status;
 }
 template <class Body>
-cublasStatus_t BlasRelease(const char* name, Body&& body) {
+cublasStatus_t BlasRelease(const char* name, InCapture rule, Body&& body) {
   const std::lock_guard<std::mutex> held(TheState().lock);
-  const cublasStatus_t planned = EnterBlas(name, InCapture::kAllowed), status = body();
+  const cublasStatus_t planned = EnterBlas(name, rule), status = body();
   return planned != CUBLAS_STATUS_SUCCESS ? planned : status;
 }
 

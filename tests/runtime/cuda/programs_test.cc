@@ -1,0 +1,218 @@
+// The programs themselves with --device=cuda, on stand-ins for NVIDIA's libraries.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/graph_generator.h"
+#include "tests/support/pictures.h"
+#include "tests/support/standin_device.h"
+
+using namespace couplet::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder with pictures of three labels, and the programs that find the played device.
+struct Workshop {
+  Workshop() {
+    fs::copy_file("weights/couplet_mobilenet_v1_0.25_128.pb", dir / "backbone.pb");
+    WritePhotoFolders(dir / "photos", {"red", "green", "blue"}, 30, 7);
+  }
+  // `device` is the flag's value; the rest of the environment is "NAME=value" of the stand-ins.
+  ProcessResult Retrain(const std::string& tag, const std::string& device, std::vector<std::string> more = {},
+                        const std::vector<std::string>& played = {}) {
+    std::vector<std::string> argv = {StandinDir() + "/retrain",
+                                     "--device=" + device,
+                                     "--model_file=backbone.pb",
+                                     "--image_dir=photos",
+                                     "--bottleneck_dir=" + tag + "_bottlenecks",
+                                     "--output_graph=" + tag + ".pb",
+                                     "--output_labels=" + tag + ".txt",
+                                     "--summaries_dir=" + tag + "_summaries",
+                                     "--json=" + tag + ".json",
+                                     "--how_many_training_steps=200"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return Run(argv, tag, played);
+  }
+  ProcessResult Label(const std::string& graph, const std::string& device,
+                      const std::vector<std::string>& more = {},
+                      const std::vector<std::string>& played = {}) {
+    std::vector<std::string> argv = {
+        StandinDir() + "/label_image", "--device=" + device,    "--graph=" + graph + ".pb",
+        "--labels=" + graph + ".txt",  "--format=json",         "photos/red/red_0.jpg",
+        "photos/green/green_1.jpg",    "photos/blue/blue_2.jpg"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return Run(argv, "label", played);
+  }
+  ProcessResult Run(const std::vector<std::string>& argv, const std::string& tag,
+                    const std::vector<std::string>& played) {
+    report = dir / (tag + ".report");
+    fs::remove(report);
+    std::vector<std::string> env = StandinEnvironment(report);
+    env.insert(env.end(), played.begin(), played.end());
+    return RunProcess(argv, env, 300, dir.path());
+  }
+  // Of the program that ran last: what the stand-ins held against it. "" = nothing; no report = no device
+  // used.
+  std::string Complaints() const {
+    if (!fs::exists(report)) return "";
+    std::istringstream lines(FileContents(report));
+    std::string complaints;
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("misuse") || line.starts_with("alive")) complaints += line + "\n";
+    return complaints;
+  }
+  long Calls(const std::string& name) const {
+    const std::string text = fs::exists(report) ? FileContents(report) : "", key = "calls\t" + name + "\t";
+    const size_t at = text.find(key);
+    return at == std::string::npos ? 0 : std::atol(text.c_str() + at + key.size());
+  }
+  nlohmann::json Json(const std::string& tag) const {
+    return nlohmann::json::parse(FileContents(dir / (tag + ".json")));
+  }
+
+  TempDir dir;
+  std::string report;
+};
+
+// Lines of `text` that are not the program's usual log.
+int Count(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+// {path, label} -> score of each line.
+std::vector<std::pair<std::string, double>> Scores(const std::string& out) {
+  std::vector<std::pair<std::string, double>> scores;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    for (const auto& result : json["results"])
+      scores.emplace_back(json["path"].get<std::string>() + " " + result["label"].get<std::string>(),
+                          result["score"].get<double>());
+  }
+  std::sort(scores.begin(), scores.end());
+  return scores;
+}
+
+void CheckNear(const std::string& got, const std::string& want, double tolerance) {
+  const auto a = Scores(got), b = Scores(want);
+  REQUIRE(a.size() == 9);
+  REQUIRE(b.size() == 9);
+  for (size_t i = 0; i < a.size(); ++i) {
+    CHECK(a[i].first == b[i].first);
+    CHECK_FALSE(!(std::fabs(a[i].second - b[i].second) <= tolerance));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("programs: retrain and label_image give on a device what they give on the CPU") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  const ProcessResult cpu = shop.Retrain("cpu", "cpu");
+  INFO(cpu.err);
+  REQUIRE(cpu.code == 0);
+  CHECK(shop.Calls("*") == 0);
+  const ProcessResult cuda = shop.Retrain("cuda", "cuda");
+  INFO(cuda.err);
+  REQUIRE(cuda.code == 0);
+  CHECK(shop.Complaints() == "");
+  CHECK(shop.Calls("launch") > 10);
+  CHECK_HAS(cuda.err, "Using Stand-in GPU");
+  // Same photos, same draws, same losses.
+  const auto a = shop.Json("cpu"), b = shop.Json("cuda");
+  CHECK(a["photos"] == b["photos"]);
+  CHECK(a["test"]["accuracy"] == b["test"]["accuracy"]);
+  CHECK(b["bottlenecks"]["computed"] == 90);
+  const ProcessResult on_cpu = shop.Label("cpu", "cpu"), from_cuda = shop.Label("cuda", "cpu"),
+                      on_cuda = shop.Label("cuda", "cuda");
+  INFO(on_cuda.err);
+  REQUIRE(on_cuda.code == 0);
+  CHECK(shop.Complaints() == "");
+  CHECK(shop.Calls("launch") > 10);
+  CheckNear(from_cuda.out, on_cpu.out, 1e-4);  // 200 steps apart
+  CheckNear(on_cuda.out, from_cuda.out, 1e-5);
+  for (const char* precision : {"tf32", "fp16"}) {
+    const ProcessResult run = shop.Label("cuda", "cuda", {std::string("--precision=") + precision});
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    CheckNear(run.out, from_cuda.out, 0.02);
+  }
+  // Warm: nothing is computed again.
+  REQUIRE(shop.Retrain("cuda", "cuda").code == 0);
+  CHECK(shop.Json("cuda")["bottlenecks"]["computed"] == 0);
+}
+
+TEST_CASE("programs: the same bytes from a device twice, and in the worst order its streams allow") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  std::string graph;
+  for (const char* order : {"eager", "late", "5"}) {
+    CAPTURE(order);
+    const std::string tag = std::string("order_") + order;
+    const ProcessResult run = shop.Retrain(tag, "cuda", {}, {std::string("COUPLET_STANDIN_ORDER=") + order});
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    CHECK(shop.Complaints() == "");
+    const std::string bytes = FileContents(shop.dir / (tag + ".pb"));
+    if (graph.empty()) graph = bytes;
+    CHECK(bytes == graph);
+  }
+}
+
+TEST_CASE("programs: a device without memory halves the batch, says so once, and goes on") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  REQUIRE(shop.Retrain("whole", "cuda").code == 0);
+  // The first big allocation of a worker fails, whatever its size.
+  const ProcessResult run = shop.Retrain("halved", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=40"});
+  INFO(run.err);
+  CHECK(run.code == 0);
+  CHECK(shop.Complaints() == "");
+  const ProcessResult none = shop.Retrain("none", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=1"});
+  INFO(none.err);
+  CHECK(none.code == 3);
+  CHECK_HAS(none.err, "memory");
+  CHECK(shop.Complaints() == "");
+  CHECK_FALSE(fs::exists(shop.dir / "none.pb"));
+}
+
+TEST_CASE("programs: without a device cuda ends with 3 and one line, auto computes on the CPU") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  for (const char* missing : {"COUPLET_STANDIN_DEVICES=0", "COUPLET_STANDIN_DRIVER=0", "LD_LIBRARY_PATH="}) {
+    CAPTURE(missing);
+    const ProcessResult cuda = shop.Retrain("missing", "cuda", {}, {missing});
+    CHECK(cuda.code == 3);
+    CHECK(Count(cuda.err, "\n") == 1);
+    CHECK_HAS(cuda.err, "--device=cuda");
+    CHECK(cuda.out == "");
+    CHECK_FALSE(fs::exists(shop.dir / "missing.pb"));
+  }
+  const ProcessResult plain = shop.Retrain("plain", "auto");
+  INFO(plain.err);
+  CHECK(plain.code == 0);
+  CHECK(shop.Calls("*") == 0);  // too little work to open a device for
+}
+
+TEST_CASE("programs: --list_devices names the device, its memory and the libraries") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  const std::vector<std::string> list = {StandinDir() + "/retrain", "--list_devices"};
+  const ProcessResult run = shop.Run(
+      list, "list",
+      {"COUPLET_STANDIN_NAME=Toy", "COUPLET_STANDIN_CAPABILITY=8.7", "COUPLET_STANDIN_MEMORY_MB=3000"});
+  CHECK(run.code == 0);
+  for (const char* part :
+       {"cpu: ", "GPU 0: Toy, 3000 MB, compute capability 8.7", "cuDNN", "cuBLAS", "driver"})
+    CHECK_HAS(run.out, part);
+  const ProcessResult none = shop.Run(list, "list", {"COUPLET_STANDIN_DEVICES=0"});
+  CHECK(none.code == 0);
+  CHECK_HAS(none.out, "no CUDA device");
+}
