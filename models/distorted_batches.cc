@@ -256,7 +256,7 @@ Result<std::unique_ptr<DistortedBatches>> DistortedBatches::Create(const std::ve
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
   auto distorter = std::make_unique<Distorter>(photos, backbone, options);
   const size_t features = static_cast<size_t>(backbone.features());
-  if (network.max_batch > 1) {
+  if (network.in_batches) {
     auto batches = std::make_unique<Batches>(std::move(distorter), features, network);
     COUPLET_RETURN_IF_ERROR(batches->Start(options.threads));
     return std::unique_ptr<DistortedBatches>(std::move(batches));

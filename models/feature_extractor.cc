@@ -61,7 +61,7 @@ class Extraction {
         options_(options),
         threads_(options.threads > 0 ? options.threads : UsableThreads()),
         line_options_{.prepare_threads = threads_},
-        budget_(network.max_batch > 1 ? line_options_.slot_bytes * static_cast<size_t>(line_options_.slots) : 0),
+        budget_(network.in_batches ? line_options_.slot_bytes * static_cast<size_t>(line_options_.slots) : 0),
         collector_(photos, dim_) {}
 
   Result<ExtractResult> Run(const std::function<void(const ExtractProgress&)>& progress,
@@ -188,7 +188,7 @@ void Extraction::Stop(Status status) {
 // With network_mutex_ held; once.
 Status Extraction::MakeNetwork() {
   int64_t size = 0;
-  if (network_.max_batch > 1) {
+  if (network_.in_batches) {
     COUPLET_ASSIGN_OR_RETURN(line_, BatchLine::Open(network_, line_options_, options_.profile));
     size = line_->output_size();
   } else {

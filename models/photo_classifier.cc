@@ -79,7 +79,7 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend));
   PhotoNetwork& network = classifier->network_;
   network.max_batch = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(network.max_batch)));
-  if (network.max_batch == 1) {
+  if (!network.in_batches) {
     COUPLET_ASSIGN_OR_RETURN(classifier->session_, network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads}));
   }
   return classifier;

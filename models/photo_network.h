@@ -14,7 +14,9 @@ struct PhotoNetwork {
   // Not thread-safe.
   std::function<Result<std::shared_ptr<const Session>>(const SessionOptions& options)> make_session;
   Backend* backend = nullptr;  // outlives what is made of it
-  // Photos a run. 1: a photo a worker thread, as the CPU likes it best. More: batches (models/batch_line.h).
+  // False: a photo a worker thread, as the CPU likes it best. True: photos of all threads go through a BatchLine, up to
+  // max_batch at a time, and be it one where a GPU's memory is small: its workers must not be as many as the threads.
+  bool in_batches = false;
   int max_batch = 1;
 };
 

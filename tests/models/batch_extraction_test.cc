@@ -64,6 +64,19 @@ TEST_CASE("batches: the same vectors as one by one, whatever the threads and the
   CHECK(bed.sessions == 0);
 }
 
+TEST_CASE("batches: a device with memory for single photos runs them on its two drivers, however many threads [threads]") {
+  Bed bed(30);
+  bed.options.threads = 6;
+  const std::vector<float> expected = OneByOne(&bed);
+  bed.in_batches = true;
+  CHECK(SameBits(bed.Run().vectors, expected));
+  CHECK(bed.backend.batches.count(1) == 30);
+  CHECK(bed.backend.workers <= 2);
+  std::filesystem::remove_all(bed.options.bottleneck_dir);
+  bed.backend.runs_up_to = 0;
+  CHECK(bed.TryRun().status().code() == Code::kOutOfMemory);
+}
+
 TEST_CASE("batches: a device that rounds a batch up gets the batch it likes") {
   Bed bed(20);
   const std::vector<float> expected = OneByOne(&bed);

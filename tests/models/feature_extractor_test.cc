@@ -267,6 +267,7 @@ TEST_CASE("extract: what makes the network unusable stops the run once [threads]
   };
   for (const int batch : {1, 8}) {
     calls = 0;
+    network.in_batches = batch > 1;
     network.max_batch = batch;
     const auto refused = ExtractFeatures(
         bed.photos, kDim, network, bed.options, [](const ExtractProgress&) {}, [] { return false; });

@@ -69,7 +69,7 @@ TEST_CASE("classifier: batches give the answers of single photos, in the order o
   const auto expected = desk.Classify(*cpu, 1);
   REQUIRE(expected.size() == 21);
   CHECK(expected[7].find("found text") != std::string::npos);
-  for (const auto& [batch, threads] : {std::pair{2, 1}, {5, 3}, {64, 2}}) {
+  for (const auto& [batch, threads] : {std::pair{1, 3}, {2, 1}, {5, 3}, {64, 2}}) {
     BatchingBackend backend(batch);
     CHECK(desk.Classify(backend, threads) == expected);
     CHECK(backend.largest_prepared == std::min(batch, 21));
@@ -86,11 +86,13 @@ TEST_CASE("classifier: no memory for a batch halves it, for one photo ends it; a
   CHECK(desk.Classify(small, 2) == expected);
   CHECK(desk.warning == "16 photos at a time were too many for the device (no memory for 16); went on with 2");
 
-  BatchingBackend none(16);
-  none.prepares_up_to = 0;
   Status status;
-  CHECK(desk.Classify(none, 2, &status).empty());
-  CHECK(status.code() == Code::kOutOfMemory);
+  for (const int batch : {16, 1}) {
+    BatchingBackend none(batch);
+    none.prepares_up_to = 0;
+    CHECK(desk.Classify(none, 2, &status).empty());
+    CHECK(status.code() == Code::kOutOfMemory);
+  }
 
   // What was answered before is as it should be.
   BatchingBackend lost(4);

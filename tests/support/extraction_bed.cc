@@ -151,6 +151,7 @@ void Bed::Add(const std::string& name, const std::string& contents) {
 PhotoNetwork Bed::Network() {
   PhotoNetwork network;
   network.backend = &backend;
+  network.in_batches = in_batches || max_batch > 1;
   network.max_batch = max_batch;
   network.make_session = [this](const SessionOptions& asked) -> Result<std::shared_ptr<const Session>> {
     ++sessions;

@@ -64,6 +64,7 @@ class Bed {
 
   TempDir dir;
   CornerBackend backend;
+  bool in_batches = false;  // of one photo, too
   int max_batch = 1;
   std::vector<Photo> photos;
   ExtractOptions options;
