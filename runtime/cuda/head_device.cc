@@ -12,6 +12,10 @@ namespace {
 // cuBLAS would else allocate while a graph is being captured, and with memory of its own its sums keep their order.
 constexpr size_t kBlasWorkspaceBytes = size_t{8} << 20;
 
+// Where one kernel a step wins over matrix products: every block of that kernel looks at all rows.
+constexpr int kFusedRows = 512;
+constexpr int kFusedFeatures = 4096;
+
 // Plain float32: no TF32, whatever the device and the environment offer.
 Status MakeExact(cublasHandle_t blas) {
 #if CUBLAS_VER_MAJOR >= 11
@@ -137,6 +141,27 @@ Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult
   COUPLET_DEVICE_RETURN(LaunchSoftmaxXent({.n = batch.n, .classes = classes}, products_.as<float>(), biases(),
                                     batch.labels, outputs, pass_partials_.as<HeadResult>(), previous, result,
                                     stream()));
+  return {};
+}
+
+bool HeadDevice::Fuses(int n) const {
+  return n <= kFusedRows && shape_.features <= kFusedFeatures && HeadStepsFit(FusedShape(0.0f));
+}
+
+HeadStepsShape HeadDevice::FusedShape(float learning_rate) const {
+  return {.features = shape_.features, .classes = shape_.classes, .learning_rate = learning_rate};
+}
+
+Status HeadDevice::FusedStep(const DeviceBatch& batch, float learning_rate, HeadResult* result) {
+  const HeadStepsShape shape = FusedShape(learning_rate);
+  int made = 0;  // nothing captured uses it
+  COUPLET_RETURN_IF_ERROR(Grow(
+      &step_scratch_, static_cast<size_t>(HeadStepsScratchFloats(shape, batch.n)) * sizeof(float), &made));
+  const HeadStepsBatch first{.rows = batch.rows, .labels = batch.labels, .n = batch.n, .result = result};
+  COUPLET_DEVICE_RETURN(LaunchHeadSteps(
+      shape,
+      {.count = 1, .first = first, .row_stride = batch.n, .evaluations = nullptr, .evaluation_count = 0},
+      vectors(), weights(), biases(), step_scratch_.as<float>(), batch.n, stream()));
   return {};
 }
 

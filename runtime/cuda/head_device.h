@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/head_steps.h"
 #include "kernels/sgd_update.h"
 #include "kernels/softmax_xent.h"
 #include "runtime/cuda/handles.h"
@@ -40,6 +41,13 @@ class HeadDevice {
   // Queues the step down the slopes of that pass, unless `result` is not finite; kernels/sgd_update.h.
   Status Update(const DeviceBatch& batch, float learning_rate, HeadResult* result);
 
+  // Whether steps on n rows take the one kernel a step (kernels/head_steps.h) and not the two above. Then every
+  // step does, in a run or alone, so that both give the same bits.
+  bool Fuses(int n) const;
+  HeadStepsShape FusedShape(float learning_rate) const;
+  // Queues such a step: what Forward and Update do, but for logits and probabilities.
+  Status FusedStep(const DeviceBatch& batch, float learning_rate, HeadResult* result);
+
   const HeadShape& shape() const { return shape_; }
   cudaStream_t stream() const { return stream_.get(); }
   size_t count() const { return count_; }  // vectors
@@ -68,6 +76,7 @@ class HeadDevice {
   DeviceBuffer pass_partials_;
   DeviceBuffer gradient_;  // [features, classes]
   DeviceBuffer next_, update_partials_;
+  DeviceBuffer step_scratch_;
 };
 
 // Makes `buffer` hold at least `bytes`; `made` counts when its memory is a new one.

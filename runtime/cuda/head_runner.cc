@@ -9,10 +9,8 @@ namespace couplet::cuda {
 
 namespace {
 
-// Where one kernel a step wins over matrix products: every block of that kernel looks at all rows.
-constexpr int kFusedTrainRows = 512;
-constexpr int kFusedRows = 2048;
-constexpr int kFusedFeatures = 4096;
+// More scratch than this, with thousands of rows to evaluate, is not worth it.
+constexpr size_t kFusedScratchBytes = size_t{64} << 20;
 
 template <class T>
 Status Upload(DeviceBuffer* buffer, const std::vector<T>& values, cudaStream_t stream) {
@@ -119,10 +117,9 @@ Status HeadRunner::set_plan(const RunPlan& plan) {
   int made = 0;
   COUPLET_RETURN_IF_ERROR(Grow(&results_, results, &made));
   COUPLET_RETURN_IF_ERROR(Grow(&fetched_, results));
-  fuses_ = CanFuse();
-  if (!fuses_) return {};
-  return Grow(&scratch_, static_cast<size_t>(HeadStepsScratchFloats(FusedShape(), FusedRows())) * sizeof(float),
-              &made);
+  fuses_ = device_->Fuses(train_.n()) && std::max(train_.parts(), validation_.parts()) == 1 &&
+           ScratchBytes() <= kFusedScratchBytes;
+  return fuses_ ? Grow(&scratch_, ScratchBytes(), &made) : Status();
 }
 
 Result<RunResult> HeadRunner::run(int first, int count) {
@@ -192,15 +189,9 @@ Status HeadRunner::QueueSteps(const Pattern& pattern) {
   return fuses_ ? QueueFused(pattern) : QueuePlain(pattern);
 }
 
-bool HeadRunner::CanFuse() const {
-  return HeadStepsFit(FusedShape()) && device_->shape().features <= kFusedFeatures &&
-         train_.n() <= kFusedTrainRows && FusedRows() <= kFusedRows;
-}
-
-HeadStepsShape HeadRunner::FusedShape() const {
-  return {.features = device_->shape().features,
-          .classes = device_->shape().classes,
-          .learning_rate = learning_rate_};
+size_t HeadRunner::ScratchBytes() const {
+  const HeadStepsShape shape = device_->FusedShape(learning_rate_);
+  return static_cast<size_t>(HeadStepsScratchFloats(shape, FusedRows())) * sizeof(float);
 }
 
 Status HeadRunner::QueueFused(const Pattern& pattern) {
@@ -215,7 +206,7 @@ Status HeadRunner::QueueFused(const Pattern& pattern) {
       evaluation.batches[1] = batch(validation_.batch(at), EvaluationResult(at) + train_.parts());
     evaluations.push_back(evaluation);
   }
-  COUPLET_DEVICE_RETURN(LaunchHeadSteps(FusedShape(),
+  COUPLET_DEVICE_RETURN(LaunchHeadSteps(device_->FusedShape(learning_rate_),
                                   {.count = pattern.count,
                                    .first = batch(train_.batch(0), results_.as<HeadResult>()),
                                    .row_stride = train_.stride(),

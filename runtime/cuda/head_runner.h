@@ -70,8 +70,7 @@ class HeadRunner final : public StepRunner {
   Status QueueFused(const Pattern& pattern);
   Status QueuePlain(const Pattern& pattern);
   Status QueueEvaluation(const DeviceSource& source, int i, HeadResult* results);
-  bool CanFuse() const;
-  HeadStepsShape FusedShape() const;
+  size_t ScratchBytes() const;
   int FusedRows() const { return 2 * train_.n() + validation_.n(); }
   // Results lie as [steps of a run], then of each evaluation [parts of train, parts of validation].
   int EvaluationResults() const { return train_.parts() + validation_.parts(); }

@@ -25,8 +25,12 @@ class CudaHeadTrainer final : public HeadTrainer {
   Result<BatchResult> step(std::span<const uint32_t> rows, std::span<const int32_t> labels,
                            float learning_rate, const BatchOutputs& outputs) override {
     COUPLET_ASSIGN_OR_RETURN(const DeviceBatch batch, Stage(rows, labels));
-    COUPLET_RETURN_IF_ERROR(device_->Forward(batch, Kept(outputs), nullptr, result_.as<HeadResult>()));
-    COUPLET_RETURN_IF_ERROR(device_->Update(batch, learning_rate, result_.as<HeadResult>()));
+    HeadResult* const result = result_.as<HeadResult>();
+    const bool fuses = device_->Fuses(batch.n);
+    if (!fuses || Kept(outputs))
+      COUPLET_RETURN_IF_ERROR(device_->Forward(batch, Kept(outputs), nullptr, result));
+    COUPLET_RETURN_IF_ERROR(fuses ? device_->FusedStep(batch, learning_rate, result)
+                                  : device_->Update(batch, learning_rate, result));
     return Fetch(batch, outputs);
   }
 

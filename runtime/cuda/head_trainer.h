@@ -1,5 +1,5 @@
 // The last layer on a GPU: vectors, labels and parameters stay there; matrix products by cuBLAS in plain float32
-// (no TF32), everything else by our own kernels. Small layers take whole runs of steps in kernels/head_steps.
+// (no TF32), everything else by our own kernels. Small layers take each step in one kernel (kernels/head_steps.h).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -249,6 +249,18 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
         CHECK(same(got.evaluations[i].validation, want.evaluations[i].validation));
       }
     }
+    const auto alone = OnDevice(data);
+    REQUIRE(alone->set_vectors(data.vectors).ok());
+    REQUIRE(alone->set_params(InitialParams(shape, 2)).ok());
+    std::vector<float> logits(6 * static_cast<size_t>(classes));
+    for (uint32_t i = 0; i < 40; ++i) {
+      const HeadBatch batch = DrawBatch(data.rows[0], 6, 8, i, kStreamTrain);
+      const auto step =
+          alone->step(batch.rows, batch.labels, 0.2f, {.logits = i % 2 == 0 ? logits.data() : nullptr});
+      REQUIRE(step.ok());
+      CHECK(same(*step, want.steps[i]));
+    }
+    CHECK(Same(*alone->params(), params));
     // Of 5 runs of 8 the second to fourth are one graph (the fifth ends with one evaluation more), of 10 of 4 eight.
     CHECK(device.Calls("cudaGraphLaunch") == 3 + 8);
     CHECK(device.Calls("cudaGraphInstantiateWithFlags") == 2);
