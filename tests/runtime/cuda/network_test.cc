@@ -2,6 +2,7 @@
 // any order the streams allow, and with every call failing in its turn. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "loaders/import_tf.h"
 #include "runtime/graph_passes.h"
@@ -19,10 +20,10 @@ namespace {
 struct Tolerance {
   Precision precision;
   std::string name;
-  double layer;  // relative L2 of any layer's output, errors of those before it included
+  double layer;  // relative L2 of any layer's output; the errors of the layers before it are in it
 };
 const Tolerance kTolerances[] = {
-    {Precision::kFp32, "fp32", 1e-5}, {Precision::kTf32, "tf32", 5e-3}, {Precision::kFp16, "fp16", 1e-2}};
+    {Precision::kFp32, "fp32", 1e-5}, {Precision::kTf32, "tf32", 1e-2}, {Precision::kFp16, "fp16", 2e-2}};
 
 Graph Import(const std::string& bytes, const ImportOptions& options) {
   const auto owner = std::make_shared<const std::string>(bytes);
@@ -293,15 +294,51 @@ TEST_CASE("cuda: no device, no driver and an old device are told apart") {
   CHECK_HAS(cuda->description(), "fp32 (tf32 needs compute capability 8.0)");
 }
 
+TEST_CASE(
+    "cuda: a fault that shows late is told with a hint, and with the layer's name where that was asked for") {
+  COUPLET_NEEDS_STANDIN(device);
+  const Graph graph = SmallGraph();
+  std::vector<float> out;
+  REQUIRE(WholeRun(graph, Precision::kFp32, &out) == "");
+  const long runs = device.Calls("run");
+  device.Order("late");
+  for (const bool watch : {false, true}) {
+    if (watch) setenv("COUPLET_CUDA_WATCH", "1", 1);
+    int named = 0, hinted = 0;
+    for (long n = 1; n <= runs; ++n) {
+      device.Reset();
+      device.Order("late");
+      device.Fail("run:" + std::to_string(n) + ":fault");
+      const std::string said = WholeRun(graph, Precision::kFp32, &out);
+      named += said.find("layer '") != std::string::npos ? 1 : 0;
+      hinted += said.find("COUPLET_CUDA_WATCH=1") != std::string::npos ? 1 : 0;
+    }
+    CAPTURE(watch);
+    CAPTURE(hinted);
+    CHECK(named >= 9);  // each layer, at least while it is first run
+    if (watch) CHECK(hinted == 0);
+  }
+  unsetenv("COUPLET_CUDA_WATCH");
+  device.Reset();
+}
+
 TEST_CASE("cuda: the real MobileNet and Inception agree with the CPU layer by layer") {
   COUPLET_NEEDS_STANDIN(device);
   COUPLET_NEEDS_SHARED(dir);
-  const std::string graph = FileContents(dir + "/models/mobilenet_v1_0.25_128/frozen_graph.pb");
-  CheckLayers(Import(graph, {.input_layer = "input",
-                             .output_layer = "MobilenetV1/Predictions/Reshape",
-                             .input_height = 128,
-                             .input_width = 128,
-                             .photos = false,
-                             .normalization = {}}),
+  const Graph mobilenet = Import(FileContents(dir + "/models/mobilenet_v1_0.25_128/frozen_graph.pb"),
+                                 {.input_layer = "input",
+                                  .output_layer = "MobilenetV1/Predictions/Reshape",
+                                  .input_height = 128,
+                                  .input_width = 128,
+                                  .photos = false,
+                                  .normalization = {}});
+  for (const Tolerance& tolerance : kTolerances) CheckLayers(mobilenet, tolerance);
+  CheckLayers(Import(FileContents(dir + "/models/inception_2015/classify_image_graph_def.pb"),
+                     {.input_layer = "Mul",
+                      .output_layer = "softmax",
+                      .input_height = 299,
+                      .input_width = 299,
+                      .photos = false,
+                      .normalization = {}}),
               kTolerances[0]);
 }

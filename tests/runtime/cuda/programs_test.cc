@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -166,21 +167,70 @@ TEST_CASE("programs: the same bytes from a device twice, and in the worst order 
   }
 }
 
-TEST_CASE("programs: a device without memory halves the batch, says so once, and goes on") {
+TEST_CASE("programs: where memory does not suffice the batch is halved, said once, and the bytes stay") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
-  REQUIRE(shop.Retrain("whole", "cuda").code == 0);
-  // The first big allocation of a worker fails, whatever its size.
-  const ProcessResult run = shop.Retrain("halved", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=40"});
-  INFO(run.err);
-  CHECK(run.code == 0);
-  CHECK(shop.Complaints() == "");
+  const std::string said = "photos at a time were too many for the device";
+  const ProcessResult whole = shop.Retrain("whole", "cuda");
+  REQUIRE(whole.code == 0);
+  CHECK(Count(whole.err, said) == 0);
+  const std::string graph = FileContents(shop.dir / "whole.pb");
+  for (const char* plan : {"cudaMalloc:5:oom", "cudaMalloc:40:oom", "cudaMalloc:5:oom,cudaMalloc:20:oom"}) {
+    CAPTURE(plan);
+    const ProcessResult run =
+        shop.Retrain("halved", "cuda", {}, {std::string("COUPLET_STANDIN_FAIL=") + plan});
+    INFO(run.err);
+    CHECK(run.code == 0);
+    CHECK(Count(run.err, said) == 1);
+    CHECK(shop.Complaints() == "");
+    CHECK(FileContents(shop.dir / "halved.pb") == graph);
+    fs::remove_all(shop.dir / "halved_bottlenecks");
+  }
+  // Little memory from the start: smaller batches without a word, and none at all where even one does not
+  // fit.
+  const ProcessResult small = shop.Retrain("small", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=40"});
+  INFO(small.err);
+  CHECK(small.code == 0);
+  CHECK(Count(small.err, said) == 0);
   const ProcessResult none = shop.Retrain("none", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=1"});
   INFO(none.err);
   CHECK(none.code == 3);
-  CHECK_HAS(none.err, "memory");
+  CHECK_HAS(none.err, "out of memory");
   CHECK(shop.Complaints() == "");
   CHECK_FALSE(fs::exists(shop.dir / "none.pb"));
+}
+
+TEST_CASE("programs: auto takes a device for many photos, and the CPU after one line where that fails") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  REQUIRE(shop.Retrain("graph", "cpu").code == 0);
+  const std::vector<std::string> many(253, "photos/red/red_3.jpg");
+  const ProcessResult cpu = shop.Label("graph", "cpu", many);
+  REQUIRE(cpu.code == 0);
+  CHECK(Count(cpu.out, "\n") == 256);
+  const auto label = [&](const std::string& plan) {
+    const ProcessResult run = shop.Label("graph", "auto", many, {"COUPLET_STANDIN_FAIL=" + plan});
+    INFO(run.err);
+    CHECK(run.code == 0);
+    CHECK(Scores(run.out).size() == 3 * 256);
+    CHECK(Count(run.out, "\n") == 256);
+    return run;
+  };
+  const ProcessResult plain = label("");
+  CHECK_HAS(plain.err, "Using Stand-in GPU");
+  CHECK(shop.Calls("launch") > 0);
+  CHECK(shop.Complaints() == "");
+  const auto a = Scores(plain.out), b = Scores(cpu.out);
+  for (size_t i = 0; i < a.size(); ++i) CHECK_FALSE(!(std::fabs(a[i].second - b[i].second) <= 1e-5));
+  // Opening, preparing and running, each failing.
+  for (const char* plan : {"cudnnCreate:1", "cudaMalloc:10+:oom", "run:150:fault"}) {
+    CAPTURE(plan);
+    const ProcessResult run = label(plan);
+    const int lines = Count(run.err, "No GPU is used: ") +
+                      Count(run.err, "The GPU could not do it, the CPU does it anew: ");
+    CHECK(lines == 1);
+    CHECK(shop.Complaints() == "");
+  }
 }
 
 TEST_CASE("programs: without a device cuda ends with 3 and one line, auto computes on the CPU") {
@@ -215,4 +265,27 @@ TEST_CASE("programs: --list_devices names the device, its memory and the librari
   const ProcessResult none = shop.Run(list, "list", {"COUPLET_STANDIN_DEVICES=0"});
   CHECK(none.code == 0);
   CHECK_HAS(none.out, "no CUDA device");
+}
+
+TEST_CASE("programs: the codelab's command on a real backbone, on a device and on the CPU") {
+  COUPLET_NEEDS_STANDIN(device);
+  COUPLET_NEEDS_SHARED(shared);
+  if (std::getenv("COUPLET_WHOLE") == nullptr)
+    COUPLET_SKIP("takes minutes; make check-all runs it (COUPLET_WHOLE=1)");
+  Workshop shop;
+  const std::string photos = "--image_dir=" + fs::absolute(shared + "/data/flower_photos").string(),
+                    model = "--model_file=" +
+                            fs::absolute(shared + "/models/mobilenet_v1_0.25_128/frozen_graph.pb").string(),
+                    steps = "--how_many_training_steps=4000";
+  const ProcessResult cpu = shop.Retrain("cpu", "cpu", {photos, model, steps});
+  INFO(cpu.err);
+  REQUIRE(cpu.code == 0);
+  const ProcessResult cuda = shop.Retrain("cuda", "cuda", {photos, model, steps});
+  INFO(cuda.err);
+  REQUIRE(cuda.code == 0);
+  CHECK(shop.Complaints() == "");
+  const auto a = shop.Json("cpu"), b = shop.Json("cuda");
+  CHECK(a["photos"] == b["photos"]);
+  const double apart = a["test"]["accuracy"].get<double>() - b["test"]["accuracy"].get<double>();
+  CHECK_FALSE(!(std::fabs(apart) <= 0.005));
 }

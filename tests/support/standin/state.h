@@ -77,8 +77,8 @@ bool& InHostFunction();
 
 bool IsSticky(cudaError_t error);
 
-// May the call be made while a stream is captured in global mode? kHostOnly: it has nothing to do with the device, and
-// works where that failed or is missing.
+// May the call be made while a stream is captured in global mode? kHostOnly: it has nothing to do with the
+// device, and works where that failed or is missing.
 enum class InCapture { kAllowed, kForbidden, kHostOnly };
 
 // Before and after every entry point's own part. Enter() returns the error to give up with, or cudaSuccess.
