@@ -31,6 +31,7 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
       ExtractFeatures(set->photos, backbone.features(), network, options,
                       [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); },
                       [] { return CaughtSignal() != 0; }));
+  report->device = backend.kind();
   NoteExtraction(*set, result, report);
   if (options.profile != nullptr) COUPLET_RETURN_IF_ERROR(WriteProfile(o.device, profile));
   if (o.strict && !result.failed.empty())

@@ -134,7 +134,7 @@ void PrintSummary(const RetrainReport& report) {
 }
 
 std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const RetrainReport& report) {
-  Json json = {{"architecture", report.architecture}, {"graph_sha256", report.graph_sha256},
+  Json json = {{"architecture", report.architecture}, {"graph_sha256", report.graph_sha256}, {"device", report.device},
                {"image_dir", options.image_dir},      {"seed", options.seed},
                {"steps", report.training.steps},      {"learning_rate", options.learning_rate},
                {"labels", set.labels}};

@@ -15,6 +15,7 @@ namespace couplet {
 
 struct RetrainReport {
   std::string architecture, graph_sha256;
+  std::string device;  // that made the bottlenecks: "cpu", "cuda"
   std::vector<std::pair<std::string, std::string>> left_out;  // path, reason
   size_t computed = 0, cached = 0, mismatched = 0;            // bottlenecks
   int jpeg_warnings = 0;

@@ -82,6 +82,7 @@ TEST_CASE("retrain: photos become a graph that label_image uses") {
   CHECK(Slurp(shop.dir / "out.txt") == "blue\ngreen\nred\n");
   CHECK(json["labels"] == std::vector<std::string>{"blue", "green", "red"});
   CHECK(json["bottlenecks"]["computed"] == 90);
+  CHECK(json["device"] == "cpu");
   CHECK(json["photos"]["training"].get<int>() + json["photos"]["validation"].get<int>() + n == 90);
   CHECK(json["test"]["accuracy"] == 1.0);
   const ProcessResult label = RunProcess({ProgramPath("label_image"), "--graph=" + (shop.dir / "out.pb"),
