@@ -14,7 +14,7 @@ struct GatherRowsShape {
 };
 
 // dst [n, features] = src[rows[i], :]. src [any count, features], row-major; rows [n], each below that count.
-LaunchResult LaunchGatherRows(const GatherRowsShape& shape, const float* src, const uint32_t* rows, float* dst,
-                        DeviceStream stream);
+LaunchResult LaunchGatherRows(const GatherRowsShape& shape, const float* src, const uint32_t* rows,
+                              float* dst, DeviceStream stream);
 
 }  // namespace couplet

@@ -88,8 +88,8 @@ int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows) {
   return cutter.used;
 }
 
-LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
-                       float* biases, float* scratch, int rows, DeviceStream stream) {
+LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors,
+                             float* weights, float* biases, float* scratch, int rows, DeviceStream stream) {
   if (!Fits(shape, run, rows)) return kLaunchInvalidValue;
   Cutter cutter = {scratch, 0};
   HeadStepArgs args = {};

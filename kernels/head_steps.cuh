@@ -9,18 +9,19 @@
 namespace couplet {
 
 constexpr int kHeadThreads = 256;
-constexpr int kHeadFeatures = 64;                  // a block's
-constexpr int kHeadRows = 128;                     // rows looked at together
-constexpr int kHeadPitch = kHeadFeatures + 4;      // of vectors in shared memory: 16-byte rows on different banks
-constexpr int kHeadItems = 512 / kHeadThreads;     // gradient items a thread: 64 features x 8 groups of 4 classes
+constexpr int kHeadFeatures = 64;              // a block's
+constexpr int kHeadRows = 128;                 // rows looked at together
+constexpr int kHeadPitch = kHeadFeatures + 4;  // of vectors in shared memory: 16-byte rows on different banks
+constexpr int kHeadItems =
+    512 / kHeadThreads;  // gradient items a thread: 64 features x 8 groups of 4 classes
 
 // What one launch leaves for the next.
 struct HeadState {
   float* weights;   // [features, classes]
   float* biases;    // [classes]
   float* partials;  // [blocks, rows of the launch, classes]
-  int32_t* flags;   // [1 + blocks]: 0, or 1 + which state holds the last parameters that are good (the run has
-                    // stopped); then of each block whether its updated parameters are finite
+  int32_t* flags;  // [1 + blocks]: 0, or 1 + which state holds the last parameters that are good (the run has
+                   // stopped); then of each block whether its updated parameters are finite
 };
 
 struct HeadStepArgs {
@@ -33,13 +34,13 @@ struct HeadStepArgs {
   int to;                    // state this one leaves
   HeadStepsBatch finish[3];  // what the launch before began: [0] trains, [1] and [2] are evaluations
   HeadStepsBatch begin[3];
-  HeadResult* updated;       // of the step that the launch before finished; null: none
+  HeadResult* updated;  // of the step that the launch before finished; null: none
 };
 
 // Shared memory of a block, in floats from the start of the dynamic part.
 struct HeadLayout {
-  int groups;   // of 4 classes
-  int pitch;    // of a row of slopes: 4 * an odd number
+  int groups;  // of 4 classes
+  int pitch;   // of a row of slopes: 4 * an odd number
   int slopes, weights, losses, corrects, bads, total;
 };
 
@@ -79,13 +80,14 @@ __device__ inline HeadShared MakeHeadShared(float* memory, int classes) {
 }
 
 // This block's features of rows [first, first + count) of a batch.
-__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
-                                       const HeadShared& s) {
+__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first,
+                                       int count, const HeadShared& s) {
   const int f = static_cast<int>(threadIdx.x) % kHeadFeatures;
   const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + f;
   for (int r = static_cast<int>(threadIdx.x) / kHeadFeatures; r < count; r += kHeadThreads / kHeadFeatures) {
     const int64_t row = batch.rows[first + r];
-    s.vectors[r * kHeadPitch + f] = feature < a.shape.features ? a.vectors[row * a.shape.features + feature] : 0.0f;
+    s.vectors[r * kHeadPitch + f] =
+        feature < a.shape.features ? a.vectors[row * a.shape.features + feature] : 0.0f;
   }
 }
 
@@ -103,9 +105,10 @@ __device__ inline int HeadRowsOf(const HeadStepsBatch* batches) {
   return batches[0].n + batches[1].n + batches[2].n;
 }
 
-// logits = biases + partial sums in the order of the blocks, for rows [first, first + count) of a batch whose rows
-// begin at row `offset` of the launch. They go where the slopes will be.
-__device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int first, int count, const HeadShared& s) {
+// logits = biases + partial sums in the order of the blocks, for rows [first, first + count) of a batch whose
+// rows begin at row `offset` of the launch. They go where the slopes will be.
+__device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int first, int count,
+                                       const HeadShared& s) {
   const float* const partials = a.states[a.from].partials;
   const int classes = a.shape.classes, width = 4 * s.layout.groups;
   const int64_t stride = static_cast<int64_t>(HeadRowsOf(a.finish)) * classes;
@@ -121,8 +124,8 @@ __device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int fi
   }
 }
 
-// One thread a row: loss, whether it is right and finite, added to the thread's own sums in shared memory; the
-// logits become slopes. Slopes of classes that do not exist stay 0.
+// One thread a row: loss, whether it is right and finite, added to the thread's own sums in shared memory;
+// the logits become slopes. Slopes of classes that do not exist stay 0.
 __device__ inline void HeadSoftmax(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
                                    const HeadShared& s) {
   const int r = static_cast<int>(threadIdx.x), classes = a.shape.classes;
@@ -181,8 +184,8 @@ __device__ inline HeadResult HeadSumRows(const HeadStepsBatch& batch, const Head
   return result;
 }
 
-// What a thread holds of the gradient: item i is feature i % 64, group of classes (i / 64) % groups, and of the
-// rows every `shares`-th. With few classes several threads share an item's rows, so that all have work.
+// What a thread holds of the gradient: item i is feature i % 64, group of classes (i / 64) % groups, and of
+// the rows every `shares`-th. With few classes several threads share an item's rows, so that all have work.
 struct HeadGradient {
   float weights[kHeadItems][4];
   float bias;  // of class t % 32, every 8th row: block 0 only
@@ -208,16 +211,17 @@ __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradi
   for (int r = t / 32; r < count; r += kHeadThreads / 32) g->bias += s.slopes[r * s.layout.pitch + t % 32];
 }
 
-// weights and biases, less the gradient: this block's weights in shared memory and in `to`; block 0 the biases.
-// True in a thread whose new parameters are finite. Uses the room of the vectors.
+// weights and biases, less the gradient: this block's weights in shared memory and in `to`; block 0 the
+// biases. True in a thread whose new parameters are finite. Uses the room of the vectors.
 __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, const HeadShared& s) {
   const int t = static_cast<int>(threadIdx.x), groups = s.layout.groups, shares = HeadShares(groups);
   const int items = kHeadFeatures * groups;
-  float* const sums = s.vectors;                    // [shares, groups, 64, 4]
+  float* const sums = s.vectors;                                  // [shares, groups, 64, 4]
   float* const bias_sums = sums + kHeadItems * kHeadThreads * 4;  // [8, 32]
   __syncthreads();
   for (int m = 0; m < kHeadItems; ++m)
-    if (t + m * kHeadThreads < items * shares) StoreFloats<4>(sums + (t + m * kHeadThreads) * 4, g.weights[m]);
+    if (t + m * kHeadThreads < items * shares)
+      StoreFloats<4>(sums + (t + m * kHeadThreads) * 4, g.weights[m]);
   bias_sums[t] = g.bias;
   __syncthreads();  // every share of the sums
   bool finite = true;
@@ -265,8 +269,8 @@ __device__ inline void HeadEvaluate(const HeadStepArgs& a, int which, const Head
   __syncthreads();
 }
 
-// The training batch of the step that the launch before began. Updates the weights in shared memory; false where
-// the forward pass was not finite and nothing was updated.
+// The training batch of the step that the launch before began. Updates the weights in shared memory; false
+// where the forward pass was not finite and nothing was updated.
 __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, bool* finite) {
   const HeadStepsBatch& batch = a.finish[0];
   HeadGradient gradient = {};
@@ -310,13 +314,14 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
         }
       }
       for (int c = 0; c < 4; ++c)
-        if (4 * group + c < classes) partials[static_cast<int64_t>(first + r) * classes + 4 * group + c] = sum[c];
+        if (4 * group + c < classes)
+          partials[static_cast<int64_t>(first + r) * classes + 4 * group + c] = sum[c];
     }
   }
 }
 
-// 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not finite,
-// and the parameters before that one lie in the state that this launch would have overwritten.
+// 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not
+// finite, and the parameters before that one lie in the state that this launch would have overwritten.
 __device__ inline int HeadStopped(const HeadStepArgs& a) {
   if (a.from < 0) return 0;
   const int32_t* const flags = a.states[a.from].flags;
@@ -382,8 +387,10 @@ __global__ void __launch_bounds__(kHeadThreads)
   const int classes = a.shape.classes, first = static_cast<int>(blockIdx.x) * kHeadFeatures;
   const int count = min(kHeadFeatures, a.shape.features - first) * classes;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads)
-    weights[static_cast<int64_t>(first) * classes + i] = good.weights[static_cast<int64_t>(first) * classes + i];
-  if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < classes) biases[threadIdx.x] = good.biases[threadIdx.x];
+    weights[static_cast<int64_t>(first) * classes + i] =
+        good.weights[static_cast<int64_t>(first) * classes + i];
+  if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < classes)
+    biases[threadIdx.x] = good.biases[threadIdx.x];
 }
 
 }  // namespace couplet

@@ -1,11 +1,11 @@
 // Many training steps of a small last layer without a word from the host, one kernel a step.
 //
-// Block k owns features [64 k, 64 k + 64) of the weights. Launch j finishes step j - 1 and begins step j: every
-// block adds the logits' partial sums that the launch before left (in the order of the blocks), makes softmax and
-// slopes for itself, updates its own weights, and leaves its partial sums of the next batch's logits. So the only
-// thing blocks wait for is the end of a launch: no barrier across blocks, no atomics on floats, and one launch a step where
-// matrix products and reductions apart take seven. A graph of captured launches replays them without the host.
-// A run's evaluations ride along as further rows of a launch.
+// Block k owns features [64 k, 64 k + 64) of the weights. Launch j finishes step j - 1 and begins step j:
+// every block adds the logits' partial sums that the launch before left (in the order of the blocks), makes
+// softmax and slopes for itself, updates its own weights, and leaves its partial sums of the next batch's
+// logits. So the only thing blocks wait for is the end of a launch: no barrier across blocks, no atomics on
+// floats, and one launch a step where matrix products and reductions apart take seven. A graph of captured
+// launches replays them without the host. A run's evaluations ride along as further rows of a launch.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -39,10 +39,10 @@ struct HeadStepsEvaluation {
 };
 
 struct HeadStepsRun {
-  int count;                                // steps, >= 1
-  HeadStepsBatch first;                     // of step 0, n >= 1
-  int64_t row_stride;                       // elements from a step's rows (labels) to the next one's; results are 1 apart
-  const HeadStepsEvaluation* evaluations;   // host memory, ascending, at most one a step
+  int count;             // steps, >= 1
+  HeadStepsBatch first;  // of step 0, n >= 1
+  int64_t row_stride;    // elements from a step's rows (labels) to the next one's; results are 1 apart
+  const HeadStepsEvaluation* evaluations;  // host memory, ascending, at most one a step
   int evaluation_count;
 };
 
@@ -52,11 +52,12 @@ bool HeadStepsFit(const HeadStepsShape& shape);
 // Floats of scratch: for launches of up to `rows` rows, a step's batch and the two of an evaluation together.
 int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows);
 
-// vectors [any count, features]; weights [features, classes] and biases [classes], updated in place by the end;
-// `scratch`: HeadStepsScratchFloats(shape, rows) floats. Each step's result is of its forward pass. From the first
-// step on that is not finite (HeadResult::finite) nothing changes: the parameters are those before it, and later
-// results, evaluations too, have finite = 0. run.count + 2 launches (one more where the last step is evaluated).
-LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors, float* weights,
-                       float* biases, float* scratch, int rows, DeviceStream stream);
+// vectors [any count, features]; weights [features, classes] and biases [classes], updated in place by the
+// end; `scratch`: HeadStepsScratchFloats(shape, rows) floats. Each step's result is of its forward pass. From
+// the first step on that is not finite (HeadResult::finite) nothing changes: the parameters are those before
+// it, and later results, evaluations too, have finite = 0. run.count + 2 launches (one more where the last
+// step is evaluated).
+LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors,
+                             float* weights, float* biases, float* scratch, int rows, DeviceStream stream);
 
 }  // namespace couplet

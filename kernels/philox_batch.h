@@ -1,4 +1,5 @@
-// Batches of rows drawn on the device: the same indices as models/classifier_head.h's DrawBatch draws on the host.
+// Batches of rows drawn on the device: the same indices as models/classifier_head.h's DrawBatch draws on the
+// host.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,7 +15,8 @@ struct PhiloxBatchShape {
   int lists;  // classes that have rows, >= 1
 };
 
-// Which draws: batch i is of step first_step + i * step_stride (kernels/philox.h: Philox(seed, row, step, stream)).
+// Which draws: batch i is of step first_step + i * step_stride (kernels/philox.h: Philox(seed, row, step,
+// stream)).
 struct PhiloxBatchDraw {
   uint64_t seed;
   uint32_t stream;
@@ -28,8 +30,8 @@ struct PhiloxBatchDraw {
 //   first        [lists + 1]     where each list begins in list_rows, and its end
 //   list_labels  [lists]         the class each list is of
 //   rows, labels [count, n]
-LaunchResult LaunchPhiloxBatch(const PhiloxBatchShape& shape, const PhiloxBatchDraw& draw, const uint32_t* list_rows,
-                         const uint32_t* first, const int32_t* list_labels, uint32_t* rows, int32_t* labels,
-                         DeviceStream stream);
+LaunchResult LaunchPhiloxBatch(const PhiloxBatchShape& shape, const PhiloxBatchDraw& draw,
+                               const uint32_t* list_rows, const uint32_t* first, const int32_t* list_labels,
+                               uint32_t* rows, int32_t* labels, DeviceStream stream);
 
 }  // namespace couplet

@@ -1,8 +1,9 @@
-// See sgd_update.h. Two kernels over the same blocks: the first computes the next parameters into scratch and says
-// of each block whether all are finite; the second looks at what all blocks said and only then moves its own into
-// place. A block holds kSgdValues weights, or kSgdBiases biases, whose gradient it sums by the way. The numbers for
-// summaries are of two passes in a block (mean, then squares about it) and are merged pairwise between blocks
-// (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+// See sgd_update.h. Two kernels over the same blocks: the first computes the next parameters into scratch and
+// says of each block whether all are finite; the second looks at what all blocks said and only then moves its
+// own into place. A block holds kSgdValues weights, or kSgdBiases biases, whose gradient it sums by the way.
+// The numbers for summaries are of two passes in a block (mean, then squares about it) and are merged
+// pairwise between blocks (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing
+// sample variances", 1979).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -13,9 +14,9 @@
 namespace couplet {
 
 constexpr int kSgdThreads = 256;
-constexpr int kSgdEach = 8;                             // weights a thread
-constexpr int kSgdValues = kSgdThreads * kSgdEach;      // weights a block
-constexpr int kSgdBiases = 32;                          // biases a block
+constexpr int kSgdEach = 8;                              // weights a thread
+constexpr int kSgdValues = kSgdThreads * kSgdEach;       // weights a block
+constexpr int kSgdBiases = 32;                           // biases a block
 constexpr int kSgdRowGroups = kSgdThreads / kSgdBiases;  // threads that share a bias
 
 __host__ __device__ inline int64_t SgdWeights(const SgdUpdateShape& shape) {
@@ -146,7 +147,8 @@ __device__ inline TensorStats SgdStats(const SgdPartial* partials, int first, in
     if (t < half) shared[t] = SgdMerge(shared[t], shared[t + half]);
   }
   __syncthreads();
-  const TensorStats stats = {shared[0].mean, sqrtf(shared[0].m2 / shared[0].count), shared[0].min, shared[0].max};
+  const TensorStats stats = {shared[0].mean, sqrtf(shared[0].m2 / shared[0].count), shared[0].min,
+                             shared[0].max};
   return stats;
 }
 

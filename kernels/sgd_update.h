@@ -1,5 +1,5 @@
-// One step of plain gradient descent on the last layer's weights and biases, all or nothing: what is not finite
-// leaves both as they were.
+// One step of plain gradient descent on the last layer's weights and biases, all or nothing: what is not
+// finite leaves both as they were.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -35,14 +35,15 @@ int64_t SgdUpdateNextFloats(const SgdUpdateShape& shape);
 struct SgdUpdateArgs {
   SgdUpdateShape shape;
   const float* gradient;  // [features, classes] of the mean loss at the weights
-  const float* slopes;    // [n, classes] of the mean loss at the logits: their sum over rows is the biases' gradient
-  float* weights;         // [features, classes]
-  float* biases;          // [classes]
-  float* next;            // scratch
-  SgdPartial* partials;   // scratch
-  HeadResult* result;     // of the step's forward pass: finite == 0 on entry means no update; set to 0 where an
-                          // updated parameter is not finite
-  TensorStats* stats;     // [2] of weights and biases after an update that was made; null = not wanted
+  const float*
+      slopes;      // [n, classes] of the mean loss at the logits: their sum over rows is the biases' gradient
+  float* weights;  // [features, classes]
+  float* biases;   // [classes]
+  float* next;     // scratch
+  SgdPartial* partials;  // scratch
+  HeadResult* result;  // of the step's forward pass: finite == 0 on entry means no update; set to 0 where an
+                       // updated parameter is not finite
+  TensorStats* stats;  // [2] of weights and biases after an update that was made; null = not wanted
 };
 
 // weights -= learning_rate * gradient; biases -= learning_rate * (sum of slopes over rows).

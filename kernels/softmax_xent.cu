@@ -19,9 +19,9 @@ int SoftmaxXentPartials(const SoftmaxXentShape& shape) {
   return CeilDiv(shape.n, kSoftmaxXentRows);
 }
 
-LaunchResult LaunchSoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases, const int32_t* labels,
-                         const SoftmaxXentOutputs& outputs, HeadResult* partials, const HeadResult* previous,
-                         HeadResult* result, DeviceStream stream) {
+LaunchResult LaunchSoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases,
+                               const int32_t* labels, const SoftmaxXentOutputs& outputs, HeadResult* partials,
+                               const HeadResult* previous, HeadResult* result, DeviceStream stream) {
   if (shape.n < 1 || shape.classes < 1) return kLaunchInvalidValue;
   const SoftmaxXentArgs args = {shape, src, biases, labels, outputs, partials, previous, result};
   const int blocks = SoftmaxXentPartials(shape);

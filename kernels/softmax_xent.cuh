@@ -1,5 +1,6 @@
-// See softmax_xent.h. kLanes neighbouring threads (a power of two, as many as there are classes, at most a warp)
-// share a row; a block takes a run of rows, and sums over rows are trees in an order that the shape alone decides.
+// See softmax_xent.h. kLanes neighbouring threads (a power of two, as many as there are classes, at most a
+// warp) share a row; a block takes a run of rows, and sums over rows are trees in an order that the shape
+// alone decides.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -48,8 +49,8 @@ struct SoftmaxXentArgs {
   HeadResult* result;
 };
 
-// One row by kLanes lanes; every lane of the warp comes here, `live` says whether its row exists. Adds to the sums,
-// which are the same in all lanes of the row.
+// One row by kLanes lanes; every lane of the warp comes here, `live` says whether its row exists. Adds to the
+// sums, which are the same in all lanes of the row.
 template <int kLanes>
 __device__ inline void SoftmaxXentRow(const SoftmaxXentArgs& a, int row, int lane, bool live, float* loss,
                                       int* correct, int* bad) {
@@ -96,7 +97,8 @@ __device__ inline HeadResult FinishedResult(const SoftmaxXentArgs& a, float loss
   HeadResult result;
   result.mean_loss = loss / static_cast<float>(a.shape.n);
   result.correct = correct;
-  result.finite = bad == 0 && IsFinite(result.mean_loss) && (a.previous == nullptr || a.previous->finite != 0);
+  result.finite =
+      bad == 0 && IsFinite(result.mean_loss) && (a.previous == nullptr || a.previous->finite != 0);
   return result;
 }
 

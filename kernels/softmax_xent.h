@@ -1,5 +1,5 @@
-// Softmax and cross-entropy of a batch in one pass: loss, probabilities, the gradient at the logits, and how many
-// rows were right.
+// Softmax and cross-entropy of a batch in one pass: loss, probabilities, the gradient at the logits, and how
+// many rows were right.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,12 +24,12 @@ struct SoftmaxXentOutputs {
   float* slopes;         // [n, classes] d(mean loss)/d(logit) = (probability - 1 at the label) / n
 };
 
-// src [n, classes] row-major, biases [classes] (null: zero), labels [n], each in [0, classes). No output may overlap
-// src. `partials`: SoftmaxXentPartials(shape). `previous`: the result of the step before, null = none; where that
-// was not finite, neither is this, so that a chain of steps stops at its first bad one.
-// The largest logit of a row is subtracted before exp. A row's numbers do not depend on the rows beside it.
-LaunchResult LaunchSoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases, const int32_t* labels,
-                         const SoftmaxXentOutputs& outputs, HeadResult* partials, const HeadResult* previous,
-                         HeadResult* result, DeviceStream stream);
+// src [n, classes] row-major, biases [classes] (null: zero), labels [n], each in [0, classes). No output may
+// overlap src. `partials`: SoftmaxXentPartials(shape). `previous`: the result of the step before, null =
+// none; where that was not finite, neither is this, so that a chain of steps stops at its first bad one. The
+// largest logit of a row is subtracted before exp. A row's numbers do not depend on the rows beside it.
+LaunchResult LaunchSoftmaxXent(const SoftmaxXentShape& shape, const float* src, const float* biases,
+                               const int32_t* labels, const SoftmaxXentOutputs& outputs, HeadResult* partials,
+                               const HeadResult* previous, HeadResult* result, DeviceStream stream);
 
 }  // namespace couplet

@@ -61,7 +61,8 @@ HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int
   return batch;
 }
 
-BatchSource MakeBatchSource(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint32_t stream) {
+BatchSource MakeBatchSource(const std::vector<std::vector<uint32_t>>& rows_by_class, int size,
+                            uint32_t stream) {
   BatchSource source;
   source.size = size;
   source.stream = stream;

@@ -32,7 +32,8 @@ HeadBatch DrawBatch(const std::vector<std::vector<uint32_t>>& rows_by_class, int
                     uint32_t step, uint32_t stream);
 
 // The same lists for a trainer that draws batches itself (runtime/head_trainer.h).
-BatchSource MakeBatchSource(const std::vector<std::vector<uint32_t>>& rows_by_class, int size, uint32_t stream);
+BatchSource MakeBatchSource(const std::vector<std::vector<uint32_t>>& rows_by_class, int size,
+                            uint32_t stream);
 
 // Weights: truncated normal of stddev 0.001; biases 0. Weight k (row-major [features, classes]) looks at
 // u = Philox(seed, k, attempt, kStreamWeights) for attempt 0, 1, ... and of each at the four normals

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <ctime>
 
-#include "models/summaries.h"
 #include "kernels/philox.h"
+#include "models/summaries.h"
 
 namespace couplet {
 
@@ -149,13 +149,13 @@ Status Loop::StepByStep() {
 Status Loop::InRuns(StepRunner& runner) {
   const int steps = options_.how_many_training_steps;
   COUPLET_RETURN_IF_ERROR(Use(Vectors::kData));
-  COUPLET_RETURN_IF_ERROR(
-      runner.set_plan({.train = MakeBatchSource(data_.rows[0], options_.train_batch_size, kStreamTrain),
-                       .validation = MakeBatchSource(data_.rows[1], options_.validation_batch_size, kStreamValidation),
-                       .seed = options_.seed,
-                       .learning_rate = static_cast<float>(options_.learning_rate),
-                       .steps = steps,
-                       .eval_interval = options_.eval_step_interval}));
+  COUPLET_RETURN_IF_ERROR(runner.set_plan(
+      {.train = MakeBatchSource(data_.rows[0], options_.train_batch_size, kStreamTrain),
+       .validation = MakeBatchSource(data_.rows[1], options_.validation_batch_size, kStreamValidation),
+       .seed = options_.seed,
+       .learning_rate = static_cast<float>(options_.learning_rate),
+       .steps = steps,
+       .eval_interval = options_.eval_step_interval}));
   for (int first = 0; first < steps;) {
     COUPLET_RETURN_IF_ERROR(PollInterrupt(first));
     const int end = EndOfRun(first);
@@ -167,8 +167,8 @@ Status Loop::InRuns(StepRunner& runner) {
   return {};
 }
 
-// Runs end where parameters are stored. Else they are equally long and begin at an evaluation, so that a device
-// can replay one.
+// Runs end where parameters are stored. Else they are equally long and begin at an evaluation, so that a
+// device can replay one.
 int Loop::EndOfRun(int first) const {
   const int interval = options_.eval_step_interval, frequency = options_.intermediate_store_frequency;
   const int length = interval < kStepsOfARun ? kStepsOfARun / interval * interval : kStepsOfARun;
@@ -205,8 +205,8 @@ Status Loop::Take(const RunResult& run, int first) {
 
 Status Loop::PollInterrupt(int step) {
   if (!hooks_.interrupted || !hooks_.interrupted()) return {};
-  return {Code::kInterrupted,
-          fmt::format("training was interrupted after {} of {} steps", step, options_.how_many_training_steps)};
+  return {Code::kInterrupted, fmt::format("training was interrupted after {} of {} steps", step,
+                                          options_.how_many_training_steps)};
 }
 
 Status Loop::StoreIntermediate(int step) {

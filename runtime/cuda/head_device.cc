@@ -9,7 +9,8 @@ namespace couplet::cuda {
 
 namespace {
 
-// cuBLAS would else allocate while a graph is being captured, and with memory of its own its sums keep their order.
+// cuBLAS would else allocate while a graph is being captured, and with memory of its own its sums keep their
+// order.
 constexpr size_t kBlasWorkspaceBytes = size_t{8} << 20;
 
 // Where one kernel a step wins over matrix products: every block of that kernel looks at all rows.
@@ -125,11 +126,12 @@ Status HeadDevice::Reserve(int n) {
   return {};
 }
 
-Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult* previous, HeadResult* result) {
+Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult* previous,
+                           HeadResult* result) {
   COUPLET_CHECK(batch.n > 0 && batch.n <= reserved_);
   const int features = shape_.features, classes = shape_.classes;
   COUPLET_DEVICE_RETURN(LaunchGatherRows({.n = batch.n, .features = features}, vectors(), batch.rows,
-                                   gathered_.as<float>(), stream()));
+                                         gathered_.as<float>(), stream()));
   // cuBLAS counts columns first, so it sees each matrix turned: products^T = weights^T . gathered^T.
   const float one = 1.0f, zero = 0.0f;
   COUPLET_DEVICE_RETURN(cublasSgemm(blas_.get(), CUBLAS_OP_N, CUBLAS_OP_N, classes, batch.n, features, &one,
@@ -139,8 +141,8 @@ Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult
                                    .probabilities = keep ? probabilities_.as<float>() : nullptr,
                                    .slopes = slopes_.as<float>()};
   COUPLET_DEVICE_RETURN(LaunchSoftmaxXent({.n = batch.n, .classes = classes}, products_.as<float>(), biases(),
-                                    batch.labels, outputs, pass_partials_.as<HeadResult>(), previous, result,
-                                    stream()));
+                                          batch.labels, outputs, pass_partials_.as<HeadResult>(), previous,
+                                          result, stream()));
   return {};
 }
 
@@ -172,19 +174,17 @@ Status HeadDevice::Update(const DeviceBatch& batch, float learning_rate, HeadRes
   COUPLET_DEVICE_RETURN(cublasSgemm(blas_.get(), CUBLAS_OP_N, CUBLAS_OP_T, classes, features, batch.n, &one,
                                     slopes_.as<float>(), classes, gathered_.as<float>(), features, &zero,
                                     gradient_.as<float>(), classes));
-  COUPLET_DEVICE_RETURN(LaunchSgdUpdate({.shape = {.n = batch.n,
-                                             .features = features,
-                                             .classes = classes,
-                                             .learning_rate = learning_rate},
-                                   .gradient = gradient_.as<float>(),
-                                   .slopes = slopes_.as<float>(),
-                                   .weights = weights(),
-                                   .biases = biases(),
-                                   .next = next_.as<float>(),
-                                   .partials = update_partials_.as<SgdPartial>(),
-                                   .result = result,
-                                   .stats = nullptr},
-                                  stream()));
+  COUPLET_DEVICE_RETURN(LaunchSgdUpdate(
+      {.shape = {.n = batch.n, .features = features, .classes = classes, .learning_rate = learning_rate},
+       .gradient = gradient_.as<float>(),
+       .slopes = slopes_.as<float>(),
+       .weights = weights(),
+       .biases = biases(),
+       .next = next_.as<float>(),
+       .partials = update_partials_.as<SgdPartial>(),
+       .result = result,
+       .stats = nullptr},
+      stream()));
   return {};
 }
 

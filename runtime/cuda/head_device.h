@@ -30,19 +30,20 @@ class HeadDevice {
   Status SetParams(const HeadParams& params);
   Status ReadParams(HeadParams* out) const;
 
-  // Makes room for passes over n rows. What was captured before is void when it returns and made() has changed.
+  // Makes room for passes over n rows. What was captured before is void when it returns and made() has
+  // changed.
   Status Reserve(int n);
   // How often memory that passes use was made anew.
   int made() const { return made_; }
 
-  // Queues the forward pass over at most the rows reserved: softmax and loss into `result`, slopes for Update, logits
-  // and probabilities when `keep`. `previous`: kernels/softmax_xent.h.
+  // Queues the forward pass over at most the rows reserved: softmax and loss into `result`, slopes for
+  // Update, logits and probabilities when `keep`. `previous`: kernels/softmax_xent.h.
   Status Forward(const DeviceBatch& batch, bool keep, const HeadResult* previous, HeadResult* result);
   // Queues the step down the slopes of that pass, unless `result` is not finite; kernels/sgd_update.h.
   Status Update(const DeviceBatch& batch, float learning_rate, HeadResult* result);
 
-  // Whether steps on n rows take the one kernel a step (kernels/head_steps.h) and not the two above. Then every
-  // step does, in a run or alone, so that both give the same bits.
+  // Whether steps on n rows take the one kernel a step (kernels/head_steps.h) and not the two above. Then
+  // every step does, in a run or alone, so that both give the same bits.
   bool Fuses(int n) const;
   HeadStepsShape FusedShape(float learning_rate) const;
   // Queues such a step: what Forward and Update do, but for logits and probabilities.
@@ -54,7 +55,7 @@ class HeadDevice {
   const float* vectors() const { return vectors_.as<float>(); }
   float* weights() const { return weights_.as<float>(); }
   float* biases() const { return biases_.as<float>(); }
-  const float* logits() const { return logits_.as<float>(); }                // [n, classes] of the last kept pass
+  const float* logits() const { return logits_.as<float>(); }  // [n, classes] of the last kept pass
   const float* probabilities() const { return probabilities_.as<float>(); }  // likewise
 
  private:
@@ -70,8 +71,8 @@ class HeadDevice {
   size_t count_ = 0;
   // Of the batch at hand, for `reserved_` rows.
   int reserved_ = 0, made_ = 0;
-  DeviceBuffer gathered_;                        // [n, features]
-  DeviceBuffer products_;                        // [n, classes] logits without biases
+  DeviceBuffer gathered_;                         // [n, features]
+  DeviceBuffer products_;                         // [n, classes] logits without biases
   DeviceBuffer slopes_, logits_, probabilities_;  // [n, classes]
   DeviceBuffer pass_partials_;
   DeviceBuffer gradient_;  // [features, classes]

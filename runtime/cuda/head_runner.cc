@@ -17,7 +17,8 @@ Status Upload(DeviceBuffer* buffer, const std::vector<T>& values, cudaStream_t s
   int made = 0;
   const size_t bytes = values.size() * sizeof(T);
   COUPLET_RETURN_IF_ERROR(Grow(buffer, bytes, &made));
-  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(buffer->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream));
+  COUPLET_DEVICE_RETURN(
+      cudaMemcpyAsync(buffer->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream));
   COUPLET_DEVICE_RETURN(cudaStreamSynchronize(stream));
   return {};
 }
@@ -68,7 +69,8 @@ Status DeviceSource::Set(const HeadDevice& device, const BatchSource& source, in
   }
   std::vector<int32_t> labels(source.rows.size());
   for (size_t list = 0; list < source.labels.size(); ++list)
-    std::fill(labels.begin() + source.first[list], labels.begin() + source.first[list + 1], source.labels[list]);
+    std::fill(labels.begin() + source.first[list], labels.begin() + source.first[list + 1],
+              source.labels[list]);
   COUPLET_RETURN_IF_ERROR(Upload(&rows_, source.rows, stream));
   COUPLET_RETURN_IF_ERROR(Upload(&labels_, labels, stream));
   n_ = static_cast<int>(source.rows.size());
@@ -157,12 +159,12 @@ Status HeadRunner::Draw(int first, const Pattern& pattern) {
   const int regular = all - (odd ? 1 : 0);
   COUPLET_RETURN_IF_ERROR(validation_.Draw(seed_, step + static_cast<uint32_t>(pattern.evaluated.front()),
                                            static_cast<uint32_t>(eval_interval_), 0, regular, stream));
-  return validation_.Draw(seed_, step + static_cast<uint32_t>(pattern.evaluated.back()), 1, regular, all - regular,
-                          stream);
+  return validation_.Draw(seed_, step + static_cast<uint32_t>(pattern.evaluated.back()), 1, regular,
+                          all - regular, stream);
 }
 
-// A pattern's first run warms the libraries up and costs no capture; the second is captured. Where that is refused
-// nothing was done yet, and the work is queued call by call, as before.
+// A pattern's first run warms the libraries up and costs no capture; the second is captured. Where that is
+// refused nothing was done yet, and the work is queued call by call, as before.
 Status HeadRunner::Queue(const Pattern& pattern) {
   if (!graph_ || !(pattern == captured_)) {
     const bool again = captures_ && pattern == last_;
@@ -201,19 +203,20 @@ Status HeadRunner::QueueFused(const Pattern& pattern) {
   std::vector<HeadStepsEvaluation> evaluations;
   for (size_t i = 0; i < pattern.evaluated.size(); ++i) {
     const int at = static_cast<int>(i), step = pattern.evaluated[i];
-    HeadStepsEvaluation evaluation{.after = step, .batches = {batch(train_.batch(step), EvaluationResult(at))}};
+    HeadStepsEvaluation evaluation{.after = step,
+                                   .batches = {batch(train_.batch(step), EvaluationResult(at))}};
     if (!validation_.empty())
       evaluation.batches[1] = batch(validation_.batch(at), EvaluationResult(at) + train_.parts());
     evaluations.push_back(evaluation);
   }
   COUPLET_DEVICE_RETURN(LaunchHeadSteps(device_->FusedShape(learning_rate_),
-                                  {.count = pattern.count,
-                                   .first = batch(train_.batch(0), results_.as<HeadResult>()),
-                                   .row_stride = train_.stride(),
-                                   .evaluations = evaluations.data(),
-                                   .evaluation_count = static_cast<int>(evaluations.size())},
-                                  device_->vectors(), device_->weights(), device_->biases(),
-                                  scratch_.as<float>(), FusedRows(), device_->stream()));
+                                        {.count = pattern.count,
+                                         .first = batch(train_.batch(0), results_.as<HeadResult>()),
+                                         .row_stride = train_.stride(),
+                                         .evaluations = evaluations.data(),
+                                         .evaluation_count = static_cast<int>(evaluations.size())},
+                                        device_->vectors(), device_->weights(), device_->biases(),
+                                        scratch_.as<float>(), FusedRows(), device_->stream()));
   return {};
 }
 
@@ -240,7 +243,8 @@ Status HeadRunner::QueueEvaluation(const DeviceSource& source, int i, HeadResult
 
 Status HeadRunner::Fetch(int first, const Pattern& pattern, RunResult* out) {
   const size_t evaluations = pattern.evaluated.size();
-  const size_t results = static_cast<size_t>(kRunSteps) + evaluations * static_cast<size_t>(EvaluationResults());
+  const size_t results =
+      static_cast<size_t>(kRunSteps) + evaluations * static_cast<size_t>(EvaluationResults());
   HeadResult* const fetched = fetched_.as<HeadResult>();
   COUPLET_DEVICE_RETURN(cudaMemcpyAsync(fetched, results_.data(), results * sizeof(HeadResult),
                                         cudaMemcpyDeviceToHost, device_->stream()));
@@ -263,8 +267,8 @@ Status HeadRunner::Fetch(int first, const Pattern& pattern, RunResult* out) {
 BatchResult HeadRunner::SumParts(const DeviceSource& source, const HeadResult* results) const {
   BatchResult total;
   for (int p = 0; p < source.parts(); ++p)
-    AddPart(ToBatchResult(results[p]), static_cast<size_t>(source.part(0, p).n), static_cast<size_t>(source.n()),
-            &total);
+    AddPart(ToBatchResult(results[p]), static_cast<size_t>(source.part(0, p).n),
+            static_cast<size_t>(source.n()), &total);
   return total;
 }
 

@@ -1,5 +1,5 @@
-// Runs of training steps on the device: batches are drawn there, results stay there until the run is over, and runs
-// of one pattern are captured once and replayed as a graph.
+// Runs of training steps on the device: batches are drawn there, results stay there until the run is over,
+// and runs of one pattern are captured once and replayed as a graph.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -26,7 +26,8 @@ class DeviceSource {
   // Room for `batches` batches. Waits until all is copied.
   Status Set(const HeadDevice& device, const BatchSource& source, int batches);
   // Queues the drawing of batches [at, at + count) for steps first_step, first_step + step_stride, ...
-  Status Draw(uint64_t seed, uint32_t first_step, uint32_t step_stride, int at, int count, cudaStream_t stream);
+  Status Draw(uint64_t seed, uint32_t first_step, uint32_t step_stride, int at, int count,
+              cudaStream_t stream);
   bool empty() const { return n_ == 0; }
   int n() const { return n_; }
   // Elements from one batch's rows to the next one's: 0 where every batch is the whole split.
@@ -92,7 +93,7 @@ class HeadRunner final : public StepRunner {
   DeviceBuffer results_;
   PinnedBuffer fetched_;
   Pattern last_, captured_;
-  GraphExec graph_;  // of captured_
+  GraphExec graph_;       // of captured_
   bool captures_ = true;  // until a capture was refused
 };
 

@@ -72,9 +72,8 @@ class CudaHeadTrainer final : public HeadTrainer {
     std::memcpy(staging_.as<std::byte>() + bytes, labels.data(), bytes);
     COUPLET_DEVICE_RETURN(cudaMemcpyAsync(batch_.data(), staging_.data(), 2 * bytes, cudaMemcpyHostToDevice,
                                           device_->stream()));
-    return DeviceBatch{.rows = batch_.as<uint32_t>(),
-                       .labels = batch_.as<int32_t>() + n,
-                       .n = static_cast<int>(n)};
+    return DeviceBatch{
+        .rows = batch_.as<uint32_t>(), .labels = batch_.as<int32_t>() + n, .n = static_cast<int>(n)};
   }
 
   // Waits for the pass and copies out what it told.

@@ -32,8 +32,8 @@ TEST_CASE("kernel gather_rows: the rows asked for, in that order, and nothing be
       std::vector<float> before(dst.size(), NAN);
       std::fill_n(before.begin(), offset, 7.0f);
       dst.Write(before);
-      REQUIRE(LaunchGatherRows(c.shape, src.data() + offset, indices.data(), dst.data() + offset, TestStream()) ==
-              kLaunchOk);
+      REQUIRE(LaunchGatherRows(c.shape, src.data() + offset, indices.data(), dst.data() + offset,
+                               TestStream()) == kLaunchOk);
       CHECK(dst.Read() == want);
       CHECK(dst.intact());
     });

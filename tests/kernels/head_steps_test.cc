@@ -24,7 +24,8 @@ struct Rows {
   std::vector<int32_t> labels;
 };
 
-// A training: `count` batches of n rows, and after the steps named evaluations of the step's batch and of another.
+// A training: `count` batches of n rows, and after the steps named evaluations of the step's batch and of
+// another.
 struct Training {
   HeadStepsCase size{};
   float rate = 0.5f;
@@ -57,7 +58,8 @@ Training MakeTraining(const HeadStepsCase& size, int steps, const std::vector<in
   t.params.biases = draw(classes);
   for (int i = 0; i < steps; ++i) t.batches.push_back(Draw(values, size.n, size, t.vectors_count));
   t.after = after;
-  for (size_t i = 0; i < after.size(); ++i) t.validation.push_back(Draw(values, size.validation, size, t.vectors_count));
+  for (size_t i = 0; i < after.size(); ++i)
+    t.validation.push_back(Draw(values, size.validation, size, t.vectors_count));
   return t;
 }
 
@@ -95,8 +97,11 @@ Outcome RunOnce(const Training& t) {
                      {validation_rows.data() + other, validation_labels.data() + other, t.size.validation,
                       evaluations.data() + 2 * i + 1}}});
   }
-  const HeadStepsRun run{static_cast<int>(t.batches.size()), {rows.data(), labels.data(), t.size.n, steps.data()},
-                         t.size.n, list.data(), static_cast<int>(list.size())};
+  const HeadStepsRun run{static_cast<int>(t.batches.size()),
+                         {rows.data(), labels.data(), t.size.n, steps.data()},
+                         t.size.n,
+                         list.data(),
+                         static_cast<int>(list.size())};
   REQUIRE(LaunchHeadSteps(shape, run, vectors.data(), weights.data(), biases.data(), scratch.data(), most,
                           TestStream()) == kLaunchOk);
   for (const auto* array : {&vectors, &weights, &biases, &scratch}) CHECK(array->intact());
@@ -148,8 +153,8 @@ void CheckResult(const HeadResult& got, const reference::HeadPass& want, bool ex
 }
 
 std::string Name(const HeadStepsCase& c) {
-  return std::to_string(c.features) + " features, " + std::to_string(c.classes) + " classes, " + std::to_string(c.n) +
-         " rows, " + std::to_string(c.validation) + " of validation";
+  return std::to_string(c.features) + " features, " + std::to_string(c.classes) + " classes, " +
+         std::to_string(c.n) + " rows, " + std::to_string(c.validation) + " of validation";
 }
 
 }  // namespace
@@ -175,7 +180,8 @@ TEST_CASE("kernel head_steps: from equal logits of powers of two a step is exact
   }
 }
 
-TEST_CASE("kernel head_steps: whole numbers give exact logits, so the right ones are counted right, ties too") {
+TEST_CASE(
+    "kernel head_steps: whole numbers give exact logits, so the right ones are counted right, ties too") {
   for (const HeadStepsCase& size : kHeadStepsCases) {
     CAPTURE(Name(size));
     const Training t = MakeTraining(size, 1, {}, true);
@@ -190,7 +196,8 @@ TEST_CASE("kernel head_steps: a step and the evaluations behind it lie within th
     const Outcome got = RunTraining(t);
     const auto want = Pass(t, t.params, t.batches[0]);
     CheckResult(got.steps[0], want, false);
-    // A slope is off by at most twice the worst logit, and |x| <= 1; the gradient's own sum adds its roundings.
+    // A slope is off by at most twice the worst logit, and |x| <= 1; the gradient's own sum adds its
+    // roundings.
     const double bound = 4 * LogitBound(want) + (32 + size.classes) * kEpsilon;
     for (size_t i = 0; i < want.weight_gradient.size(); ++i) {
       const double w = t.params.weights[i] - t.rate * want.weight_gradient[i];
@@ -254,7 +261,8 @@ void CheckStops(const Training& t, int bad) {
 
 }  // namespace
 
-TEST_CASE("kernel head_steps: a step that leaves the finite numbers ends the run with the parameters before it") {
+TEST_CASE(
+    "kernel head_steps: a step that leaves the finite numbers ends the run with the parameters before it") {
   const HeadStepsCase size{130, 5, 9, 4};
   for (const int bad : {0, 1, 2, 4}) {
     CAPTURE(bad);
@@ -274,9 +282,11 @@ TEST_CASE("kernel head_steps: a step that leaves the finite numbers ends the run
     }
     // A feature that only row 35 has, so large that its row is sure, and wrong: its gradient is 1e36 / 9.
     for (const size_t feature : {size_t{1}, size_t{129}}) {
-      const char* const name = feature == 1 ? "update: a weight of the first block" : "update: one of the last block";
+      const char* const name =
+          feature == 1 ? "update: a weight of the first block" : "update: one of the last block";
       SUBCASE(name) {
-        for (size_t row = 0; row < t.vectors_count; ++row) t.vectors[row * 130 + feature] = row == 35 ? 1e36f : 0.0f;
+        for (size_t row = 0; row < t.vectors_count; ++row)
+          t.vectors[row * 130 + feature] = row == 35 ? 1e36f : 0.0f;
         t.batches[static_cast<size_t>(bad)].labels[3] = 0;
         t.params.weights[feature * 5] = -2.0f;
         t.rate = 5e3f;

@@ -25,9 +25,9 @@ TEST_CASE("kernel philox_batch: the rows and labels that DrawBatch draws on the 
     ForEachSchedule("philox_batch", [&] {
       const DeviceArray<uint32_t> rows(total);
       const DeviceArray<int32_t> labels(total);
-      REQUIRE(LaunchPhiloxBatch({c.count, c.n, static_cast<int>(source.labels.size())}, c.draw, list_rows.data(),
-                                first.data(), list_labels.data(), rows.data(), labels.data(),
-                                TestStream()) == kLaunchOk);
+      REQUIRE(LaunchPhiloxBatch({c.count, c.n, static_cast<int>(source.labels.size())}, c.draw,
+                                list_rows.data(), first.data(), list_labels.data(), rows.data(),
+                                labels.data(), TestStream()) == kLaunchOk);
       std::vector<uint32_t> want_rows;
       std::vector<int32_t> want_labels;
       for (int i = 0; i < c.count; ++i) {

@@ -53,9 +53,10 @@ Outcome RunStep(const Step& s, bool with_stats = true) {
     const DeviceArray<SgdPartial> partials(static_cast<size_t>(SgdUpdatePartials(s.shape)));
     const DeviceArray<HeadResult> result(std::vector<HeadResult>{{0.5f, 3, s.finite}});
     const DeviceArray<TensorStats> stats(std::vector<TensorStats>(2, {-7.0f, -7.0f, -7.0f, -7.0f}));
-    REQUIRE(LaunchSgdUpdate({s.shape, gradient.data(), slopes.data(), weights.data(), biases.data(), next.data(),
-                             partials.data(), result.data(), with_stats ? stats.data() : nullptr},
-                            TestStream()) == kLaunchOk);
+    REQUIRE(
+        LaunchSgdUpdate({s.shape, gradient.data(), slopes.data(), weights.data(), biases.data(), next.data(),
+                         partials.data(), result.data(), with_stats ? stats.data() : nullptr},
+                        TestStream()) == kLaunchOk);
     const Outcome got{weights.Read(), biases.Read(), result.Read()[0], stats.Read()};
     for (const auto* array : {&weights, &biases, &next}) CHECK(array->intact());
     CHECK(partials.intact());
@@ -70,10 +71,13 @@ Outcome RunStep(const Step& s, bool with_stats = true) {
   return first;
 }
 
-std::vector<double> Doubles(const std::vector<float>& values) { return {values.begin(), values.end()}; }
+std::vector<double> Doubles(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
 
 std::string Name(const SgdUpdateShape& s) {
-  return std::to_string(s.n) + " rows, " + std::to_string(s.features) + " features, " + std::to_string(s.classes) + " classes";
+  return std::to_string(s.n) + " rows, " + std::to_string(s.features) + " features, " +
+         std::to_string(s.classes) + " classes";
 }
 
 void CheckUnchanged(const Step& s) {
@@ -86,14 +90,16 @@ void CheckUnchanged(const Step& s) {
 
 }  // namespace
 
-TEST_CASE("kernel sgd_update: whole numbers and rates of powers of two are exact, for every shape around a block") {
+TEST_CASE(
+    "kernel sgd_update: whole numbers and rates of powers of two are exact, for every shape around a block") {
   for (const SgdUpdateShape& shape : kSgdUpdateCases) {
     CAPTURE(Name(shape));
     const Step s = MakeStep(shape, true);
     const Outcome got = RunStep(s);
     CHECK(Doubles(got.weights) == reference::StepDown(s.weights, Doubles(s.gradient), shape.learning_rate));
-    CHECK(Doubles(got.biases) ==
-          reference::StepDown(s.biases, reference::SumOfRows(shape.n, shape.classes, s.slopes), shape.learning_rate));
+    CHECK(Doubles(got.biases) == reference::StepDown(s.biases,
+                                                     reference::SumOfRows(shape.n, shape.classes, s.slopes),
+                                                     shape.learning_rate));
     CHECK(got.result.finite == 1);
     CHECK(got.result.mean_loss == 0.5f);
     CHECK(got.result.correct == 3);
@@ -120,8 +126,8 @@ TEST_CASE("kernel sgd_update: real numbers lie within their roundings, and so do
     for (size_t i = 0; i < s.weights.size(); ++i) s.weights[i] += 100.0f + 0.01f * static_cast<float>(i);
     const Outcome got = RunStep(s);
     const auto weights = reference::StepDown(s.weights, Doubles(s.gradient), shape.learning_rate);
-    const auto biases =
-        reference::StepDown(s.biases, reference::SumOfRows(shape.n, shape.classes, s.slopes), shape.learning_rate);
+    const auto biases = reference::StepDown(s.biases, reference::SumOfRows(shape.n, shape.classes, s.slopes),
+                                            shape.learning_rate);
     for (size_t i = 0; i < weights.size(); ++i)
       REQUIRE(std::abs(got.weights[i] - weights[i]) <= kEpsilon * std::abs(weights[i]));  // one rounding
     for (size_t i = 0; i < biases.size(); ++i)

@@ -31,7 +31,9 @@ struct Outcome {
   HeadResult result;
 };
 
-size_t Count(const SoftmaxXentShape& s) { return static_cast<size_t>(s.n) * static_cast<size_t>(s.classes); }
+size_t Count(const SoftmaxXentShape& s) {
+  return static_cast<size_t>(s.n) * static_cast<size_t>(s.classes);
+}
 
 Batch MakeBatch(const SoftmaxXentShape& shape, bool whole, bool biased) {
   Values values(static_cast<uint64_t>(shape.n * 1009 + shape.classes));
@@ -87,8 +89,8 @@ std::string Name(const SoftmaxXentShape& s) {
   return std::to_string(s.n) + " rows, " + std::to_string(s.classes) + " classes";
 }
 
-// Values within what float32 may round. `spread` bounds |logit - largest|: its rounding becomes a relative error of
-// exp, exp itself and the sum of `classes` terms add theirs.
+// Values within what float32 may round. `spread` bounds |logit - largest|: its rounding becomes a relative
+// error of exp, exp itself and the sum of `classes` terms add theirs.
 void CheckAgainstReference(const Batch& b) {
   const Outcome got = RunBatch(b);
   const std::vector<float> logits = WithBiases(b);
@@ -127,7 +129,8 @@ TEST_CASE("kernel softmax_xent: equal logits of powers of two give exact slopes"
         const int c = static_cast<int>(k) % classes, label = b.labels[k / static_cast<size_t>(classes)];
         REQUIRE(got.logits[k] == 2.0f);
         REQUIRE(got.probabilities[k] == 1.0f / static_cast<float>(classes));
-        REQUIRE(got.slopes[k] == (1.0f / static_cast<float>(classes) - (c == label ? 1.0f : 0.0f)) / static_cast<float>(n));
+        REQUIRE(got.slopes[k] ==
+                (1.0f / static_cast<float>(classes) - (c == label ? 1.0f : 0.0f)) / static_cast<float>(n));
       }
       for (const int32_t label : b.labels) correct += label == 0;  // the first of equals
       CHECK(got.result.correct == correct);
@@ -145,7 +148,8 @@ TEST_CASE("kernel softmax_xent: every shape against plain loops, whole numbers w
   }
 }
 
-TEST_CASE("kernel softmax_xent: large logits overflow nothing, a sure and right answer keeps its small loss") {
+TEST_CASE(
+    "kernel softmax_xent: large logits overflow nothing, a sure and right answer keeps its small loss") {
   Batch b = MakeBatch({9, 6}, true, false);
   for (float& z : b.src) z *= 1e37f;
   const Outcome large = RunBatch(b);
@@ -163,7 +167,10 @@ TEST_CASE("kernel softmax_xent: a row's numbers do not depend on the rows beside
   const Batch all = MakeBatch({300, 5}, false, true);
   const Outcome together = RunBatch(all);
   for (const size_t i : {size_t{0}, size_t{17}, size_t{299}}) {
-    Batch one{{1, 5}, {all.src.begin() + static_cast<long>(i * 5), all.src.begin() + static_cast<long>(i * 5 + 5)}, all.biases, {all.labels[i]}};
+    Batch one{{1, 5},
+              {all.src.begin() + static_cast<long>(i * 5), all.src.begin() + static_cast<long>(i * 5 + 5)},
+              all.biases,
+              {all.labels[i]}};
     const Outcome alone = RunBatch(one);
     for (size_t c = 0; c < 5; ++c) {
       CHECK(alone.logits[c] == together.logits[i * 5 + c]);
@@ -178,8 +185,9 @@ TEST_CASE("kernel softmax_xent: outputs that are not wanted are not written") {
   const DeviceArray<float> src(b.src), biases(b.biases), slopes(b.src.size());
   const DeviceArray<int32_t> labels(b.labels);
   const DeviceArray<HeadResult> partials(1), result(1);
-  REQUIRE(LaunchSoftmaxXent(b.shape, src.data(), biases.data(), labels.data(), {nullptr, nullptr, slopes.data()},
-                            partials.data(), nullptr, result.data(), TestStream()) == kLaunchOk);
+  REQUIRE(LaunchSoftmaxXent(b.shape, src.data(), biases.data(), labels.data(),
+                            {nullptr, nullptr, slopes.data()}, partials.data(), nullptr, result.data(),
+                            TestStream()) == kLaunchOk);
   CHECK(slopes.Read() == want.slopes);
   CHECK(result.Read()[0].mean_loss == want.result.mean_loss);
   CHECK(LaunchSoftmaxXent({0, 5}, nullptr, nullptr, nullptr, {}, nullptr, nullptr, nullptr, TestStream()) ==

@@ -11,10 +11,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "kernels/philox.h"
 #include "loaders/event_file.h"
 #include "loaders/tensorflow.pb.h"
 #include "runtime/cpu/head_trainer.h"
-#include "kernels/philox.h"
 #include "tests/reference/head.h"
 #include "tests/support/test.h"
 
@@ -106,7 +106,8 @@ class RunningTrainer final : public HeadTrainer, public StepRunner {
       COUPLET_ASSIGN_OR_RETURN(evaluation.train, inner_->evaluate(batch.rows, batch.labels, {}));
       const HeadBatch validation = Draw(plan_.validation, step);
       if (!validation.rows.empty()) {
-        COUPLET_ASSIGN_OR_RETURN(evaluation.validation, inner_->evaluate(validation.rows, validation.labels, {}));
+        COUPLET_ASSIGN_OR_RETURN(evaluation.validation,
+                                 inner_->evaluate(validation.rows, validation.labels, {}));
       }
       result.evaluations.push_back(evaluation);
     }

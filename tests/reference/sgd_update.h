@@ -9,7 +9,8 @@
 namespace couplet::reference {
 
 // before - rate * gradient
-inline std::vector<double> StepDown(const std::vector<float>& before, const std::vector<double>& gradient, float rate) {
+inline std::vector<double> StepDown(const std::vector<float>& before, const std::vector<double>& gradient,
+                                    float rate) {
   std::vector<double> after;
   for (size_t i = 0; i < before.size(); ++i) after.push_back(before[i] - double{rate} * gradient[i]);
   return after;
@@ -20,7 +21,8 @@ inline std::vector<double> SumOfRows(int n, int classes, const std::vector<float
   std::vector<double> sums(static_cast<size_t>(classes), 0.0);
   for (int i = 0; i < n; ++i)
     for (int c = 0; c < classes; ++c)
-      sums[static_cast<size_t>(c)] += slopes[static_cast<size_t>(i) * static_cast<size_t>(classes) + static_cast<size_t>(c)];
+      sums[static_cast<size_t>(c)] +=
+          slopes[static_cast<size_t>(i) * static_cast<size_t>(classes) + static_cast<size_t>(c)];
   return sums;
 }
 

@@ -1,5 +1,6 @@
-// The last layer's trainer for a GPU, on stand-ins for its libraries and its kernels on the CPU: the same numbers as
-// the CPU's trainer, step by step and in runs, whatever the order of work, and a clear end where a call fails.
+// The last layer's trainer for a GPU, on stand-ins for its libraries and its kernels on the CPU: the same
+// numbers as the CPU's trainer, step by step and in runs, whatever the order of work, and a clear end where a
+// call fails.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
@@ -14,8 +15,8 @@ using namespace couplet::test;
 
 namespace {
 
-// Clouds around a centre a class: 12 / 5 / 3 rows a class and split. Up to 32 classes take the one kernel a step, more
-// the matrix products.
+// Clouds around a centre a class: 12 / 5 / 3 rows a class and split. Up to 32 classes take the one kernel a
+// step, more the matrix products.
 constexpr int kFused = 5, kPlain = 33;
 
 HeadData Clouds(int features, int classes, double width = 1.0) {
@@ -53,7 +54,9 @@ std::unique_ptr<HeadTrainer> OnDevice(const HeadShape& shape) {
   REQUIRE_MESSAGE(trainer.ok(), trainer.status().message());
   return std::move(trainer).value();
 }
-std::unique_ptr<HeadTrainer> OnDevice(const HeadData& data) { return OnDevice(HeadShape{data.features, data.classes}); }
+std::unique_ptr<HeadTrainer> OnDevice(const HeadData& data) {
+  return OnDevice(HeadShape{data.features, data.classes});
+}
 
 TrainResult TrainWith(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options) {
   auto result = Train(trainer, data, options, {});
@@ -79,17 +82,18 @@ uint32_t LatestDrawn(const HeadData& data, const TrainOptions& options) {
   return latest;
 }
 
-// Eight steps, with an evaluation after the first; the second run is the first of its pattern, the third is captured,
-// the fourth replays it.
+// Eight steps, with an evaluation after the first; the second run is the first of its pattern, the third is
+// captured, the fourth replays it.
 Status FourRuns(HeadTrainer& trainer, const HeadData& data) {
   COUPLET_RETURN_IF_ERROR(trainer.set_vectors(data.vectors));
   COUPLET_RETURN_IF_ERROR(trainer.set_params(InitialParams({data.features, data.classes}, 0)));
-  COUPLET_RETURN_IF_ERROR(trainer.runner()->set_plan({.train = MakeBatchSource(data.rows[0], 2, kStreamTrain),
-                                                      .validation = MakeBatchSource(data.rows[1], 1, kStreamValidation),
-                                                      .seed = 1,
-                                                      .learning_rate = 0.1f,
-                                                      .steps = 100,
-                                                      .eval_interval = 50}));
+  COUPLET_RETURN_IF_ERROR(
+      trainer.runner()->set_plan({.train = MakeBatchSource(data.rows[0], 2, kStreamTrain),
+                                  .validation = MakeBatchSource(data.rows[1], 1, kStreamValidation),
+                                  .seed = 1,
+                                  .learning_rate = 0.1f,
+                                  .steps = 100,
+                                  .eval_interval = 50}));
   for (int run = 0; run < 4; ++run) {
     COUPLET_ASSIGN_OR_RETURN(const RunResult result, trainer.runner()->run(2 * run, 2));
     if (result.steps.size() != 2) return Internal("steps are missing");
@@ -97,7 +101,9 @@ Status FourRuns(HeadTrainer& trainer, const HeadData& data) {
   return {};
 }
 
-bool Near(double got, double want, double relative) { return std::abs(got - want) <= relative * std::abs(want); }
+bool Near(double got, double want, double relative) {
+  return std::abs(got - want) <= relative * std::abs(want);
+}
 bool Near(const HeadParams& got, const HeadParams& want, double absolute) {
   const auto near = [&](const std::vector<float>& a, const std::vector<float>& b) {
     for (size_t i = 0; i < a.size(); ++i)
@@ -106,7 +112,9 @@ bool Near(const HeadParams& got, const HeadParams& want, double absolute) {
   };
   return near(got.weights, want.weights) && near(got.biases, want.biases);
 }
-bool Same(const HeadParams& a, const HeadParams& b) { return a.weights == b.weights && a.biases == b.biases; }
+bool Same(const HeadParams& a, const HeadParams& b) {
+  return a.weights == b.weights && a.biases == b.biases;
+}
 
 void CheckSameHistory(const TrainResult& got, const TrainResult& want) {
   CHECK(got.stopped.code() == want.stopped.code());
@@ -127,7 +135,8 @@ void CheckSameHistory(const TrainResult& got, const TrainResult& want) {
 
 }  // namespace
 
-TEST_CASE("cuda head trainer: the losses of 100 steps are the CPU's to 1e-5, in one kernel a step and in many") {
+TEST_CASE(
+    "cuda head trainer: the losses of 100 steps are the CPU's to 1e-5, in one kernel a step and in many") {
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
     for (const char* order : {"eager", "late", "11"}) {
@@ -236,7 +245,8 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
     CHECK(want.steps.size() == 40);
     CHECK(want.evaluations.size() == 11);  // 0, 4, ..., 36, 39
     CHECK(device.Calls("cudaGraphLaunch") == 0);
-    const std::vector<std::vector<int>> splits = {{8, 8, 8, 8, 8}, {1, 12, 27}, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4}};
+    const std::vector<std::vector<int>> splits = {
+        {8, 8, 8, 8, 8}, {1, 12, 27}, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4}};
     for (const auto& lengths : splits) {
       RunResult got;
       CHECK(Same(take(lengths, &got), params));
@@ -261,7 +271,8 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
       CHECK(same(*step, want.steps[i]));
     }
     CHECK(Same(*alone->params(), params));
-    // Of 5 runs of 8 the second to fourth are one graph (the fifth ends with one evaluation more), of 10 of 4 eight.
+    // Of 5 runs of 8 the second to fourth are one graph (the fifth ends with one evaluation more), of 10 of 4
+    // eight.
     CHECK(device.Calls("cudaGraphLaunch") == 3 + 8);
     CHECK(device.Calls("cudaGraphInstantiateWithFlags") == 2);
     device.Reset();
@@ -279,7 +290,8 @@ TEST_CASE("cuda head trainer: where a capture is refused training goes on withou
   };
   const HeadParams want = params();
   CHECK(device.Calls("cudaGraphLaunch") == 2);
-  for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiateWithFlags"}) {
+  for (const char* call :
+       {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiateWithFlags"}) {
     CAPTURE(call);
     device.Reset();
     device.Fail(call + std::string(":1"));
@@ -293,8 +305,12 @@ TEST_CASE("cuda head trainer: vectors that move make what was captured void") {
   COUPLET_NEEDS_STANDIN(device);
   HeadData data = Clouds(20, kFused);
   const auto trainer = OnDevice(data);
-  const RunPlan plan{.train = MakeBatchSource(data.rows[0], 6, kStreamTrain), .validation = {}, .seed = 8,
-                     .learning_rate = 0.2f, .steps = 90, .eval_interval = 100};
+  const RunPlan plan{.train = MakeBatchSource(data.rows[0], 6, kStreamTrain),
+                     .validation = {},
+                     .seed = 8,
+                     .learning_rate = 0.2f,
+                     .steps = 90,
+                     .eval_interval = 100};
   const auto losses = [&] {
     REQUIRE(trainer->set_params(InitialParams({20, kFused}, 2)).ok());
     REQUIRE(trainer->runner()->set_plan(plan).ok());
@@ -395,7 +411,8 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
       COUPLET_ASSIGN_OR_RETURN(const auto trainer, backend->make_head_trainer({data.features, data.classes}));
       COUPLET_RETURN_IF_ERROR(FourRuns(*trainer, data));
       const HeadBatch test = DrawBatch(data.rows[2], 3, 0, 0, kStreamTest);
-      COUPLET_ASSIGN_OR_RETURN([[maybe_unused]] const Evaluation evaluation, EvaluateBatch(*trainer, data, test));
+      COUPLET_ASSIGN_OR_RETURN([[maybe_unused]] const Evaluation evaluation,
+                               EvaluateBatch(*trainer, data, test));
       COUPLET_ASSIGN_OR_RETURN([[maybe_unused]] const BatchResult step,
                                trainer->step(test.rows, test.labels, 0.1f, {}));
       return trainer->params().status();
