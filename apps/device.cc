@@ -26,21 +26,32 @@ CudaOptions MakeCudaOptions(const DeviceOptions& o) {
 }  // namespace
 
 void DeclareDeviceFlags(CLI::App& app, DeviceOptions& o) {
-  app.add_option("--device", o.device, "auto: a GPU where there is one and the job is large enough; cpu; cuda")
-      ->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}))->group(kGroup);
+  app.add_option("--device", o.device,
+                 "auto: a GPU where there is one and the job is large enough; cpu; cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->group(kGroup);
   app.add_option("--precision", o.precision, "on a GPU: fp32, tf32 or fp16; the CPU always computes in fp32")
-      ->capture_default_str()->check(CLI::IsMember({"fp32", "tf32", "fp16"}))->group(kGroup);
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16"}))
+      ->group(kGroup);
   app.add_option("--gpu_memory_mb", o.gpu_memory_mb, "memory to use of a GPU, 0 = all that is free")
-      ->capture_default_str()->check(Between(0, 1 << 24))->group(kGroup);
-  app.add_flag("--list_devices", o.list_devices, "print what there is to compute with, and end")->group(kGroup);
+      ->capture_default_str()
+      ->check(Between(0, 1 << 24))
+      ->group(kGroup);
+  app.add_flag("--list_devices", o.list_devices, "print what there is to compute with, and end")
+      ->group(kGroup);
   app.add_option("--profile", o.profile,
-                 "print what took how long, layer by layer; --profile=FILE: where the trace for chrome://tracing goes "
-                 "[couplet_trace.json]")->group(kGroup);
+                 "print what took how long, layer by layer; --profile=FILE: where the trace for "
+                 "chrome://tracing goes "
+                 "[couplet_trace.json]")
+      ->group(kGroup);
 }
 
 Status CheckDeviceOptions(const DeviceOptions& o) {
   if (o.device == "cpu" && o.precision != "fp32")
-    return BadInput(fmt::format("--precision={}: the CPU computes in fp32; leave it out, or use --device=cuda", o.precision));
+    return BadInput(fmt::format(
+        "--precision={}: the CPU computes in fp32; leave it out, or use --device=cuda", o.precision));
   return {};
 }
 
@@ -48,7 +59,8 @@ std::string DescribeDevices() {
   return fmt::format("cpu: {}\n{}", MakeCpuBackend()->description(), DescribeCudaDevices());
 }
 
-Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o, const std::function<Result<bool>()>& worth_a_gpu) {
+Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o,
+                                            const std::function<Result<bool>()>& worth_a_gpu) {
   if (o.device == "cpu") return MakeCpuBackend();
   if (o.device == "auto") {
     if (FindCudaLibrary().empty() || !ProbeCudaDriver().ok()) return MakeCpuBackend();

@@ -14,8 +14,8 @@
 
 namespace couplet {
 
-// What makes `auto` look for a GPU. Opening one costs a second or so, in which two cores compute some 1,700 vectors
-// of MobileNet 0.25_128 or 36 of Inception v3. An estimate: it has not been measured with a GPU.
+// What makes `auto` look for a GPU. Opening one costs a second or so, in which two cores compute some 1,700
+// vectors of MobileNet 0.25_128 or 36 of Inception v3. An estimate: it has not been measured with a GPU.
 inline constexpr size_t kVectorsWorthGpu = 512;  // retrain: more than so many to be computed
 inline constexpr size_t kPhotosWorthGpu = 256;   // label_image: so many or more
 
@@ -33,12 +33,14 @@ Status CheckDeviceOptions(const DeviceOptions& options);
 // For --list_devices.
 std::string DescribeDevices();
 
-// The engine for this job. `worth_a_gpu` is asked under `auto`, and only where there is a driver and a CUDA engine.
-// Under `auto` a GPU that cannot be used is a line on stderr and the CPU; under `cuda` it is the error, kDevice.
+// The engine for this job. `worth_a_gpu` is asked under `auto`, and only where there is a driver and a CUDA
+// engine. Under `auto` a GPU that cannot be used is a line on stderr and the CPU; under `cuda` it is the
+// error, kDevice.
 Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& options,
                                             const std::function<Result<bool>()>& worth_a_gpu);
 
-// Whether what failed so is to be done again on the CPU: `auto`, a GPU, and a device's error. Says so in one line.
+// Whether what failed so is to be done again on the CPU: `auto`, a GPU, and a device's error. Says so in one
+// line.
 bool FallsBack(const DeviceOptions& options, const Backend& backend, const Status& status);
 
 // Null, or `profile` where one was asked for; a CPU is measured now, before its threads have work.

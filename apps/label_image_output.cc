@@ -11,17 +11,22 @@ namespace {
 std::string EscapeTsv(const std::string& text) {
   std::string out;
   for (char c : text) {
-    if (c == '\t') out += "\\t";
-    else if (c == '\n') out += "\\n";
-    else if (c == '\\') out += "\\\\";
-    else out += c;
+    if (c == '\t')
+      out += "\\t";
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '\\')
+      out += "\\\\";
+    else
+      out += c;
   }
   return out;
 }
 
 }  // namespace
 
-void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several, bool first) {
+void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several,
+               bool first) {
   if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
   if (several) Out("{}:\n", photo.path);
   for (const Prediction& p : photo.top)
@@ -32,7 +37,7 @@ void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labe
   int rank = 0;
   for (const Prediction& p : photo.top)
     Out("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
-               EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
+        EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
 }
 
 void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
@@ -41,8 +46,10 @@ void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& lab
     line["results"] = nlohmann::ordered_json::array();
     int rank = 0;
     for (const Prediction& p : photo.top)
-      line["results"].push_back({{"rank", ++rank}, {"index", p.index},
-                                 {"label", labels[static_cast<size_t>(p.index)]}, {"score", ShortestDouble(p.score)}});
+      line["results"].push_back({{"rank", ++rank},
+                                 {"index", p.index},
+                                 {"label", labels[static_cast<size_t>(p.index)]},
+                                 {"score", ShortestDouble(p.score)}});
   } else {
     line["error"] = photo.status.message();
   }

@@ -10,7 +10,8 @@
 namespace couplet {
 
 // As label_image.py. `first`: the time goes before it; `several`: its path does.
-void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several, bool first);
+void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several,
+               bool first);
 // A line a label: path, rank from 1, index from 0, label, score; tabs, line ends and backslashes escaped.
 void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels);
 // An object a line, for a photo that could not be labelled too.

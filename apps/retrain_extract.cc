@@ -19,23 +19,24 @@ ExtractOptions MakeOptions(const RetrainOptions& o, const Backbone& backbone, co
 
 }  // namespace
 
-Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbone, Backend& backend, PhotoSet* set,
-                                RetrainReport* report) {
+Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbone, Backend& backend,
+                                PhotoSet* set, RetrainReport* report) {
   ExtractOptions options = MakeOptions(o, backbone, backend);
   Profile profile;
   options.profile = WantedProfile(o.device, backend, &profile);
   Progress progress("Creating bottlenecks", o.quiet);
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
-  COUPLET_ASSIGN_OR_RETURN(
-      ExtractResult result,
-      ExtractFeatures(set->photos, backbone.features(), network, options,
-                      [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); },
-                      [] { return CaughtSignal() != 0; }));
+  COUPLET_ASSIGN_OR_RETURN(ExtractResult result,
+                           ExtractFeatures(
+                               set->photos, backbone.features(), network, options,
+                               [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); },
+                               [] { return CaughtSignal() != 0; }));
   report->device = backend.kind();
   NoteExtraction(*set, result, report);
   if (options.profile != nullptr) COUPLET_RETURN_IF_ERROR(WriteProfile(o.device, profile));
   if (o.strict && !result.failed.empty())
-    return BadInput(fmt::format("--strict: {} of {} photos cannot be read", result.failed.size(), set->photos.size()));
+    return BadInput(
+        fmt::format("--strict: {} of {} photos cannot be read", result.failed.size(), set->photos.size()));
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, set));
   HeadData data;
   data.features = backbone.features();

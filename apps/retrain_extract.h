@@ -12,8 +12,8 @@ Result<HeadData> ExtractVectors(const RetrainOptions& options, const Backbone& b
                                 PhotoSet* set, RetrainReport* report);
 
 // Whether `auto` may ask for a GPU: that more vectors are missing in the CPU's cache, or needed for distorted
-// photos, than kVectorsWorthGpu. What a GPU has cached does not count, so that a second run over the same photos takes
-// the same device, and with it gives the same bytes.
+// photos, than kVectorsWorthGpu. What a GPU has cached does not count, so that a second run over the same
+// photos takes the same device, and with it gives the same bytes.
 Result<bool> WorthAGpu(const RetrainOptions& options, const Backbone& backbone, const PhotoSet& set);
 
 }  // namespace couplet

@@ -13,23 +13,31 @@ namespace {
 // Photos begin where a 16-byte load may.
 constexpr size_t kPhotoAlignment = 16;
 
-size_t Aligned(size_t bytes) { return (bytes + kPhotoAlignment - 1) / kPhotoAlignment * kPhotoAlignment; }
+size_t Aligned(size_t bytes) {
+  return (bytes + kPhotoAlignment - 1) / kPhotoAlignment * kPhotoAlignment;
+}
 
 }  // namespace
 
 BatchLine::BatchLine(const PhotoNetwork& network, const BatchLineOptions& options, Profile* profile)
-    : network_(network), options_(options), profile_(profile), asked_(network.max_batch), batch_(network.max_batch) {
+    : network_(network),
+      options_(options),
+      profile_(profile),
+      asked_(network.max_batch),
+      batch_(network.max_batch) {
   COUPLET_CHECK(asked_ >= 1 && options.drivers >= 1 && options.slots >= 1);
 }
 
-Result<std::unique_ptr<BatchLine>> BatchLine::Open(const PhotoNetwork& network, const BatchLineOptions& options,
-                                                   Profile* profile) {
+Result<std::unique_ptr<BatchLine>> BatchLine::Open(const PhotoNetwork& network,
+                                                   const BatchLineOptions& options, Profile* profile) {
   std::unique_ptr<BatchLine> line(new BatchLine(network, options, profile));
   COUPLET_RETURN_IF_ERROR(line->Start());
   return line;
 }
 
-BatchLine::~BatchLine() { Stop(); }
+BatchLine::~BatchLine() {
+  Stop();
+}
 
 Status BatchLine::Start() {
   {
@@ -37,7 +45,8 @@ Status BatchLine::Start() {
     COUPLET_RETURN_IF_ERROR(MakeSession());
     output_size_ = session_->output_size();
   }
-  for (int i = 0; i < options_.slots; ++i) free_.push_back(slots_.emplace_back(std::make_unique<Slot>()).get());
+  for (int i = 0; i < options_.slots; ++i)
+    free_.push_back(slots_.emplace_back(std::make_unique<Slot>()).get());
   for (int i = 0; i < options_.drivers; ++i) {
     try {
       drivers_.emplace_back([this] { Drive(); });
@@ -49,7 +58,8 @@ Status BatchLine::Start() {
   return {};
 }
 
-bool BatchLine::Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done) {
+bool BatchLine::Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst,
+                    Done done) {
   COUPLET_CHECK(dst.size() == static_cast<size_t>(output_size_));
   if (pixels.size() > options_.slot_bytes) return AddAlone(pixels, {entry, dst, std::move(done)});
   std::unique_lock lock(mutex_);
@@ -174,11 +184,12 @@ bool BatchLine::stopped() const {
 std::string BatchLine::warning() const {
   const std::lock_guard lock(mutex_);
   if (shrink_reason_.empty()) return "";
-  return fmt::format("{} photos at a time were too many for the device ({}); went on with {}", network_.max_batch,
-                     shrink_reason_, batch_);
+  return fmt::format("{} photos at a time were too many for the device ({}); went on with {}",
+                     network_.max_batch, shrink_reason_, batch_);
 }
 
-// Makes session_ for asked_ photos at a time, or fewer. REQUIRES: no driver holds one, or there would be no memory for it.
+// Makes session_ for asked_ photos at a time, or fewer. REQUIRES: no driver holds one, or there would be no
+// memory for it.
 Status BatchLine::MakeSession() {
   for (;;) {
     auto made = network_.make_session({.max_batch = asked_, .prepare_threads = options_.prepare_threads});
@@ -210,8 +221,8 @@ void BatchLine::Dismantle(Engine* engine) {
   changed_.notify_all();
 }
 
-// Gives the driver a worker of the session that counts now. All that is made, is made under the lock: the others
-// could do nothing without it.
+// Gives the driver a worker of the session that counts now. All that is made, is made under the lock: the
+// others could do nothing without it.
 Status BatchLine::Equip(Engine* engine, std::unique_lock<std::mutex>& lock) {
   if (engine->worker != nullptr && engine->generation == generation_) return {};
   Dismantle(engine);
@@ -249,9 +260,12 @@ void BatchLine::Drive() {
 }
 
 // Whether a driver that found no memory for a worker may leave the work to another.
-bool BatchLine::Spare(const Status& status) const { return status.code() == Code::kOutOfMemory && equipped_ > 0; }
+bool BatchLine::Spare(const Status& status) const {
+  return status.code() == Code::kOutOfMemory && equipped_ > 0;
+}
 
-// Waits for a slot to run, and for a session to run it with. Null: there is none left, and the driver is dismantled.
+// Waits for a slot to run, and for a session to run it with. Null: there is none left, and the driver is
+// dismantled.
 BatchLine::Slot* BatchLine::NextSlot(Engine* engine) {
   std::unique_lock lock(mutex_);
   while (!stopped_) {
@@ -312,8 +326,8 @@ Status BatchLine::RunBatch(const Slot& slot, size_t first, size_t count, Engine*
   }
   const size_t row = static_cast<size_t>(output_size_);
   const ImageBatch batch{slot.bytes.subspan(begin, end - begin), {engine->entries.data(), count}};
-  COUPLET_RETURN_IF_ERROR(
-      RunProfiled(*engine->session, *engine->worker, batch, std::span(engine->out).first(count * row), profile_));
+  COUPLET_RETURN_IF_ERROR(RunProfiled(*engine->session, *engine->worker, batch,
+                                      std::span(engine->out).first(count * row), profile_));
   for (size_t i = 0; i < count; ++i)
     std::memcpy(slot.photos[first + i].dst.data(), engine->out.data() + i * row, row * sizeof(float));
   return {};
@@ -322,8 +336,10 @@ Status BatchLine::RunBatch(const Slot& slot, size_t first, size_t count, Engine*
 void BatchLine::Release(Slot* slot) {
   if (!slot->alone) slot->photos.clear();  // and what their callbacks hold, outside of the lock
   const std::lock_guard lock(mutex_);
-  if (slot->alone) slot->finished = true;
-  else free_.push_back(slot);
+  if (slot->alone)
+    slot->finished = true;
+  else
+    free_.push_back(slot);
   changed_.notify_all();
 }
 

@@ -1,10 +1,10 @@
 // Decoded photos, packed into batches and run: how a device is fed that takes many photos at a time.
 //
-// Any number of decode threads Add() photos. Each is copied into the slot that is being filled: pinned bytes and a
-// table, so a batch is one copy to the device. A full slot goes to one of two driver threads, each with a session
-// worker (on CUDA: a stream) of its own, so that one batch is copied while the other is computed. The ring of slots
-// bounds the memory, by photos and by bytes: Add waits for room, and a photo larger than a slot travels alone, from
-// where it lies.
+// Any number of decode threads Add() photos. Each is copied into the slot that is being filled: pinned bytes
+// and a table, so a batch is one copy to the device. A full slot goes to one of two driver threads, each with
+// a session worker (on CUDA: a stream) of its own, so that one batch is copied while the other is computed.
+// The ring of slots bounds the memory, by photos and by bytes: Add waits for room, and a photo larger than a
+// slot travels alone, from where it lies.
 //
 // A device whose memory does not suffice gets half as many photos at a time, and so on down to one.
 // SPDX-License-Identifier: Apache-2.0
@@ -36,24 +36,24 @@ struct BatchLineOptions {
 
 class BatchLine {
  public:
-  // The photo's vector is in its `dst`. Called on a driver's thread, once for every photo that Add took, unless the
-  // line stops or fails before.
+  // The photo's vector is in its `dst`. Called on a driver's thread, once for every photo that Add took,
+  // unless the line stops or fails before.
   using Done = std::function<void()>;
 
-  // Makes the network and starts the drivers. `profile` may be null, and outlives the line. Errors: what make_session
-  // says (out of memory: with one photo at a time, too), no thread.
+  // Makes the network and starts the drivers. `profile` may be null, and outlives the line. Errors: what
+  // make_session says (out of memory: with one photo at a time, too), no thread.
   static Result<std::unique_ptr<BatchLine>> Open(const PhotoNetwork& network, const BatchLineOptions& options,
                                                  Profile* profile);
   ~BatchLine();  // as Stop()
 
-  // Takes a copy of the photo and returns, or, when it is larger than a slot, waits until it has been run. `dst` has
-  // output_size() floats. False: the line has stopped or failed and took nothing. Thread-safe.
+  // Takes a copy of the photo and returns, or, when it is larger than a slot, waits until it has been run.
+  // `dst` has output_size() floats. False: the line has stopped or failed and took nothing. Thread-safe.
   bool Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done);
-  // +1 before and -1 after waiting for results: meanwhile drivers with nothing to do take slots that are not full.
-  // Thread-safe.
+  // +1 before and -1 after waiting for results: meanwhile drivers with nothing to do take slots that are not
+  // full. Thread-safe.
   void Hurry(int by);
-  // Runs what is left and ends. Why the line failed, if it did: the device's error, or that not even one photo at a
-  // time fits into its memory. REQUIRES: no Add is going on.
+  // Runs what is left and ends. Why the line failed, if it did: the device's error, or that not even one
+  // photo at a time fits into its memory. REQUIRES: no Add is going on.
   Status Finish();
   // Ends: batches that run are finished, what waits is dropped.
   void Stop();
@@ -85,8 +85,8 @@ class BatchLine {
   struct Engine {
     std::shared_ptr<const Session> session;
     std::unique_ptr<Session::Worker> worker;
-    std::vector<float> out;             // [batch, output_size]
-    std::vector<ImageEntry> entries;    // of a batch
+    std::vector<float> out;           // [batch, output_size]
+    std::vector<ImageEntry> entries;  // of a batch
     int batch = 0, generation = 0;
   };
 
@@ -125,10 +125,10 @@ class BatchLine {
   bool finishing_ = false, stopped_ = false;
 
   std::shared_ptr<const Session> session_;  // null: to be made again, for batch_ photos
-  int asked_;           // photos at a time the session is, or will be, asked for
-  int batch_;           // what it takes, which may be more
-  int generation_ = 0;  // counts sessions
-  int equipped_ = 0;    // drivers that hold a session
+  int asked_;                               // photos at a time the session is, or will be, asked for
+  int batch_;                               // what it takes, which may be more
+  int generation_ = 0;                      // counts sessions
+  int equipped_ = 0;                        // drivers that hold a session
   std::string shrink_reason_;
   Status failure_;
 

@@ -21,8 +21,12 @@ constexpr int kMaxDistortedBatch = 64;
 // Photos distorted into floats, by row.
 class Distorter {
  public:
-  Distorter(const std::vector<Photo>& photos, const Backbone& backbone, const DistortedBatchesOptions& options)
-      : photos_(photos), normalization_(backbone.normalization()), size_(backbone.input_size()), options_(options),
+  Distorter(const std::vector<Photo>& photos, const Backbone& backbone,
+            const DistortedBatchesOptions& options)
+      : photos_(photos),
+        normalization_(backbone.normalization()),
+        size_(backbone.input_size()),
+        options_(options),
         kept_(photos.size()) {
     options_.decode.resize_rows = 0;
   }
@@ -143,8 +147,8 @@ class SinglePhotos : public DistortedBatches {
   Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {
     crew_.Begin(batch.rows.size(), [&, step](int thread, size_t i) -> Status {
       auto& [worker, pixels] = workers_[static_cast<size_t>(thread)];
-      COUPLET_RETURN_IF_ERROR(distorter_->Make(batch.rows[i], static_cast<uint32_t>(i), static_cast<uint32_t>(step),
-                                               pixels.data()));
+      COUPLET_RETURN_IF_ERROR(distorter_->Make(batch.rows[i], static_cast<uint32_t>(i),
+                                               static_cast<uint32_t>(step), pixels.data()));
       return session_->RunPixels(*worker, pixels, vectors.subspan(i * features_, features_));
     });
     return crew_.End();
@@ -162,7 +166,9 @@ class SinglePhotos : public DistortedBatches {
 class Batches : public DistortedBatches {
  public:
   Batches(std::unique_ptr<Distorter> distorter, size_t features, const PhotoNetwork& network)
-      : distorter_(std::move(distorter)), features_(features), network_(network),
+      : distorter_(std::move(distorter)),
+        features_(features),
+        network_(network),
         asked_(static_cast<size_t>(std::min(network.max_batch, kMaxDistortedBatch))) {}
 
   Status Start(int threads) {
@@ -178,8 +184,8 @@ class Batches : public DistortedBatches {
       std::vector<float>& buffer = pixels_[first / chunk % 2];
       buffer.resize(count * distorter_->floats());
       crew_.Begin(count, [this, &batch, first, step, pixels = buffer.data()](int, size_t i) {
-        return distorter_->Make(batch.rows[first + i], static_cast<uint32_t>(first + i), static_cast<uint32_t>(step),
-                                pixels + i * distorter_->floats());
+        return distorter_->Make(batch.rows[first + i], static_cast<uint32_t>(first + i),
+                                static_cast<uint32_t>(step), pixels + i * distorter_->floats());
       });
     };
     if (rows > 0) begin(0);
@@ -187,7 +193,8 @@ class Batches : public DistortedBatches {
       COUPLET_RETURN_IF_ERROR(crew_.End());
       if (first + chunk < rows) begin(first + chunk);
       const size_t count = std::min(chunk, rows - first);
-      if (Status status = Run(pixels_[first / chunk % 2], vectors.subspan(first * features_, count * features_));
+      if (Status status =
+              Run(pixels_[first / chunk % 2], vectors.subspan(first * features_, count * features_));
           !status.ok()) {
         (void)crew_.End();  // it writes into what goes with this call
         return status;
@@ -201,8 +208,9 @@ class Batches : public DistortedBatches {
   Status Run(std::span<const float> pixels, std::span<float> vectors) {
     for (size_t at = 0; at < vectors.size() / features_;) {
       const size_t count = std::min(asked_, vectors.size() / features_ - at);
-      const Status status = session_->RunPixels(*worker_, pixels.subspan(at * distorter_->floats(), count * distorter_->floats()),
-                                                vectors.subspan(at * features_, count * features_));
+      const Status status = session_->RunPixels(
+          *worker_, pixels.subspan(at * distorter_->floats(), count * distorter_->floats()),
+          vectors.subspan(at * features_, count * features_));
       if (status.ok()) {
         at += count;
       } else {

@@ -1,5 +1,5 @@
-// The calling thread's part of an extraction: counts outcomes, writes them to the store in few transactions, and puts
-// the result together.
+// The calling thread's part of an extraction: counts outcomes, writes them to the store in few transactions,
+// and puts the result together.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -1,4 +1,5 @@
-// What became of one photo of an extraction, on its way from the thread that dealt with it to the one that collects.
+// What became of one photo of an extraction, on its way from the thread that dealt with it to the one that
+// collects.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

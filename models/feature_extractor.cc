@@ -27,7 +27,8 @@ using Outcome = ExtractionOutcome;
 
 constexpr int kThumbnailSide = 96;
 
-// What waits to be collected: threads wait when there is more; the calling thread is woken when there is enough.
+// What waits to be collected: threads wait when there is more; the calling thread is woken when there is
+// enough.
 constexpr size_t kMaxWaiting = 1024, kWorthWaking = 128;
 constexpr auto kPollTime = std::chrono::milliseconds(100);
 
@@ -192,7 +193,8 @@ Status Extraction::MakeNetwork() {
     COUPLET_ASSIGN_OR_RETURN(line_, BatchLine::Open(network_, line_options_, options_.profile));
     size = line_->output_size();
   } else {
-    COUPLET_ASSIGN_OR_RETURN(session_, network_.make_session({.threads = threads_ / workers_, .prepare_threads = threads_}));
+    COUPLET_ASSIGN_OR_RETURN(
+        session_, network_.make_session({.threads = threads_ / workers_, .prepare_threads = threads_}));
     size = session_->output_size();
   }
   if (size == static_cast<int64_t>(dim_)) return {};
@@ -272,7 +274,8 @@ Outcome Extraction::Settle(Pending* pending) {
     }
     return std::move(outcome);
   }
-  for (size_t i = 0; i < old.size(); ++i) outcome.mismatched |= !(std::fabs(old[i] - row[i]) <= kTextTolerance);
+  for (size_t i = 0; i < old.size(); ++i)
+    outcome.mismatched |= !(std::fabs(old[i] - row[i]) <= kTextTolerance);
   if (outcome.mismatched) outcome.note = pending->text_path + " was not what the photo gives";
   if (old.empty() || outcome.mismatched) WriteText(pending->text_path, outcome.index);
   return std::move(outcome);
@@ -449,8 +452,8 @@ Result<ExtractResult> Extraction::Run(const std::function<void(const ExtractProg
   for (std::thread& worker : workers) worker.join();
   if (!fatal_.ok()) return fatal_;
   if (interrupted_)
-    return Status(Code::kInterrupted,
-                  fmt::format("interrupted after {} of {} photos", collector_.progress().done, photos_.size()));
+    return Status(Code::kInterrupted, fmt::format("interrupted after {} of {} photos",
+                                                  collector_.progress().done, photos_.size()));
   ExtractResult& result = collector_.result;
   if (!write_warning_.empty()) result.store_warning = write_warning_;
   if (store_ != nullptr) result.damaged += static_cast<size_t>(store_->damaged());
@@ -473,7 +476,8 @@ Result<size_t> CountMissing(const std::vector<Photo>& photos, int dim, const Ext
   if (options.verify == ExtractOptions::Verify::kAll) return photos.size();
   if (options.format == ExtractOptions::Format::kText)
     return static_cast<size_t>(std::count_if(photos.begin(), photos.end(), [&](const Photo& photo) {
-      return !FileExists(BottleneckTextPath(options.bottleneck_dir, photo.folder, photo.file, options.architecture));
+      return !FileExists(
+          BottleneckTextPath(options.bottleneck_dir, photo.folder, photo.file, options.architecture));
     }));
   auto store = BottleneckStore::Open(options.bottleneck_dir, options.key, dim);
   if (!store.ok() && store.status().code() == Code::kIo) return photos.size();

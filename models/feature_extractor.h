@@ -1,6 +1,6 @@
-// Photos -> bottleneck vectors: a bounded pipeline of reading, decoding, resizing and the backbone, with the cache in
-// front of it. On the CPU a thread takes a photo all the way; for a device that takes batches the threads decode, and
-// photos travel together (models/batch_line.h).
+// Photos -> bottleneck vectors: a bounded pipeline of reading, decoding, resizing and the backbone, with the
+// cache in front of it. On the CPU a thread takes a photo all the way; for a device that takes batches the
+// threads decode, and photos travel together (models/batch_line.h).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -49,7 +49,7 @@ struct ExtractResult {
   int jpeg_warnings = 0;
   std::vector<std::string> notes;  // lines about single photos for the log, in the photos' order
   std::string store_warning;       // set when the cache could not be used or written; the run went on without
-  std::string batch_warning;       // set when the device's memory took fewer photos at a time than were asked for
+  std::string batch_warning;  // set when the device's memory took fewer photos at a time than were asked for
 };
 
 struct ExtractProgress {
@@ -57,19 +57,21 @@ struct ExtractProgress {
   double seconds;
 };
 
-// The vectors do not depend on the number of threads or photos a batch nor on the order in which photos finish.
-// With fewer photos than threads a photo gets several. `network.make_session` is called from a worker thread, not at
-// all when every vector is in the cache and more than once only for smaller batches. `progress` and `interrupted` are called from the calling thread, some
-// ten times a second. A photo that cannot be read or decoded is no error but an entry in `failed`. Errors: a cache
-// that is not ours or is damaged (see BottleneckStore::Open), what make_session and the device say (kOutOfMemory:
-// with a single photo at a time, too), and kInterrupted; in these what was computed before is in the cache.
+// The vectors do not depend on the number of threads or photos a batch nor on the order in which photos
+// finish. With fewer photos than threads a photo gets several. `network.make_session` is called from a worker
+// thread, not at all when every vector is in the cache and more than once only for smaller batches.
+// `progress` and `interrupted` are called from the calling thread, some ten times a second. A photo that
+// cannot be read or decoded is no error but an entry in `failed`. Errors: a cache that is not ours or is
+// damaged (see BottleneckStore::Open), what make_session and the device say (kOutOfMemory: with a single
+// photo at a time, too), and kInterrupted; in these what was computed before is in the cache.
 Result<ExtractResult> ExtractFeatures(const std::vector<Photo>& photos, int dim, const PhotoNetwork& network,
                                       const ExtractOptions& options,
                                       const std::function<void(const ExtractProgress&)>& progress,
                                       const std::function<bool()>& interrupted);
 
 // How many vectors ExtractFeatures would have to compute with this key (verifying counts as computing).
-// Photos that cannot be read count. Errors as of BottleneckStore::Open, but for a cache that cannot be used: then all.
+// Photos that cannot be read count. Errors as of BottleneckStore::Open, but for a cache that cannot be used:
+// then all.
 Result<size_t> CountMissing(const std::vector<Photo>& photos, int dim, const ExtractOptions& options);
 
 }  // namespace couplet

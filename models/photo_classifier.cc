@@ -54,17 +54,18 @@ std::vector<Prediction> TopPredictions(std::span<const float> scores, int count)
   std::vector<int> order(scores.size());
   std::iota(order.begin(), order.end(), 0);
   const size_t kept = std::min(order.size(), static_cast<size_t>(std::max(count, 0)));
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(), [&](int a, int b) {
-    const float sa = scores[static_cast<size_t>(a)], sb = scores[static_cast<size_t>(b)];
-    return sa != sb ? sa > sb : a > b;
-  });
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+                    [&](int a, int b) {
+                      const float sa = scores[static_cast<size_t>(a)], sb = scores[static_cast<size_t>(b)];
+                      return sa != sb ? sa > sb : a > b;
+                    });
   std::vector<Prediction> top(kept);
   for (size_t i = 0; i < kept; ++i) top[i] = {order[i], scores[static_cast<size_t>(order[i])]};
   return top;
 }
 
-Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierOptions& options, Backend& backend,
-                                                               int threads, size_t photos) {
+Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierOptions& options,
+                                                               Backend& backend, int threads, size_t photos) {
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(options.graph));
   COUPLET_ASSIGN_OR_RETURN(const ImportOptions import, ResolveImport(def, options));
   COUPLET_ASSIGN_OR_RETURN(Graph graph, ImportGraph(def, import));
@@ -80,19 +81,25 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   PhotoNetwork& network = classifier->network_;
   network.max_batch = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(network.max_batch)));
   if (!network.in_batches) {
-    COUPLET_ASSIGN_OR_RETURN(classifier->session_, network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads}));
+    COUPLET_ASSIGN_OR_RETURN(
+        classifier->session_,
+        network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads}));
   }
   return classifier;
 }
 
-// One call of Classify. Results wait in a ring until their turn; workers stay at most a ring ahead of what was handed
-// on.
+// One call of Classify. Results wait in a ring until their turn; workers stay at most a ring ahead of what
+// was handed on.
 class PhotoClassifier::Job {
  public:
   Job(const PhotoClassifier& classifier, std::span<const std::string> paths, int top_k)
-      : classifier_(classifier), paths_(paths), top_k_(top_k), scores_per_photo_(static_cast<size_t>(classifier.classes_)) {}
+      : classifier_(classifier),
+        paths_(paths),
+        top_k_(top_k),
+        scores_per_photo_(static_cast<size_t>(classifier.classes_)) {}
 
-  Status Run(const std::function<void(const PhotoPrediction&)>& each, const std::function<bool()>& interrupted) {
+  Status Run(const std::function<void(const PhotoPrediction&)>& each,
+             const std::function<bool()>& interrupted) {
     const bool batches = classifier_.session_ == nullptr;
     // In batches a photo waits for its neighbours: three slots of them, one more being decoded.
     ring_.resize(static_cast<size_t>(classifier_.workers_) * 4 +
@@ -121,7 +128,8 @@ class PhotoClassifier::Job {
     std::vector<float> scores;
   };
 
-  void HandOn(const std::function<void(const PhotoPrediction&)>& each, const std::function<bool()>& interrupted) {
+  void HandOn(const std::function<void(const PhotoPrediction&)>& each,
+              const std::function<bool()>& interrupted) {
     std::unique_lock lock(mutex_);
     while (handed_on_ < paths_.size() && !stop_) {
       auto& slot = ring_[handed_on_ % ring_.size()];
@@ -158,7 +166,9 @@ class PhotoClassifier::Job {
   // The next photo, when the ring has room for it. None: the job is over.
   std::optional<size_t> Next() {
     std::unique_lock lock(mutex_);
-    const auto ready = [this] { return stop_ || (next_ < paths_.size() && next_ < handed_on_ + ring_.size()); };
+    const auto ready = [this] {
+      return stop_ || (next_ < paths_.size() && next_ < handed_on_ + ring_.size());
+    };
     while (!ready()) {
       lock.unlock();
       // What everybody waits for may lie in a batch that waits for more photos.
@@ -182,30 +192,35 @@ class PhotoClassifier::Job {
     if (!result.status.ok()) return Put(index, std::move(result));
     {
       const StageTimer timer(classifier_.profile_, "decode");
-      if (const Status decoded = DecodeImage(worker->file, classifier_.decode_, &worker->image); !decoded.ok())
+      if (const Status decoded = DecodeImage(worker->file, classifier_.decode_, &worker->image);
+          !decoded.ok())
         result.status = BadInput(fmt::format("{}: {}", result.path, decoded.message()));
     }
     if (!result.status.ok()) return Put(index, std::move(result));
     const auto start = std::chrono::steady_clock::now();
     if (line_ != nullptr) return Send(index, std::move(result), worker->image, start);
-    result.status = RunProfiled(*classifier_.session_, *worker->session,
-                                {worker->image.pixels, {&worker->image.entry, 1}}, worker->scores, classifier_.profile_);
+    result.status =
+        RunProfiled(*classifier_.session_, *worker->session,
+                    {worker->image.pixels, {&worker->image.entry, 1}}, worker->scores, classifier_.profile_);
     if (result.status.ok()) Score(worker->scores, start, &result);
     Put(index, std::move(result));
   }
 
-  void Send(size_t index, PhotoPrediction result, const Image& image, std::chrono::steady_clock::time_point start) {
+  void Send(size_t index, PhotoPrediction result, const Image& image,
+            std::chrono::steady_clock::time_point start) {
     const StageTimer timer(classifier_.profile_, "copy into the batch");
     const std::span<float> scores =
         std::span(scores_).subspan(index % ring_.size() * scores_per_photo_, scores_per_photo_);
-    const bool taken = line_->Add(image.pixels, image.entry, scores, [this, index, result, scores, start]() mutable {
-      Score(scores, start, &result);
-      Put(index, std::move(result));
-    });
+    const bool taken =
+        line_->Add(image.pixels, image.entry, scores, [this, index, result, scores, start]() mutable {
+          Score(scores, start, &result);
+          Put(index, std::move(result));
+        });
     if (!taken) Fail({});  // the line says why when it is finished
   }
 
-  void Score(std::span<const float> scores, std::chrono::steady_clock::time_point start, PhotoPrediction* result) {
+  void Score(std::span<const float> scores, std::chrono::steady_clock::time_point start,
+             PhotoPrediction* result) {
     result->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result->top = TopPredictions(scores, top_k_);
   }

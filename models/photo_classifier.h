@@ -32,22 +32,23 @@ struct Prediction {
 
 struct PhotoPrediction {
   std::string path;
-  Status status;                // why there are no predictions
-  std::vector<Prediction> top;  // best first; of equal scores the later index first, as numpy's argsort reversed
-  double seconds = 0;           // in the network, without decoding; in a batch: until the batch was through
+  Status status;  // why there are no predictions
+  std::vector<Prediction>
+      top;             // best first; of equal scores the later index first, as numpy's argsort reversed
+  double seconds = 0;  // in the network, without decoding; in a batch: until the batch was through
 };
 
 class PhotoClassifier {
  public:
-  // `backend` outlives the classifier. `threads`: for the whole classifier; `photos`: how many there will be (a worker
-  // thread each, at most). Errors name the graph and the node or the flag that would help.
+  // `backend` outlives the classifier. `threads`: for the whole classifier; `photos`: how many there will be
+  // (a worker thread each, at most). Errors name the graph and the node or the flag that would help.
   static Result<std::unique_ptr<PhotoClassifier>> Open(const ClassifierOptions& options, Backend& backend,
                                                        int threads, size_t photos);
 
   int classes() const { return classes_; }
 
-  // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says so; where
-  // the network cannot be run, why. `warning`: "" or that batches were made smaller.
+  // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says
+  // so; where the network cannot be run, why. `warning`: "" or that batches were made smaller.
   Status Classify(std::span<const std::string> paths, int top_k,
                   const std::function<void(const PhotoPrediction&)>& each,
                   const std::function<bool()>& interrupted, std::string* warning) const;
@@ -57,7 +58,8 @@ class PhotoClassifier {
   PhotoClassifier() = default;
 
   PhotoNetwork network_;
-  std::shared_ptr<const Session> session_;  // null: the device takes batches, and Classify makes what it needs
+  std::shared_ptr<const Session>
+      session_;  // null: the device takes batches, and Classify makes what it needs
   DecodeOptions decode_;
   Profile* profile_ = nullptr;
   int workers_ = 1, classes_ = 0;

@@ -13,7 +13,8 @@ Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend) {
   network.backend = &backend;
   network.in_batches = backend.kind() != "cpu";
   network.max_batch = backend.max_batch(bytes_per_photo, BatchLineOptions().drivers);
-  network.make_session = [optimized, &backend](const SessionOptions& options) -> Result<std::shared_ptr<const Session>> {
+  network.make_session = [optimized,
+                          &backend](const SessionOptions& options) -> Result<std::shared_ptr<const Session>> {
     COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Create(*optimized, backend, options));
     return std::shared_ptr<const Session>(std::move(session));
   };

@@ -1,5 +1,5 @@
-// A network and the device it is run on, as the jobs that send photos through it are given it: made when the first
-// photo needs it, for as many photos at a time as the device wants.
+// A network and the device it is run on, as the jobs that send photos through it are given it: made when the
+// first photo needs it, for as many photos at a time as the device wants.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,13 +14,15 @@ struct PhotoNetwork {
   // Not thread-safe.
   std::function<Result<std::shared_ptr<const Session>>(const SessionOptions& options)> make_session;
   Backend* backend = nullptr;  // outlives what is made of it
-  // False: a photo a worker thread, as the CPU likes it best. True: photos of all threads go through a BatchLine, up to
-  // max_batch at a time, and be it one where a GPU's memory is small: its workers must not be as many as the threads.
+  // False: a photo a worker thread, as the CPU likes it best. True: photos of all threads go through a
+  // BatchLine, up to max_batch at a time, and be it one where a GPU's memory is small: its workers must not
+  // be as many as the threads.
   bool in_batches = false;
   int max_batch = 1;
 };
 
-// `graph` as imported or optimised; `backend` outlives what is made of it. The batch follows from the device's memory.
+// `graph` as imported or optimised; `backend` outlives what is made of it. The batch follows from the
+// device's memory.
 Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend);
 
 }  // namespace couplet

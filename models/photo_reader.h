@@ -11,8 +11,8 @@
 
 namespace couplet {
 
-// For files and for pixels being decoded. Each may be overdrawn by one photo alone, which the limits on pixels keep
-// below half a gigabyte: so no run passes 1 GiB, whatever the number of threads.
+// For files and for pixels being decoded. Each may be overdrawn by one photo alone, which the limits on
+// pixels keep below half a gigabyte: so no run passes 1 GiB, whatever the number of threads.
 struct PhotoBudget {
   // `elsewhere`: bytes that decoded photos take in other places, for example in slots.
   explicit PhotoBudget(size_t elsewhere);

@@ -11,7 +11,8 @@ double Profile::Microseconds(Clock::time_point at) const {
   return std::chrono::duration<double, std::micro>(at - start_).count();
 }
 
-void Profile::Add(const std::string& name, bool layer, double start_us, double ms, double floor_ms, int photos) {
+void Profile::Add(const std::string& name, bool layer, double start_us, double ms, double floor_ms,
+                  int photos) {
   const auto [at, is_new] = index_.try_emplace({layer, name}, rows_.size());
   if (is_new) rows_.push_back({name, layer, 0, 0, 0});
   Row& row = rows_[at->second];
@@ -22,18 +23,22 @@ void Profile::Add(const std::string& name, bool layer, double start_us, double m
     ++dropped_;
     return;
   }
-  const int lane = lanes_.try_emplace(std::this_thread::get_id(), static_cast<int>(lanes_.size())).first->second;
+  const int lane =
+      lanes_.try_emplace(std::this_thread::get_id(), static_cast<int>(lanes_.size())).first->second;
   spans_.push_back({at->second, lane, start_us, ms * 1e3, photos});
 }
 
 void Profile::AddStage(const char* stage, Clock::time_point from, Clock::time_point to, int photos) {
   const std::lock_guard lock(mutex_);
-  Add(stage, false, Microseconds(from), std::chrono::duration<double, std::milli>(to - from).count(), 0, photos);
+  Add(stage, false, Microseconds(from), std::chrono::duration<double, std::milli>(to - from).count(), 0,
+      photos);
 }
 
-void Profile::AddRun(std::span<const LayerTime> layers, Clock::time_point from, Clock::time_point to, int photos) {
+void Profile::AddRun(std::span<const LayerTime> layers, Clock::time_point from, Clock::time_point to,
+                     int photos) {
   const std::lock_guard lock(mutex_);
-  // A device's clock tells how long, not when: layers are drawn one after the other from the start of the run.
+  // A device's clock tells how long, not when: layers are drawn one after the other from the start of the
+  // run.
   double at_us = Microseconds(from);
   double rest_ms = std::chrono::duration<double, std::milli>(to - from).count();
   for (const LayerTime& layer : layers) {
@@ -72,17 +77,25 @@ std::string Profile::ChromeTrace() const {
   if (dropped_ > 0) trace["otherData"] = {{"spans left out", dropped_}};
   trace["traceEvents"] = Json::array();
   for (const auto& [id, lane] : lanes_)
-    trace["traceEvents"].push_back({{"name", "thread_name"}, {"ph", "M"}, {"pid", 1}, {"tid", lane},
+    trace["traceEvents"].push_back({{"name", "thread_name"},
+                                    {"ph", "M"},
+                                    {"pid", 1},
+                                    {"tid", lane},
                                     {"args", {{"name", fmt::format("thread {}", lane)}}}});
   for (const Span& span : spans_)
-    trace["traceEvents"].push_back({{"name", rows_[span.row].name}, {"cat", rows_[span.row].layer ? "layer" : "stage"},
-                                    {"ph", "X"}, {"pid", 1}, {"tid", span.lane}, {"ts", span.start_us},
-                                    {"dur", span.us}, {"args", {{"photos", span.photos}}}});
+    trace["traceEvents"].push_back({{"name", rows_[span.row].name},
+                                    {"cat", rows_[span.row].layer ? "layer" : "stage"},
+                                    {"ph", "X"},
+                                    {"pid", 1},
+                                    {"tid", span.lane},
+                                    {"ts", span.start_us},
+                                    {"dur", span.us},
+                                    {"args", {{"photos", span.photos}}}});
   return trace.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images, std::span<float> dst,
-                   Profile* profile) {
+Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images,
+                   std::span<float> dst, Profile* profile) {
   if (profile == nullptr) return session.Run(worker, images, dst);
   std::vector<LayerTime> times;
   const auto from = Profile::Clock::now();

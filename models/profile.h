@@ -1,5 +1,6 @@
-// What took how long: spans of the threads' time and the network's layers, for a table and for Chrome's trace viewer
-// (chrome://tracing, Perfetto). Thread-safe; costs a lock a span, and nothing where there is no Profile.
+// What took how long: spans of the threads' time and the network's layers, for a table and for Chrome's trace
+// viewer (chrome://tracing, Perfetto). Thread-safe; costs a lock a span, and nothing where there is no
+// Profile.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -21,15 +22,16 @@ class Profile {
 
   // Something this thread did for `photos` photos: "read", "decode".
   void AddStage(const char* stage, Clock::time_point from, Clock::time_point to, int photos);
-  // A run of the network on this thread, and its layers as Session::RunTimed gives them, of which the first is shown
-  // as "preprocess"; what the run took beyond its layers is copying and waiting.
+  // A run of the network on this thread, and its layers as Session::RunTimed gives them, of which the first
+  // is shown as "preprocess"; what the run took beyond its layers is copying and waiting.
   void AddRun(std::span<const LayerTime> layers, Clock::time_point from, Clock::time_point to, int photos);
 
-  // Threads' stages, then the layers: milliseconds in all and a photo, share of its section, fraction of the floor
+  // Threads' stages, then the layers: milliseconds in all and a photo, share of its section, fraction of the
+  // floor
   // ("-" where the floor is not known).
   std::string Table() const;
-  // The trace event format's JSON. After kMaxSpans spans there are no more of them, which the file says; the table
-  // counts all.
+  // The trace event format's JSON. After kMaxSpans spans there are no more of them, which the file says; the
+  // table counts all.
   std::string ChromeTrace() const;
 
   static constexpr size_t kMaxSpans = 200'000;
@@ -80,7 +82,7 @@ class StageTimer {
 };
 
 // session.Run, timed layer by layer where there is a profile.
-Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images, std::span<float> dst,
-                   Profile* profile);
+Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images,
+                   std::span<float> dst, Profile* profile);
 
 }  // namespace couplet

@@ -64,7 +64,9 @@ TEST_CASE("batches: the same vectors as one by one, whatever the threads and the
   CHECK(bed.sessions == 0);
 }
 
-TEST_CASE("batches: a device with memory for single photos runs them on its two drivers, however many threads [threads]") {
+TEST_CASE(
+    "batches: a device with memory for single photos runs them on its two drivers, however many threads "
+    "[threads]") {
   Bed bed(30);
   bed.options.threads = 6;
   const std::vector<float> expected = OneByOne(&bed);
@@ -146,7 +148,8 @@ TEST_CASE("batches: too many photos for the memory are halved, said once, to the
   };
   SUBCASE("when the network is made") {
     bed.backend.prepares_up_to = 20;
-    CHECK(run() == "64 photos at a time were too many for the device (no memory for a session); went on with 16");
+    CHECK(run() ==
+          "64 photos at a time were too many for the device (no memory for a session); went on with 16");
     CHECK(*bed.backend.batches.rbegin() == 16);
   }
   SUBCASE("when it is run, with batches packed before") {
@@ -174,9 +177,15 @@ TEST_CASE("batches: too many photos for the memory are halved, said once, to the
 TEST_CASE("batches: a device that has no memory for one photo ends the run and says so [threads]") {
   Bed bed(30);
   bed.max_batch = 8;
-  SUBCASE("session") { bed.backend.prepares_up_to = 0; }
-  SUBCASE("run") { bed.backend.runs_up_to = 0; }
-  SUBCASE("worker") { bed.backend.workers_up_to = 0; }
+  SUBCASE("session") {
+    bed.backend.prepares_up_to = 0;
+  }
+  SUBCASE("run") {
+    bed.backend.runs_up_to = 0;
+  }
+  SUBCASE("worker") {
+    bed.backend.workers_up_to = 0;
+  }
   const auto result = bed.TryRun();
   REQUIRE_FALSE(result.ok());
   CHECK(result.status().code() == Code::kOutOfMemory);
@@ -185,7 +194,8 @@ TEST_CASE("batches: a device that has no memory for one photo ends the run and s
   CHECK(bed.backend.live_workers == 0);
 }
 
-TEST_CASE("batches: a device that fails ends the run with its error; what was computed before is kept [threads]") {
+TEST_CASE(
+    "batches: a device that fails ends the run with its error; what was computed before is kept [threads]") {
   Bed bed(200);
   bed.Add("gone.bmp", Bmp(2, 2, 14, 1));
   for (int i = 0; i < 20; ++i) bed.Add("after" + std::to_string(i) + ".bmp", Bmp(2, 2, 15, i));
@@ -253,8 +263,8 @@ TEST_CASE("batches: slots are bounded by bytes; a photo larger than a slot trave
   CHECK(line.done == static_cast<int>(std::size(widths)));
   for (size_t i = 0; i < std::size(widths); ++i)
     CheckVector(std::span(vectors).subspan(i * kDim, kDim), widths[i], static_cast<int>(20 + i));
-  // Three of 304 bytes fit into 1000; 333 needs a slot of its own; 1000 and 334 are too large for any; 1 waits for
-  // 200 (16 + 600), 150 has 450.
+  // Three of 304 bytes fit into 1000; 333 needs a slot of its own; 1000 and 334 are too large for any; 1
+  // waits for 200 (16 + 600), 150 has 450.
   CHECK(bed.backend.batches == std::multiset<int>{1, 1, 1, 1, 2, 3});
 }
 

@@ -39,20 +39,23 @@ struct Desk {
     auto classifier = PhotoClassifier::Open(options, backend, threads, paths.size());
     REQUIRE(classifier.ok());
     CHECK((*classifier)->classes() == 3);
-    const Status result = (*classifier)->Classify(
-        paths, 3,
-        [&](const PhotoPrediction& photo) {
-          std::string line = photo.path + photo.status.message();
-          for (const Prediction& p : photo.top) {
-            uint32_t bits;
-            std::memcpy(&bits, &p.score, sizeof bits);
-            line += fmt::format(" {}:{}", p.index, bits);
-          }
-          lines.push_back(line);
-        },
-        [&] { return lines.size() >= stop_at; }, &warning);
-    if (status != nullptr) *status = result;
-    else CHECK(result.message() == "");
+    const Status result = (*classifier)
+                              ->Classify(
+                                  paths, 3,
+                                  [&](const PhotoPrediction& photo) {
+                                    std::string line = photo.path + photo.status.message();
+                                    for (const Prediction& p : photo.top) {
+                                      uint32_t bits;
+                                      std::memcpy(&bits, &p.score, sizeof bits);
+                                      line += fmt::format(" {}:{}", p.index, bits);
+                                    }
+                                    lines.push_back(line);
+                                  },
+                                  [&] { return lines.size() >= stop_at; }, &warning);
+    if (status != nullptr)
+      *status = result;
+    else
+      CHECK(result.message() == "");
     return lines;
   }
 
@@ -77,14 +80,17 @@ TEST_CASE("classifier: batches give the answers of single photos, in the order o
   }
 }
 
-TEST_CASE("classifier: no memory for a batch halves it, for one photo ends it; a lost device ends it, too [threads]") {
+TEST_CASE(
+    "classifier: no memory for a batch halves it, for one photo ends it; a lost device ends it, too "
+    "[threads]") {
   Desk desk;
   const auto cpu = MakeCpuBackend();
   const auto expected = desk.Classify(*cpu, 1);
   BatchingBackend small(16);
   small.prepares_up_to = 3;
   CHECK(desk.Classify(small, 2) == expected);
-  CHECK(desk.warning == "16 photos at a time were too many for the device (no memory for 16); went on with 2");
+  CHECK(desk.warning ==
+        "16 photos at a time were too many for the device (no memory for 16); went on with 2");
 
   Status status;
   for (const int batch : {16, 1}) {
@@ -113,7 +119,8 @@ TEST_CASE("classifier: an interruption ends batches too [threads]") {
   CHECK(status.code() == Code::kInterrupted);
 }
 
-TEST_CASE("distortion: a step's vectors are the same in batches, with less memory, and one by one [threads]") {
+TEST_CASE(
+    "distortion: a step's vectors are the same in batches, with less memory, and one by one [threads]") {
   Desk desk;
   std::vector<Photo> photos;
   for (const std::string& path : desk.paths)
@@ -166,8 +173,8 @@ TEST_CASE("profile: stages and layers, each photo counted, floors where they are
   BatchingBackend backend(8);
   CHECK(desk.Classify(backend, 2).size() == 21);
   const std::string table = profile.Table();
-  for (const char* row : {"\n  read ", "\n  decode ", "\n  copy into the batch ", "\n  preprocess ", "Conv2d_13_pointwise",
-                          "\n  final_result ", "\n  copy and wait "})
+  for (const char* row : {"\n  read ", "\n  decode ", "\n  copy into the batch ", "\n  preprocess ",
+                          "Conv2d_13_pointwise", "\n  final_result ", "\n  copy and wait "})
     CHECK_HAS(table, row);
   const auto trace = nlohmann::json::parse(profile.ChromeTrace());
   int decoded = 0, preprocessed = 0, floors = 0;
@@ -187,7 +194,8 @@ TEST_CASE("profile: stages and layers, each photo counted, floors where they are
 TEST_CASE("profile: a long run's trace ends, its table goes on") {
   Profile profile;
   const auto now = Profile::Clock::now();
-  for (size_t i = 0; i < Profile::kMaxSpans + 5; ++i) profile.AddStage("decode", now, now + std::chrono::milliseconds(1), 1);
+  for (size_t i = 0; i < Profile::kMaxSpans + 5; ++i)
+    profile.AddStage("decode", now, now + std::chrono::milliseconds(1), 1);
   CHECK_HAS(profile.Table(), "200005.00");
   CHECK_HAS(profile.ChromeTrace().substr(0, 100), "\"spans left out\":5");
 }

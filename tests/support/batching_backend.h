@@ -1,5 +1,5 @@
-// The CPU engine behind a face that takes batches, with as much memory as a test gives it: what a device's road through
-// the models can be walked with where there is no device.
+// The CPU engine behind a face that takes batches, with as much memory as a test gives it: what a device's
+// road through the models can be walked with where there is no device.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,10 +22,13 @@ class BatchingBackend final : public Backend {
                                               const PrepareOptions& options) override {
     largest_prepared = std::max(largest_prepared.load(), options.max_batch);
     smallest_prepared = std::min(smallest_prepared.load(), options.max_batch);
-    if (options.max_batch > prepares_up_to) return OutOfMemory("no memory for " + std::to_string(options.max_batch));
+    if (options.max_batch > prepares_up_to)
+      return OutOfMemory("no memory for " + std::to_string(options.max_batch));
     return cpu_->prepare(layer, src, options);
   }
-  Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override { return cpu_->make_worker(threads); }
+  Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override {
+    return cpu_->make_worker(threads);
+  }
   Result<Buffer> allocate(size_t bytes) override { return cpu_->allocate(bytes); }
   Result<Buffer> allocate_pinned(size_t bytes) override { return cpu_->allocate_pinned(bytes); }
   Status copy_in(void* dst, const float* src, size_t count, WorkerContext& worker) override {
@@ -36,7 +39,9 @@ class BatchingBackend final : public Backend {
     return cpu_->copy_out(dst, src, count, worker);
   }
   Status wait(WorkerContext& worker) override { return cpu_->wait(worker); }
-  Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) override { return cpu_->make_timer(worker); }
+  Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) override {
+    return cpu_->make_timer(worker);
+  }
   double floor_ms(double, double multiply_adds) const override { return multiply_adds * 1e-9; }
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
     return cpu_->make_head_trainer(shape);

@@ -30,7 +30,8 @@ class CornerOp final : public PreparedOp {
 
   Status run(const RunArgs& args) const override {
     const auto& images = args.images->images;
-    if (args.n < 1 || args.n > max_batch_ || images.size() != static_cast<size_t>(args.n)) return Internal("batch");
+    if (args.n < 1 || args.n > max_batch_ || images.size() != static_cast<size_t>(args.n))
+      return Internal("batch");
     {
       const std::lock_guard lock(backend_->mutex);
       backend_->batches.insert(args.n);
@@ -160,7 +161,8 @@ PhotoNetwork Bed::Network() {
     Graph graph;
     graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
     graph.output = 0;
-    COUPLET_ASSIGN_OR_RETURN(auto session, Session::Create(std::move(graph), backend, {.max_batch = asked.max_batch}));
+    COUPLET_ASSIGN_OR_RETURN(auto session,
+                             Session::Create(std::move(graph), backend, {.max_batch = asked.max_batch}));
     return std::shared_ptr<const Session>(std::move(session));
   };
   return network;

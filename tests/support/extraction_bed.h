@@ -1,5 +1,5 @@
-// For the extractor's tests: a folder of tiny photos, a cache, and a device that computes next to nothing, takes
-// batches if asked to, and fails on demand.
+// For the extractor's tests: a folder of tiny photos, a cache, and a device that computes next to nothing,
+// takes batches if asked to, and fails on demand.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,8 +14,8 @@
 
 namespace couplet::test {
 
-// The network's vector: the corner's red, green and blue, the sum of all bytes, the width. A corner with red 13 gives
-// NaN, 14 loses the device.
+// The network's vector: the corner's red, green and blue, the sum of all bytes, the width. A corner with red
+// 13 gives NaN, 14 loses the device.
 inline constexpr int kDim = 5;
 
 // Runs without OpenMP, so that ThreadSanitizer sees everything.
@@ -33,7 +33,9 @@ class CornerBackend final : public Backend {
   Status copy_out(float* dst, const void* src, size_t count, WorkerContext&) override;
   Status wait(WorkerContext&) override { return {}; }
   Result<std::unique_ptr<Timer>> make_timer(WorkerContext&) override { return MakeHostTimer(); }
-  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override { return DeviceError("none"); }
+  Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape&) override {
+    return DeviceError("none");
+  }
 
   int sleep_us = 0;    // up to so long a photo, so that photos finish in an order of their own
   int batch_step = 1;  // batches are rounded up to a multiple
