@@ -16,12 +16,12 @@ LaunchResult Run(DepthwiseShape shape, const T* src, const float* weights, const
 
 }  // namespace
 
-LaunchResult Depthwise(const DepthwiseShape& shape, const float* src, const float* weights, const float* bias, float* dst,
-                       DeviceStream stream) {
+LaunchResult Depthwise(const DepthwiseShape& shape, const float* src, const float* weights, const float* bias,
+                       float* dst, DeviceStream stream) {
   return Run(shape, src, weights, bias, dst, stream);
 }
-LaunchResult Depthwise(const DepthwiseShape& shape, const __half* src, const float* weights, const float* bias,
-                       __half* dst, DeviceStream stream) {
+LaunchResult Depthwise(const DepthwiseShape& shape, const __half* src, const float* weights,
+                       const float* bias, __half* dst, DeviceStream stream) {
   return Run(shape, src, weights, bias, dst, stream);
 }
 

@@ -24,7 +24,8 @@ __global__ void __launch_bounds__(kDepthwiseThreads)
     for (int kx = 0; kx < shape.kw; ++kx) {
       const int ix = ox * shape.sw - shape.pad_left + kx * shape.dw;
       if (ix < 0 || ix >= shape.iw) continue;
-      const FloatVec<1> x = LoadFloats<1>(src + ((static_cast<int64_t>(n) * shape.ih + iy) * shape.iw + ix) * shape.ic + i);
+      const FloatVec<1> x =
+          LoadFloats<1>(src + ((static_cast<int64_t>(n) * shape.ih + iy) * shape.iw + ix) * shape.ic + i);
       sum = fmaf(x[0], weights[(ky * shape.kw + kx) * shape.oc + o], sum);
     }
   }
@@ -34,7 +35,8 @@ __global__ void __launch_bounds__(kDepthwiseThreads)
 
 // Whether the shape makes sense, and its number of outputs fits an int.
 inline bool ValidDepthwise(const DepthwiseShape& s) {
-  if (s.n < 1 || s.ih < 1 || s.iw < 1 || s.ic < 1 || s.oh < 1 || s.ow < 1 || s.oc < 1 || s.oc % s.ic != 0) return false;
+  if (s.n < 1 || s.ih < 1 || s.iw < 1 || s.ic < 1 || s.oh < 1 || s.ow < 1 || s.oc < 1 || s.oc % s.ic != 0)
+    return false;
   if (s.kh < 1 || s.kw < 1 || s.sh < 1 || s.sw < 1 || s.dh < 1 || s.dw < 1) return false;
   if (s.pad_top < 0 || s.pad_left < 0 || (s.dst_stride != 0 && s.dst_stride < s.oc)) return false;
   constexpr int64_t kMost = 0x7fffffff - 2 * kDepthwiseThreads;
@@ -48,7 +50,8 @@ inline bool ValidDepthwise(const DepthwiseShape& s) {
 
 // Whether depthwise3x3 and what builds upon it take the shape.
 inline bool ValidDepthwise3x3(const DepthwiseShape& s) {
-  return ValidDepthwise(s) && s.kh == 3 && s.kw == 3 && s.dh == 1 && s.dw == 1 && s.ic == s.oc && s.sh == s.sw && s.sh <= 2;
+  return ValidDepthwise(s) && s.kh == 3 && s.kw == 3 && s.dh == 1 && s.dw == 1 && s.ic == s.oc &&
+         s.sh == s.sw && s.sh <= 2;
 }
 
 }  // namespace couplet

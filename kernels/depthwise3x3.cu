@@ -13,16 +13,16 @@ constexpr int64_t kThreadsWanted = 1 << 16;
 template <typename T, int kStride, int kVec>
 LaunchResult Run(const DepthwiseShape& shape, const T* src, const float* weights, const float* bias, T* dst,
                  DeviceStream stream, int rows) {
-  const int64_t columns = static_cast<int64_t>(shape.n) * CeilDiv(shape.ow, Depthwise3x3Strip<kVec>::kColumns) *
-                          (shape.ic / kVec);
+  const int64_t columns = static_cast<int64_t>(shape.n) *
+                          CeilDiv(shape.ow, Depthwise3x3Strip<kVec>::kColumns) * (shape.ic / kVec);
   if (rows == 0) {
     rows = kLongestWalk;
     while (rows > 1 && columns * CeilDiv(shape.oh, rows) < kThreadsWanted) rows /= 2;
   }
   const int threads = static_cast<int>(columns * CeilDiv(shape.oh, rows));
   return Launch(Depthwise3x3Kernel<T, kStride, kVec>,
-                dim3(static_cast<unsigned>(CeilDiv(threads, kDepthwise3x3Threads))), dim3(kDepthwise3x3Threads), 0, stream,
-                shape, rows, threads, src, weights, bias, dst);
+                dim3(static_cast<unsigned>(CeilDiv(threads, kDepthwise3x3Threads))),
+                dim3(kDepthwise3x3Threads), 0, stream, shape, rows, threads, src, weights, bias, dst);
 }
 
 template <typename T>
@@ -31,8 +31,8 @@ LaunchResult Choose(DepthwiseShape shape, const T* src, const float* weights, co
   constexpr int kVec = VectorOf<T>::kWidth;
   if (!ValidDepthwise3x3(shape) || rows < 0) return kLaunchInvalidValue;
   if (shape.dst_stride == 0) shape.dst_stride = shape.oc;
-  const bool vectors = shape.ic % kVec == 0 && shape.dst_stride % kVec == 0 && IsAligned(src, 16) && IsAligned(dst, 16) &&
-                       IsAligned(weights, 16) && IsAligned(bias, 16);
+  const bool vectors = shape.ic % kVec == 0 && shape.dst_stride % kVec == 0 && IsAligned(src, 16) &&
+                       IsAligned(dst, 16) && IsAligned(weights, 16) && IsAligned(bias, 16);
   if (shape.sh == 1) {
     return vectors ? Run<T, 1, kVec>(shape, src, weights, bias, dst, stream, rows)
                    : Run<T, 1, 1>(shape, src, weights, bias, dst, stream, rows);
@@ -43,12 +43,12 @@ LaunchResult Choose(DepthwiseShape shape, const T* src, const float* weights, co
 
 }  // namespace
 
-LaunchResult Depthwise3x3(const DepthwiseShape& shape, const float* src, const float* weights, const float* bias,
-                          float* dst, DeviceStream stream, int rows) {
+LaunchResult Depthwise3x3(const DepthwiseShape& shape, const float* src, const float* weights,
+                          const float* bias, float* dst, DeviceStream stream, int rows) {
   return Choose(shape, src, weights, bias, dst, stream, rows);
 }
-LaunchResult Depthwise3x3(const DepthwiseShape& shape, const __half* src, const float* weights, const float* bias,
-                          __half* dst, DeviceStream stream, int rows) {
+LaunchResult Depthwise3x3(const DepthwiseShape& shape, const __half* src, const float* weights,
+                          const float* bias, __half* dst, DeviceStream stream, int rows) {
   return Choose(shape, src, weights, bias, dst, stream, rows);
 }
 

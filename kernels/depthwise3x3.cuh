@@ -1,7 +1,8 @@
-// See depthwise3x3.h. A thread owns kVec channels of a strip of kStrip output columns and walks down `rows` output rows.
-// Each input row is loaded once, in vectors of 16 bytes, and added at once to every output row it belongs to (three for
-// stride 1, two or one for stride 2), whose sums wait in registers. Neighbours in a warp own neighbouring channels, so
-// loads lie side by side; strips overlap by two columns and walks by two rows (stride 1), which L1 and L2 serve.
+// See depthwise3x3.h. A thread owns kVec channels of a strip of kStrip output columns and walks down `rows`
+// output rows. Each input row is loaded once, in vectors of 16 bytes, and added at once to every output row
+// it belongs to (three for stride 1, two or one for stride 2), whose sums wait in registers. Neighbours in a
+// warp own neighbouring channels, so loads lie side by side; strips overlap by two columns and walks by two
+// rows (stride 1), which L1 and L2 serve.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -36,7 +37,8 @@ __device__ inline void AddWindowRow(const FloatVec<kVec> (&x)[kColumns], const F
 template <typename T, int kStride, int kVec>
 __global__ void __launch_bounds__(kDepthwise3x3Threads)
     Depthwise3x3Kernel(DepthwiseShape shape, int rows, int threads, const T* __restrict__ src,
-                       const float* __restrict__ weights, const float* __restrict__ bias, T* __restrict__ dst) {
+                       const float* __restrict__ weights, const float* __restrict__ bias,
+                       T* __restrict__ dst) {
   constexpr int kStrip = Depthwise3x3Strip<kVec>::kColumns;
   constexpr int kColumns = (kStrip - 1) * kStride + 3;
   const int index = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);

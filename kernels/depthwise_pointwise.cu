@@ -21,7 +21,9 @@ float RoundTo(float weight, const float*) {
   std::memcpy(&weight, &bits, sizeof bits);
   return weight;
 }
-__half RoundTo(float weight, const __half*) { return __float2half_rn(weight); }
+__half RoundTo(float weight, const __half*) {
+  return __float2half_rn(weight);
+}
 
 template <typename T>
 void Pack(int ic, int oc, const float* weights, T* packed) {
@@ -40,7 +42,8 @@ void Pack(int ic, int oc, const float* weights, T* packed) {
 
 template <typename T, int kStride, int kWide>
 LaunchResult Run(const DepthwisePointwiseShape& shape, const T* src, const float* depthwise_weights,
-                 const float* depthwise_bias, const T* packed, const float* bias, T* dst, DeviceStream stream) {
+                 const float* depthwise_bias, const T* packed, const float* bias, T* dst,
+                 DeviceStream stream) {
   const DepthwiseShape& s = shape.depthwise;
   const int64_t tiles = static_cast<int64_t>(s.n) * CeilDiv(s.oh, kFusedSide) * CeilDiv(s.ow, kFusedSide);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(CeilDiv(shape.oc, kWide)));
@@ -50,7 +53,8 @@ LaunchResult Run(const DepthwisePointwiseShape& shape, const T* src, const float
 
 template <typename T, int kStride>
 LaunchResult Widen(const DepthwisePointwiseShape& shape, const T* src, const float* depthwise_weights,
-                   const float* depthwise_bias, const T* packed, const float* bias, T* dst, DeviceStream stream) {
+                   const float* depthwise_bias, const T* packed, const float* bias, T* dst,
+                   DeviceStream stream) {
   if (shape.oc <= 64)
     return Run<T, kStride, 64>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
   if (shape.oc <= 128)
@@ -60,7 +64,8 @@ LaunchResult Widen(const DepthwisePointwiseShape& shape, const T* src, const flo
 
 template <typename T>
 LaunchResult Choose(DepthwisePointwiseShape shape, const T* src, const float* depthwise_weights,
-                    const float* depthwise_bias, const T* packed, const float* bias, T* dst, DeviceStream stream) {
+                    const float* depthwise_bias, const T* packed, const float* bias, T* dst,
+                    DeviceStream stream) {
   const DepthwiseShape& s = shape.depthwise;
   if (!ValidDepthwise3x3(s) || shape.oc < 1) return kLaunchInvalidValue;
   if (shape.dst_stride != 0 && shape.dst_stride < shape.oc) return kLaunchInvalidValue;
@@ -75,20 +80,28 @@ LaunchResult Choose(DepthwisePointwiseShape shape, const T* src, const float* de
 
 }  // namespace
 
-size_t PackedPointwiseCount(int ic, int oc, const float*) { return PackedCount<float>(ic, oc); }
-size_t PackedPointwiseCount(int ic, int oc, const __half*) { return PackedCount<__half>(ic, oc); }
-void PackPointwise(int ic, int oc, const float* weights, float* packed) { Pack(ic, oc, weights, packed); }
-void PackPointwise(int ic, int oc, const float* weights, __half* packed) { Pack(ic, oc, weights, packed); }
+size_t PackedPointwiseCount(int ic, int oc, const float*) {
+  return PackedCount<float>(ic, oc);
+}
+size_t PackedPointwiseCount(int ic, int oc, const __half*) {
+  return PackedCount<__half>(ic, oc);
+}
+void PackPointwise(int ic, int oc, const float* weights, float* packed) {
+  Pack(ic, oc, weights, packed);
+}
+void PackPointwise(int ic, int oc, const float* weights, __half* packed) {
+  Pack(ic, oc, weights, packed);
+}
 
-LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const float* src, const float* depthwise_weights,
-                                const float* depthwise_bias, const float* packed, const float* bias, float* dst,
-                                DeviceStream stream) {
+LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const float* src,
+                                const float* depthwise_weights, const float* depthwise_bias,
+                                const float* packed, const float* bias, float* dst, DeviceStream stream) {
   if (DeviceArch() < 80) return kLaunchNotSupported;
   return Choose(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
 }
-LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const __half* src, const float* depthwise_weights,
-                                const float* depthwise_bias, const __half* packed, const float* bias, __half* dst,
-                                DeviceStream stream) {
+LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const __half* src,
+                                const float* depthwise_weights, const float* depthwise_bias,
+                                const __half* packed, const float* bias, __half* dst, DeviceStream stream) {
   return Choose(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
 }
 

@@ -1,8 +1,8 @@
-// See depthwise_pointwise.h. A block of threads owns a tile of 8x8 output pixels and kWide output channels. It walks over
-// the input channels in chunks of 64: all threads together make the depthwise results of the tile and the chunk in
-// shared memory, then each of the eight warps multiplies 32 pixels by kWide / 4 channels. The 1x1 weights come from
-// memory packed a fragment a lane, so that they need no staging. Where oc is wider than kWide, several blocks make the same
-// depthwise results anew: 9 products beside kWide.
+// See depthwise_pointwise.h. A block of threads owns a tile of 8x8 output pixels and kWide output channels.
+// It walks over the input channels in chunks of 64: all threads together make the depthwise results of the
+// tile and the chunk in shared memory, then each of the eight warps multiplies 32 pixels by kWide / 4
+// channels. The 1x1 weights come from memory packed a fragment a lane, so that they need no staging. Where oc
+// is wider than kWide, several blocks make the same depthwise results anew: 9 products beside kWide.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace couplet {
 
 constexpr int kFusedThreads = 256;
-constexpr int kFusedSide = 8;                         // of the tile of pixels
+constexpr int kFusedSide = 8;                          // of the tile of pixels
 constexpr int kFusedPixels = kFusedSide * kFusedSide;  // 64: four fragments of 16 rows
 constexpr int kFusedChunk = 64;
 
@@ -22,8 +22,8 @@ template <typename T>
 struct Fragment;
 template <>
 struct Fragment<__half> {
-  static constexpr int kTerms = 16;  // of one instruction
-  static constexpr int kPad = 8;     // elements after a row in shared memory: 8 rows fall on different banks
+  static constexpr int kTerms = 16;   // of one instruction
+  static constexpr int kPad = 8;      // elements after a row in shared memory: 8 rows fall on different banks
   static constexpr int kPerLane = 4;  // packed weights of a lane
   static __device__ void StoreRounded(__half* p, const FloatVec<8>& v) { StoreFloats<8>(p, v); }
   static __device__ void LoadA(const __half* row, int stride, int t, unsigned (&a)[4]) {
@@ -33,7 +33,9 @@ struct Fragment<__half> {
     a[2] = *reinterpret_cast<const unsigned*>(low + 8);
     a[3] = *reinterpret_cast<const unsigned*>(low + 8 * stride + 8);
   }
-  static __device__ void Multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { MmaHalf(d, a, b); }
+  static __device__ void Multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    MmaHalf(d, a, b);
+  }
 };
 template <>
 struct Fragment<float> {
@@ -52,7 +54,9 @@ struct Fragment<float> {
     a[2] = __float_as_uint(row[t + 4]);
     a[3] = __float_as_uint(row[8 * stride + t + 4]);
   }
-  static __device__ void Multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { MmaTf32(d, a, b); }
+  static __device__ void Multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    MmaTf32(d, a, b);
+  }
 };
 
 // The term of the product that a packed weight belongs to, within its instruction: lane's e-th.
@@ -66,36 +70,37 @@ struct FusedTile {
   int n, oy, ox;  // photo, first row and column
 };
 
-// Depthwise results of the tile for channels [first, first + 64) into shared memory; what lies outside the photo or past
-// the channels becomes 0. A thread makes kVec channels of a few pixels below one another.
+// Depthwise results of the tile for channels [first, first + 64) into shared memory; what lies outside the
+// photo or past the channels becomes 0. A thread makes kVec channels of a few pixels below one another.
 template <typename T, int kStride>
-__device__ inline void FusedDepthwise(const DepthwiseShape& s, const FusedTile& tile, int first, const T* __restrict__ src,
-                                      const float* __restrict__ weights, const float* __restrict__ bias, T* shared) {
+__device__ inline void FusedDepthwise(const DepthwiseShape& s, const FusedTile& tile, int first,
+                                      const T* __restrict__ src, const float* __restrict__ weights,
+                                      const float* __restrict__ bias, T* shared) {
   constexpr int kVec = VectorOf<T>::kWidth, kRow = kFusedChunk + Fragment<T>::kPad;
   constexpr int kVectors = kFusedChunk / kVec;
-  constexpr int kRows = kFusedSide * kFusedSide * kVectors / kFusedThreads;  // 2 (half), 4 (float)
+  constexpr int kRows = 2;  // at once: more would not fit beside the sums of the product
+  constexpr int kAllRows = kFusedPixels * kVectors / kFusedThreads;  // 2 (half), 4 (float)
   const int index = static_cast<int>(threadIdx.x);
   const int at = index % kVectors * kVec, x = index / kVectors % kFusedSide;
-  const int y = index / kVectors / kFusedSide * kRows;
   const int c = first + at, ox = tile.ox + x;
-  FloatVec<kVec> sums[kRows];
-#pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-#pragma unroll
-    for (int v = 0; v < kVec; ++v) sums[row][v] = 0.0f;
-  }
   const bool inside = c < s.ic && ox < s.ow;
-  if (inside) {
-    if (bias != nullptr) {
+  const Clamp clamp(s.activation);
+  const T* image = src + static_cast<int64_t>(tile.n) * s.ih * s.iw * s.ic + c;
+#pragma unroll 1
+  for (int pass = 0; pass < kAllRows; pass += kRows) {
+    const int y = index / kVectors / kFusedSide * kAllRows + pass;
+    FloatVec<kVec> sums[kRows];
 #pragma unroll
-      for (int row = 0; row < kRows; ++row) sums[row] = LoadFloats<kVec>(bias + c);
+    for (int row = 0; row < kRows; ++row) {
+#pragma unroll
+      for (int v = 0; v < kVec; ++v) sums[row][v] = 0.0f;
+      if (inside && bias != nullptr) sums[row] = LoadFloats<kVec>(bias + c);
     }
     const int iy0 = (tile.oy + y) * kStride - s.pad_top, ix0 = ox * kStride - s.pad_left;
-    const T* image = src + static_cast<int64_t>(tile.n) * s.ih * s.iw * s.ic + c;
 #pragma unroll
     for (int i = 0; i < (kRows - 1) * kStride + 3; ++i) {
       const int iy = iy0 + i;
-      if (iy < 0 || iy >= s.ih) continue;
+      if (!inside || iy < 0 || iy >= s.ih) continue;
 #pragma unroll
       for (int kx = 0; kx < 3; ++kx) {
         const int ix = ix0 + kx;
@@ -111,22 +116,22 @@ __device__ inline void FusedDepthwise(const DepthwiseShape& s, const FusedTile& 
         }
       }
     }
-  }
-  const Clamp clamp(s.activation);
 #pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-    const bool wanted = inside && tile.oy + y + row < s.oh;
+    for (int row = 0; row < kRows; ++row) {
+      const bool wanted = inside && tile.oy + y + row < s.oh;
 #pragma unroll
-    for (int v = 0; v < kVec; ++v) sums[row][v] = wanted ? clamp(sums[row][v]) : 0.0f;
-    Fragment<T>::StoreRounded(shared + ((y + row) * kFusedSide + x) * kRow + at, sums[row]);
+      for (int v = 0; v < kVec; ++v) sums[row][v] = wanted ? clamp(sums[row][v]) : 0.0f;
+      Fragment<T>::StoreRounded(shared + ((y + row) * kFusedSide + x) * kRow + at, sums[row]);
+    }
   }
 }
 
 template <typename T, int kStride, int kWide>
 __global__ void __launch_bounds__(kFusedThreads, 1)
     DepthwisePointwiseKernel(DepthwisePointwiseShape shape, const T* __restrict__ src,
-                             const float* __restrict__ depthwise_weights, const float* __restrict__ depthwise_bias,
-                             const T* __restrict__ packed, const float* __restrict__ bias, T* __restrict__ dst) {
+                             const float* __restrict__ depthwise_weights,
+                             const float* __restrict__ depthwise_bias, const T* __restrict__ packed,
+                             const float* __restrict__ bias, T* __restrict__ dst) {
   using F = Fragment<T>;
   constexpr int kRow = kFusedChunk + F::kPad;
   constexpr int kTiles = kWide / 4 / 8;  // of eight output channels, in a warp

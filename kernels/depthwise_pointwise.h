@@ -1,5 +1,6 @@
-// A block of MobileNet in one kernel: depthwise 3x3 with its bias and activation, then 1x1 convolution with its own, on
-// tensor cores. What lies between them never leaves the multiprocessor. Half in and out, or float with products in TF32.
+// A block of MobileNet in one kernel: depthwise 3x3 with its bias and activation, then 1x1 convolution with
+// its own, on tensor cores. What lies between them never leaves the multiprocessor. Half in and out, or float
+// with products in TF32.
 //   mid[n,oy,ox,i] = depthwise of src (kernels/depthwise.h), rounded to half or TF32
 //   dst[n,oy,ox,o] = activation(bias[o] + sum over i of mid[n,oy,ox,i] * weights[i,o]), sums in float
 // SPDX-License-Identifier: Apache-2.0
@@ -26,15 +27,15 @@ size_t PackedPointwiseCount(int ic, int oc, const __half* type);
 void PackPointwise(int ic, int oc, const float* weights, float* packed);
 void PackPointwise(int ic, int oc, const float* weights, __half* packed);
 
-// Queues the block on `stream`. depthwise_weights [3, 3, ic]; depthwise_bias [ic] and bias [oc] may be null: 0. packed: what
-// PackPointwise gave, on the device. ic is a multiple of 4 (float) or 8 (half), and src, depthwise_weights and
-// depthwise_bias are aligned to 16 bytes, packed to 8: kLaunchInvalidValue otherwise. float needs sm_80: before,
-// kLaunchNotSupported.
-LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const float* src, const float* depthwise_weights,
-                                const float* depthwise_bias, const float* packed, const float* bias, float* dst,
-                                DeviceStream stream);
-LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const __half* src, const float* depthwise_weights,
-                                const float* depthwise_bias, const __half* packed, const float* bias, __half* dst,
-                                DeviceStream stream);
+// Queues the block on `stream`. depthwise_weights [3, 3, ic]; depthwise_bias [ic] and bias [oc] may be null:
+// 0. packed: what PackPointwise gave, on the device. ic is a multiple of 4 (float) or 8 (half), and src,
+// depthwise_weights and depthwise_bias are aligned to 16 bytes, packed to 8: kLaunchInvalidValue otherwise.
+// float needs sm_80: before, kLaunchNotSupported.
+LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const float* src,
+                                const float* depthwise_weights, const float* depthwise_bias,
+                                const float* packed, const float* bias, float* dst, DeviceStream stream);
+LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const __half* src,
+                                const float* depthwise_weights, const float* depthwise_bias,
+                                const __half* packed, const float* bias, __half* dst, DeviceStream stream);
 
 }  // namespace couplet

@@ -1,8 +1,8 @@
-// The device language that kernel bodies are written in. Under nvcc it is CUDA's own; in the tests it is that of
-// tests/support/simt, which runs the same bodies on the CPU. Three things are spelled our way, so that both can do them:
-// launches (Launch), shared arrays (COUPLET_SHARED) and dynamic shared memory (COUPLET_DYNAMIC_SHARED).
-// Contraction is off on both sides (--fmad=false, -ffp-contract=off): write fmaf() where one rounding is meant.
-// For .cuh and .cu only. C++14.
+// The device language that kernel bodies are written in. Under nvcc it is CUDA's own; in the tests it is that
+// of tests/support/simt, which runs the same bodies on the CPU. Three things are spelled our way, so that
+// both can do them: launches (Launch), shared arrays (COUPLET_SHARED) and dynamic shared memory
+// (COUPLET_DYNAMIC_SHARED). Contraction is off on both sides (--fmad=false, -ffp-contract=off): write fmaf()
+// where one rounding is meant. For .cuh and .cu only. C++14.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,7 +23,7 @@
 // COUPLET_SHARED(float, tile, [8][33]); declares a shared array. One a line.
 #define COUPLET_SHARED(T, name, extents) __shared__ T name extents
 // COUPLET_DYNAMIC_SHARED(float, name); names the dynamic shared memory of the launch, aligned to 16 bytes.
-#define COUPLET_DYNAMIC_SHARED(T, name)            \
+#define COUPLET_DYNAMIC_SHARED(T, name)             \
   extern __shared__ uint4 couplet_dynamic_shared[]; \
   T* const name = reinterpret_cast<T*>(couplet_dynamic_shared)
 // In the harness: a fault unless p is a multiple of `bytes`, as the GPU would have it.
@@ -42,19 +42,24 @@ constexpr size_t kPlainSharedBytes = 48 * 1024;
 
 #if defined(COUPLET_SIMT)
 
-inline size_t SharedLimit() { return simt::SharedLimit(); }
-inline int DeviceArch() { return simt::DeviceArch(); }
+inline size_t SharedLimit() {
+  return simt::SharedLimit();
+}
+inline int DeviceArch() {
+  return simt::DeviceArch();
+}
 
 template <typename... Params, typename... Args>
-LaunchResult Launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, DeviceStream stream,
-                    Args... args) {
+LaunchResult Launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
+                    DeviceStream stream, Args... args) {
   return simt::Launch({grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes}, stream,
                       [=] { kernel(static_cast<Params>(args)...); });
 }
 
 #else
 
-// The most dynamic shared memory a block can have on the current device, after asking: 64 KB on sm_75, 227 on sm_90.
+// The most dynamic shared memory a block can have on the current device, after asking: 64 KB on sm_75, 227 on
+// sm_90.
 inline size_t SharedLimit() {
   int device = 0, bytes = 0;
   if (cudaGetDevice(&device) != cudaSuccess ||
@@ -75,27 +80,33 @@ inline int DeviceArch() {
   return 10 * major + minor;
 }
 
-// The only spelling of a launch: queues kernel(args...) on `stream` and gives 0 or a cudaError_t. A launch with more
-// than 48 KB of dynamic shared memory raises the kernel's limit first.
+// The only spelling of a launch: queues kernel(args...) on `stream` and gives 0 or a cudaError_t. A launch
+// with more than 48 KB of dynamic shared memory raises the kernel's limit first.
 template <typename... Params, typename... Args>
-LaunchResult Launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, DeviceStream stream,
-                    Args... args) {
+LaunchResult Launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
+                    DeviceStream stream, Args... args) {
   if (shared_bytes > kPlainSharedBytes) {
-    const cudaError_t raised = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                    static_cast<int>(shared_bytes));
+    const cudaError_t raised =
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
     if (raised != cudaSuccess) return static_cast<LaunchResult>(raised);
   }
+  // clang-format off
   kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Params>(args)...);
+  // clang-format on
   return static_cast<LaunchResult>(cudaGetLastError());
 }
 
 #endif
 
 // Blocks that cover n with `each` apiece.
-__host__ __device__ constexpr int CeilDiv(int n, int each) { return (n + each - 1) / each; }
+__host__ __device__ constexpr int CeilDiv(int n, int each) {
+  return (n + each - 1) / each;
+}
 
-inline bool IsAligned(const void* p, size_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
+inline bool IsAligned(const void* p, size_t bytes) {
+  return reinterpret_cast<uintptr_t>(p) % bytes == 0;
+}
 
 // Elements of T in one 16-byte access.
 template <typename T>

@@ -1,5 +1,5 @@
-// What a kernel's declaration needs and no more: the type of a stream and of a launch's result. No toolkit header, so
-// every compiler and the tests' harness read the same NAME.h. C++14.
+// What a kernel's declaration needs and no more: the type of a stream and of a launch's result. No toolkit
+// header, so every compiler and the tests' harness read the same NAME.h. C++14.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,7 +14,7 @@ using LaunchResult = int;           // 0, or a cudaError_t
 // What launchers themselves answer, with the toolkit's values.
 enum : LaunchResult {
   kLaunchOk = 0,
-  kLaunchInvalidValue = 1,  // cudaErrorInvalidValue: a shape or a pointer the kernel does not take
+  kLaunchInvalidValue = 1,    // cudaErrorInvalidValue: a shape or a pointer the kernel does not take
   kLaunchNotSupported = 801,  // cudaErrorNotSupported: this device has no such instruction
 };
 

@@ -19,7 +19,9 @@ void Run(const DepthwiseCase& c, bool exact, bool with_bias = true, int rows = 0
       c, exact, with_bias);
 }
 // Small problems choose walks of one row; here they take longer ones too, some beyond the image's end.
-int SomeRows(size_t i) { return std::vector<int>{0, 2, 3, 4, 8, 5}[i % 6]; }
+int SomeRows(size_t i) {
+  return std::vector<int>{0, 2, 3, 4, 8, 5}[i % 6];
+}
 
 TEST_CASE("kernel depthwise3x3: integers, exactly") {
   size_t i = 0;
@@ -50,7 +52,9 @@ TEST_CASE("kernel depthwise3x3: MobileNet's layers, every width") {
     }
 }
 
-TEST_CASE("kernel depthwise3x3: a photo's numbers do not depend on its batch, and the generic kernel's are the same") {
+TEST_CASE(
+    "kernel depthwise3x3: a photo's numbers do not depend on its batch, and the generic kernel's are the "
+    "same") {
   const DepthwiseShape one = test::SameDepthwise(1, 14, 14, 32, 1, Activation::kNone);
   DepthwiseShape many = one;
   many.n = 5;
@@ -68,7 +72,8 @@ TEST_CASE("kernel depthwise3x3: a photo's numbers do not depend on its batch, an
     CHECK(generic.Read() == a);
     for (int rows = 1; rows <= 15; ++rows) {
       test::DeviceArray<float> walked(photo.size());
-      REQUIRE(Depthwise3x3(one, src.data(), w.data(), b.data(), walked.data(), test::TestStream(), rows) == 0);
+      REQUIRE(Depthwise3x3(one, src.data(), w.data(), b.data(), walked.data(), test::TestStream(), rows) ==
+              0);
       CHECK(walked.Read() == a);
     }
     for (size_t n = 0; n < static_cast<size_t>(many.n); ++n)
@@ -81,13 +86,14 @@ TEST_CASE("kernel depthwise3x3: pointers that are not aligned to vectors") {
   test::Values values(5);
   const auto src = values.Integers(6 * 6 * 8 + 1, -4, 4), weights = values.Integers(9 * 8 + 1, -3, 3),
              bias = values.Integers(8 + 1, -5, 5);
-  const auto want = reference::DepthwiseConvolution({1, 6, 6, 8, 6, 6, 1, 3, 3, 1, 1, 1, 1, 1, 1},
-                                                    {src.begin() + 1, src.end()}, {weights.begin() + 1, weights.end()},
-                                                    {bias.begin() + 1, bias.end()});
+  const auto want = reference::DepthwiseConvolution(
+      {1, 6, 6, 8, 6, 6, 1, 3, 3, 1, 1, 1, 1, 1, 1}, {src.begin() + 1, src.end()},
+      {weights.begin() + 1, weights.end()}, {bias.begin() + 1, bias.end()});
   const test::DeviceArray<float> a(src), w(weights), b(bias);
   test::ForEachSchedule(kName, [&] {
     test::DeviceArray<float> dst(6 * 6 * 8 + 1);
-    REQUIRE(Depthwise3x3(s, a.data() + 1, w.data() + 1, b.data() + 1, dst.data() + 1, test::TestStream()) == 0);
+    REQUIRE(Depthwise3x3(s, a.data() + 1, w.data() + 1, b.data() + 1, dst.data() + 1, test::TestStream()) ==
+            0);
     const auto got = dst.Read();
     CHECK(std::isnan(got[0]));
     test::CheckEqual({got.begin() + 1, got.end()}, want.values);
@@ -110,10 +116,12 @@ TEST_CASE("kernel depthwise3x3: what it does not take") {
   const DepthwiseShape good = test::SameDepthwise(1, 6, 6, 8, 1, Activation::kNone);
   const auto refused = [](const DepthwiseShape& s) {
     const float* null = nullptr;
-    return Depthwise3x3(s, null, null, null, static_cast<float*>(nullptr), test::TestStream()) == kLaunchInvalidValue;
+    return Depthwise3x3(s, null, null, null, static_cast<float*>(nullptr), test::TestStream()) ==
+           kLaunchInvalidValue;
   };
-  for (int DepthwiseShape::*field : {&DepthwiseShape::n, &DepthwiseShape::ih, &DepthwiseShape::iw, &DepthwiseShape::ic,
-                                     &DepthwiseShape::oh, &DepthwiseShape::ow, &DepthwiseShape::oc}) {
+  for (int DepthwiseShape::*field :
+       {&DepthwiseShape::n, &DepthwiseShape::ih, &DepthwiseShape::iw, &DepthwiseShape::ic,
+        &DepthwiseShape::oh, &DepthwiseShape::ow, &DepthwiseShape::oc}) {
     DepthwiseShape bad = good;
     bad.*field = 0;
     CHECK(refused(bad));
@@ -133,8 +141,8 @@ TEST_CASE("kernel depthwise3x3: what it does not take") {
   CHECK(refused(bad));
   bad = good, bad.pad_left = -1;
   CHECK(refused(bad));
-  CHECK(Depthwise3x3(good, static_cast<const float*>(nullptr), nullptr, nullptr, nullptr, test::TestStream(), -1) ==
-        kLaunchInvalidValue);
+  CHECK(Depthwise3x3(good, static_cast<const float*>(nullptr), nullptr, nullptr, nullptr, test::TestStream(),
+                     -1) == kLaunchInvalidValue);
   bad = good, bad.n = bad.oh = bad.ow = 40000;
   CHECK(refused(bad));
 }

@@ -25,11 +25,11 @@ inline SameAxis Same(int in, int k, int stride, int dilation = 1) {
   return {out, total / 2};
 }
 
-inline DepthwiseShape SameDepthwise(int n, int ih, int iw, int c, int stride, Activation activation, int k = 3,
-                                    int dilation = 1, int multiplier = 1) {
+inline DepthwiseShape SameDepthwise(int n, int ih, int iw, int c, int stride, Activation activation,
+                                    int k = 3, int dilation = 1, int multiplier = 1) {
   const SameAxis y = Same(ih, k, stride, dilation), x = Same(iw, k, stride, dilation);
-  return {n,      ih,     iw,       c,        y.out,    x.out,    c * multiplier, k, k,
-          stride, stride, dilation, dilation, y.before, x.before, 0,              activation};
+  return {n,      ih,       iw,       c,        y.out,    x.out, c * multiplier, k, k, stride,
+          stride, dilation, dilation, y.before, x.before, 0,     activation};
 }
 
 // Tiles that end anywhere, all parities of SAME, VALID, single pixels, slices, channels that are no vectors.
@@ -65,14 +65,22 @@ inline std::vector<DepthwiseCase> Depthwise3x3Cases() {
   return cases;
 }
 
-// The depthwise layers of MobileNet v1 at 224, width in percent; `rows` (0: all) keeps tests of the widest short.
+// The depthwise layers of MobileNet v1 at 224, width in percent; `rows` (0: all) keeps tests of the widest
+// short.
 inline std::vector<DepthwiseCase> MobileNetDepthwiseCases(int n, int percent, int resolution) {
   struct Block {
     int divide, channels, stride;
   };
   std::vector<DepthwiseCase> cases;
-  for (const Block& b : {Block{2, 32, 1}, {2, 64, 2}, {4, 128, 1}, {4, 128, 2}, {8, 256, 1}, {8, 256, 2}, {16, 512, 1},
-                         {16, 512, 2}, {32, 1024, 1}}) {
+  for (const Block& b : {Block{2, 32, 1},
+                         {2, 64, 2},
+                         {4, 128, 1},
+                         {4, 128, 2},
+                         {8, 256, 1},
+                         {8, 256, 2},
+                         {16, 512, 1},
+                         {16, 512, 2},
+                         {32, 1024, 1}}) {
     const int size = resolution / b.divide;
     cases.push_back({"mobilenet " + std::to_string(percent) + " % " + std::to_string(size),
                      SameDepthwise(n, size, size, b.channels * percent / 100, b.stride, Activation::kRelu6)});

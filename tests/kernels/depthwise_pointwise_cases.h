@@ -28,10 +28,13 @@ inline std::vector<DepthwisePointwiseCase> DepthwisePointwiseCases() {
   for (const int stride : {1, 2}) {
     cases.push_back(FusedCase("one pixel", SameDepthwise(1, 1, 1, 8, stride, relu6), 8));
     cases.push_back(FusedCase("a tile", SameDepthwise(1, 8 * stride, 8 * stride, 16, stride, relu6), 16));
-    cases.push_back(FusedCase("above a tile", SameDepthwise(2, 9 * stride, 17 * stride, 24, stride, relu6), 24));
-    cases.push_back(FusedCase("odd channels", SameDepthwise(1, 7, 10, 8, stride, Activation::kNone), 13, Activation::kNone));
+    cases.push_back(
+        FusedCase("above a tile", SameDepthwise(2, 9 * stride, 17 * stride, 24, stride, relu6), 24));
+    cases.push_back(FusedCase("odd channels", SameDepthwise(1, 7, 10, 8, stride, Activation::kNone), 13,
+                              Activation::kNone));
     cases.push_back(FusedCase("a chunk", SameDepthwise(1, 5, 6, 64, stride, relu6), 64));
-    cases.push_back(FusedCase("above a chunk", SameDepthwise(1, 5, 6, 72, stride, relu6), 72, Activation::kRelu));
+    cases.push_back(
+        FusedCase("above a chunk", SameDepthwise(1, 5, 6, 72, stride, relu6), 72, Activation::kRelu));
     cases.push_back(FusedCase("three chunks", SameDepthwise(1, 3, 5, 136, stride, relu6), 129));
     cases.push_back(FusedCase("wide", SameDepthwise(1, 4, 4, 8, stride, relu6), 264));
     cases.push_back(FusedCase("wider", SameDepthwise(1, 3, 3, 16, stride, relu6), 520, Activation::kNone));
@@ -46,8 +49,8 @@ inline std::vector<DepthwisePointwiseCase> DepthwisePointwiseCases() {
   return cases;
 }
 
-// MobileNet v1's thirteen blocks (equal ones once), width in percent. most: the largest side kept of a photo's picture, so
-// that tests of the early blocks stay short; a side stays odd or even.
+// MobileNet v1's thirteen blocks (equal ones once), width in percent. most: the largest side kept of a
+// photo's picture, so that tests of the early blocks stay short; a side stays odd or even.
 inline std::vector<DepthwisePointwiseCase> MobileNetFusedCases(int n, int percent, int resolution, int most) {
   std::vector<DepthwisePointwiseCase> cases;
   for (const DepthwiseCase& c : MobileNetDepthwiseCases(n, percent, resolution)) {

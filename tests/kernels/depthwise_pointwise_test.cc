@@ -24,16 +24,17 @@ struct Fused {
   std::vector<double> values, bounds;
 };
 
-// The two definitions one after the other. exact: what lies between needs no rounding. Otherwise the error of a depthwise
-// result (its float sum, then half an ulp of 11 bits) counts |weight| times, and sums of k terms add k roundings.
+// The two definitions one after the other. exact: what lies between needs no rounding. Otherwise the error of
+// a depthwise result (its float sum, then half an ulp of 11 bits) counts |weight| times, and sums of k terms
+// add k roundings.
 template <typename T>
 Fused Reference(const DepthwisePointwiseShape& shape, const std::vector<float>& src,
                 const std::vector<float>& depthwise_weights, const std::vector<float>& depthwise_bias,
                 const std::vector<float>& weights, const std::vector<float>& bias) {
   const DepthwiseShape& s = shape.depthwise;
   const auto middle = reference::DepthwiseConvolution(
-      {s.n, s.ih, s.iw, s.ic, s.oh, s.ow, 1, 3, 3, s.sh, s.sw, 1, 1, s.pad_top, s.pad_left}, src, depthwise_weights,
-      depthwise_bias);
+      {s.n, s.ih, s.iw, s.ic, s.oh, s.ow, 1, 3, 3, s.sh, s.sw, 1, 1, s.pad_top, s.pad_left}, src,
+      depthwise_weights, depthwise_bias);
   const size_t ic = static_cast<size_t>(s.ic), oc = static_cast<size_t>(shape.oc);
   const size_t pixels = middle.values.size() / ic;
   Fused fused;
@@ -41,7 +42,8 @@ Fused Reference(const DepthwisePointwiseShape& shape, const std::vector<float>& 
     std::vector<double> sums(oc, 0.0), errors(oc, 0.0), magnitudes(oc, 0.0);
     for (size_t i = 0; i < ic; ++i) {
       const double value = test::ApplyActivation(middle.values[p * ic + i], s.activation);
-      const double error = 11 * 0x1p-24 * middle.magnitudes[p * ic + i] + 0x1p-11 * std::fabs(value) + 0x1p-25;
+      const double error =
+          11 * 0x1p-24 * middle.magnitudes[p * ic + i] + 0x1p-11 * std::fabs(value) + 0x1p-25;
       for (size_t o = 0; o < oc; ++o) {
         const double weight = static_cast<double>(weights[i * oc + o]);
         sums[o] += value * weight;
@@ -53,7 +55,8 @@ Fused Reference(const DepthwisePointwiseShape& shape, const std::vector<float>& 
       const double b = bias.empty() ? 0.0 : static_cast<double>(bias[o]);
       const double value = test::ApplyActivation(sums[o] + b, shape.activation);
       fused.values.push_back(value);
-      fused.bounds.push_back(errors[o] + static_cast<double>(ic + 2) * 0x1p-24 * (magnitudes[o] + std::fabs(b)) +
+      fused.bounds.push_back(errors[o] +
+                             static_cast<double>(ic + 2) * 0x1p-24 * (magnitudes[o] + std::fabs(b)) +
                              (std::is_same_v<T, __half> ? 0x1p-11 * std::fabs(value) + 0x1p-25 : 0.0));
     }
   }
@@ -64,11 +67,12 @@ template <typename T>
 void Run(const DepthwisePointwiseCase& c, bool exact, bool with_bias = true) {
   const DepthwisePointwiseShape& shape = c.shape;
   const DepthwiseShape& s = shape.depthwise;
-  INFO(c.name, ": n ", s.n, " ", s.ih, "x", s.iw, "x", s.ic, " -> ", shape.oc, " stride ", s.sh, exact ? " integers" : " reals",
-       std::is_same_v<T, __half> ? " half" : " tf32");
+  INFO(c.name, ": n ", s.n, " ", s.ih, "x", s.iw, "x", s.ic, " -> ", shape.oc, " stride ", s.sh,
+       exact ? " integers" : " reals", std::is_same_v<T, __half> ? " half" : " tf32");
   test::Values values(static_cast<uint64_t>(s.ih * 131 + s.ic * 7 + shape.oc + (exact ? 0 : 1)));
   const size_t ic = static_cast<size_t>(s.ic), oc = static_cast<size_t>(shape.oc);
-  const size_t pixels = static_cast<size_t>(s.n) * s.oh * s.ow, inputs = static_cast<size_t>(s.n) * s.ih * s.iw * ic;
+  const size_t pixels = static_cast<size_t>(s.n) * s.oh * s.ow,
+               inputs = static_cast<size_t>(s.n) * s.ih * s.iw * ic;
   // Integers small enough that depthwise results fit 11 bits and sums of 0s and 1s times them fit half's.
   const auto src = exact ? values.Integers(inputs, -2, 2) : test::Rounded<T>(values.Reals(inputs));
   const auto depthwise_weights = exact ? values.Integers(9 * ic, -1, 1) : values.Reals(9 * ic);
@@ -90,8 +94,8 @@ void Run(const DepthwisePointwiseCase& c, bool exact, bool with_bias = true) {
   test::ForEachSchedule(kName, [&] {
     test::DeviceArray<T> dst((pixels - 1) * stride + oc);
     REQUIRE(DepthwisePointwise(shape, device_src.data(), dw.data(), with_bias ? dw_bias.data() : nullptr,
-                               static_cast<const T*>(device_packed.data()), with_bias ? pw_bias.data() : nullptr,
-                               dst.data(), test::TestStream()) == 0);
+                               static_cast<const T*>(device_packed.data()),
+                               with_bias ? pw_bias.data() : nullptr, dst.data(), test::TestStream()) == 0);
     const auto wide = dst.Read();
     std::vector<float> got;
     bool between_untouched = true;
@@ -127,14 +131,16 @@ TEST_CASE("kernel depthwise_pointwise: reals") {
 
 TEST_CASE("kernel depthwise_pointwise: MobileNet's blocks, every width") {
   for (const int percent : {25, 50, 75, 100})
-    for (const DepthwisePointwiseCase& c : test::MobileNetFusedCases(1, percent, percent == 25 ? 128 : 224, percent == 25 ? 128 : 8)) {
+    for (const DepthwisePointwiseCase& c :
+         test::MobileNetFusedCases(1, percent, percent == 25 ? 128 : 224, percent == 25 ? 128 : 8)) {
       Run<float>(c, false);
       Run<__half>(c, false);
     }
 }
 
 TEST_CASE("kernel depthwise_pointwise: a photo's numbers do not depend on its batch") {
-  DepthwisePointwiseShape one = test::FusedCase("", test::SameDepthwise(1, 10, 9, 24, 1, Activation::kRelu6), 40).shape;
+  DepthwisePointwiseShape one =
+      test::FusedCase("", test::SameDepthwise(1, 10, 9, 24, 1, Activation::kRelu6), 40).shape;
   DepthwisePointwiseShape many = one;
   many.depthwise.n = 4;
   test::Values values(7);
@@ -192,8 +198,8 @@ TEST_CASE("kernel depthwise_pointwise: what it does not take") {
   const test::DeviceArray<float> memory(std::vector<float>(4096, 0.0f));
   test::DeviceArray<float> dst(4096);
   const auto launch = [&](const DepthwisePointwiseShape& s, size_t shift = 0, size_t packed_shift = 0) {
-    return DepthwisePointwise(s, memory.data() + shift, memory.data(), memory.data(), memory.data() + packed_shift,
-                              memory.data(), dst.data(), test::TestStream());
+    return DepthwisePointwise(s, memory.data() + shift, memory.data(), memory.data(),
+                              memory.data() + packed_shift, memory.data(), dst.data(), test::TestStream());
   };
   CHECK(launch(good) == 0);
   CHECK(launch(good, 1) == kLaunchInvalidValue);

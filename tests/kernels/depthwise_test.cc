@@ -23,12 +23,14 @@ TEST_CASE("kernel depthwise: shapes that make no sense") {
   const DepthwiseShape good = test::SameDepthwise(1, 6, 6, 8, 1, Activation::kNone);
   const auto refused = [](const DepthwiseShape& s) {
     const float* null = nullptr;
-    return Depthwise(s, null, null, null, static_cast<float*>(nullptr), test::TestStream()) == kLaunchInvalidValue;
+    return Depthwise(s, null, null, null, static_cast<float*>(nullptr), test::TestStream()) ==
+           kLaunchInvalidValue;
   };
   for (int DepthwiseShape::*field :
-       {&DepthwiseShape::n, &DepthwiseShape::ih, &DepthwiseShape::iw, &DepthwiseShape::ic, &DepthwiseShape::oh,
-        &DepthwiseShape::ow, &DepthwiseShape::oc, &DepthwiseShape::kh, &DepthwiseShape::kw, &DepthwiseShape::sh,
-        &DepthwiseShape::sw, &DepthwiseShape::dh, &DepthwiseShape::dw}) {
+       {&DepthwiseShape::n, &DepthwiseShape::ih, &DepthwiseShape::iw, &DepthwiseShape::ic,
+        &DepthwiseShape::oh, &DepthwiseShape::ow, &DepthwiseShape::oc, &DepthwiseShape::kh,
+        &DepthwiseShape::kw, &DepthwiseShape::sh, &DepthwiseShape::sw, &DepthwiseShape::dh,
+        &DepthwiseShape::dw}) {
     DepthwiseShape bad = good;
     bad.*field = 0;
     CHECK(refused(bad));

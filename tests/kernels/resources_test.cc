@@ -24,18 +24,19 @@ TEST_CASE("kernels: registers and shared memory are the golden file's, and nothi
 
 // What ptxas writes of one kernel.
 void WriteLog(const std::string& path, int registers, int shared, int spilled) {
-  std::ofstream(path) << "ptxas info    : Compiling entry function '_ZN7couplet6KernelIfLi2EEEvi' for 'sm_90'\n"
-                      << "    0 bytes stack frame, " << spilled << " bytes spill stores, " << spilled
-                      << " bytes spill loads\n"
-                      << "ptxas info    : Used " << registers << " registers, used 1 barriers, " << shared
-                      << " bytes smem\n";
+  std::ofstream(path)
+      << "ptxas info    : Compiling entry function '_ZN7couplet6KernelIfLi2EEEvi' for 'sm_90'\n"
+      << "    0 bytes stack frame, " << spilled << " bytes spill stores, " << spilled
+      << " bytes spill loads\n"
+      << "ptxas info    : Used " << registers << " registers, used 1 barriers, " << shared << " bytes smem\n";
 }
 
 TEST_CASE("kernels: the check of registers sees a change and a spill") {
   const test::TempDir dir;
   CHECK(Check(dir.path(), dir / "golden").code == 77);
   std::ofstream(dir / "toolkit") << "nvcc V1\n";
-  std::ofstream(dir / "golden") << "nvcc V1\nKernel<float, 2>\tsm_75\t30\t0\t0\nKernel<float, 2>\tsm_90\t40\t128\t0\n";
+  std::ofstream(dir / "golden")
+      << "nvcc V1\nKernel<float, 2>\tsm_75\t30\t0\t0\nKernel<float, 2>\tsm_90\t40\t128\t0\n";
   std::ofstream(dir / "other") << "nvcc V2\nKernel<float, 2>\tsm_90\t10\t128\t0\n";
   const std::string log = dir / "kernel.cu.ptxas";
   WriteLog(log, 40, 128, 0);

@@ -17,7 +17,8 @@ struct DepthwiseResult {
 };
 
 inline DepthwiseResult DepthwiseConvolution(const DepthwiseSizes& s, const std::vector<float>& src,
-                                            const std::vector<float>& weights, const std::vector<float>& bias) {
+                                            const std::vector<float>& weights,
+                                            const std::vector<float>& bias) {
   DepthwiseResult result;
   for (int n = 0; n < s.n; ++n)
     for (int y = 0; y < s.oh; ++y)

@@ -1,4 +1,5 @@
-// Whole arrays against a reference: one check each, which says where the first difference is and how many there are.
+// Whole arrays against a reference: one check each, which says where the first difference is and how many
+// there are.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -18,7 +19,8 @@ inline void CheckEqual(const std::vector<float>& got, const std::vector<double>&
     if (static_cast<double>(got[i]) == want[i]) continue;
     if (wrong++ == 0) first = i;
   }
-  CHECK_MESSAGE(wrong == 0, wrong, " of ", got.size(), " differ, first at ", first, ": ", got[first], " for ", want[first]);
+  CHECK_MESSAGE(wrong == 0, wrong, " of ", got.size(), " differ, first at ", first, ": ", got[first], " for ",
+                want[first]);
 }
 
 // Every |got[i] - want[i]| <= bounds[i]; NaN fails.
@@ -31,8 +33,8 @@ inline void CheckWithin(const std::vector<float>& got, const std::vector<double>
     if (std::fabs(static_cast<double>(got[i]) - want[i]) <= bounds[i]) continue;
     if (wrong++ == 0) first = i;
   }
-  CHECK_MESSAGE(wrong == 0, wrong, " of ", got.size(), " beyond their bounds, first at ", first, ": ", got[first], " for ",
-                want[first], " +- ", bounds[first]);
+  CHECK_MESSAGE(wrong == 0, wrong, " of ", got.size(), " beyond their bounds, first at ", first, ": ",
+                got[first], " for ", want[first], " +- ", bounds[first]);
 }
 
 }  // namespace couplet::test

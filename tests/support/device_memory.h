@@ -1,5 +1,6 @@
-// What a kernel's test needs of a device, with two implementations behind one header: simt/device_memory.cc (the
-// harness; linked into couplet_tests) and cuda/device_memory.cc (a GPU; linked into gpu_tests). So one test source proves both.
+// What a kernel's test needs of a device, with two implementations behind one header: simt/device_memory.cc
+// (the harness; linked into couplet_tests) and cuda/device_memory.cc (a GPU; linked into gpu_tests). So one
+// test source proves both.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -16,7 +17,8 @@
 
 namespace couplet::test {
 
-// Memory of the device. In the harness its guards on both sides are NaN; a read there is AddressSanitizer's to report.
+// Memory of the device. In the harness its guards on both sides are NaN; a read there is AddressSanitizer's
+// to report.
 class DeviceBytes {
  public:
   explicit DeviceBytes(size_t bytes);  // all 0xFF: NaN as float and as half
@@ -26,9 +28,9 @@ class DeviceBytes {
   DeviceBytes(DeviceBytes&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 
-  void Write(const void* from);    // bytes() of them
-  void Read(void* to) const;       // waits for the device
-  bool intact() const;             // nothing was written outside
+  void Write(const void* from);         // bytes() of them
+  void Read(void* to) const;            // waits for the device
+  bool intact() const;                  // nothing was written outside
   void* data() const { return data_; }  // aligned to 256
   size_t bytes() const { return bytes_; }
 
@@ -54,7 +56,8 @@ struct HostElement<__half> {
   static Value Load(Stored s) { return HalfValue(s); }
 };
 
-// An array of T on the device; T = float, __half (read and written as floats, rounded to nearest), or any plain type.
+// An array of T on the device; T = float, __half (read and written as floats, rounded to nearest), or any
+// plain type.
 template <typename T>
 class DeviceArray {
  public:
@@ -105,8 +108,8 @@ DeviceStream TestStream();
 // Most dynamic and static shared memory a block can have, as kernels see it.
 size_t TestSharedLimit();
 
-// Runs `body` once in every schedule (four in the harness, one on a GPU) and counts a case for the kernel of that name.
-// `body` launches, reads and checks; a Fault or a launch error is its failure.
+// Runs `body` once in every schedule (four in the harness, one on a GPU) and counts a case for the kernel of
+// that name. `body` launches, reads and checks; a Fault or a launch error is its failure.
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body);
 
 // "12 kernels, 340 cases, 1360 runs in 4 schedules"; "" when none ran.

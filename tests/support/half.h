@@ -32,7 +32,7 @@ inline uint16_t HalfBits(float value) {
   uint32_t bits = FloatBits(value);
   const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   bits &= 0x7fffffffu;
-  if (bits > 0x7f800000u) return 0x7fff;  // the one NaN that conversions give
+  if (bits > 0x7f800000u) return 0x7fff;                                  // the one NaN that conversions give
   if (bits >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and more round to infinity
   if (bits < 0x38800000u) {  // below 2^-14: an ulp of 0.5f is the subnormals' 2^-24, so the sum rounds for us
     return static_cast<uint16_t>(sign | (FloatBits(FloatOfBits(bits) + 0.5f) - 0x3f000000u));

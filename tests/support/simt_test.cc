@@ -111,7 +111,8 @@ TEST_CASE("simt: a barrier that not all threads reach") {
   const std::string two = FaultOf(TwoBarriers, dim3(1), dim3(64), 0);
   CHECK_HAS(two, "wait at two barriers: 10 at __syncthreads");
   CHECK_HAS(two, "54 at others");
-  CHECK_HAS(FaultOf(BarrierAgainstShuffle, dim3(1), dim3(32), 0), "deadlock: 1 threads wait at __syncthreads");
+  CHECK_HAS(FaultOf(BarrierAgainstShuffle, dim3(1), dim3(32), 0),
+            "deadlock: 1 threads wait at __syncthreads");
   CHECK(FaultOf(EarlyExit, dim3(1), dim3(64), 0, 0) == "");  // and all is well again
 }
 
@@ -156,7 +157,8 @@ __global__ void Vote(unsigned* dst) {
     dst[lane] = __ballot_sync(0xffff0000u, lane % 5 == 0);
   }
   __syncwarp();
-  dst[32 + lane] = static_cast<unsigned>(__any_sync(0xffffffffu, lane == 31) + 2 * __all_sync(0xffffffffu, lane < 31));
+  dst[32 + lane] =
+      static_cast<unsigned>(__any_sync(0xffffffffu, lane == 31) + 2 * __all_sync(0xffffffffu, lane < 31));
   __syncwarp();
   dst[64 + lane] = static_cast<unsigned>(__syncthreads_count(lane < 7));
 }
@@ -197,7 +199,8 @@ TEST_CASE("simt: wrong masks") {
   };
   CHECK(fault(32, 0xffffffffu, 0, 0, 32) == "");
   CHECK_HAS(fault(32, 0x0000ffffu, 0, 0, 32), "lane 16 is not in its own mask 0x0000ffff");
-  CHECK_HAS(fault(48, 0xffffffffu, 0, 0, 32), "names lane 16 in its mask 0xffffffff, which the block does not have");
+  CHECK_HAS(fault(48, 0xffffffffu, 0, 0, 32),
+            "names lane 16 in its mask 0xffffffff, which the block does not have");
   CHECK_HAS(fault(32, 0xffffffffu, 8, 4, 32), "names lane 0 in its mask 0xffffffff, which has exited");
   CHECK_HAS(fault(32, 0xfffffff0u, 2, 4, 32), "reads lane 2, which is not in the mask 0xfffffff0");
   CHECK_HAS(fault(32, 0xffffffffu, 2, 0, 12), "a width of 12");
@@ -205,7 +208,8 @@ TEST_CASE("simt: wrong masks") {
   simt::SetSchedule(simt::ScheduleNumber(1));
   CHECK_HAS(fault(32, 0xffffffffu, 8, 4, 32), "which has exited");
   simt::SetSchedule({});
-  CHECK_HAS(FaultOf(ShuffleTwoMasks, dim3(1), dim3(32), 0), "deadlock in a warp: thread 0 waits at __shfl_down_sync");
+  CHECK_HAS(FaultOf(ShuffleTwoMasks, dim3(1), dim3(32), 0),
+            "deadlock in a warp: thread 0 waits at __shfl_down_sync");
 }
 
 // d [16, 8] += a [16, terms] * b [terms, 8], fragments as the PTX ISA's figures have them.
@@ -242,11 +246,13 @@ __global__ void MultiplyTf32(const float* a, const float* b, float* d, bool roun
 TEST_CASE("simt: tensor cores multiply, and see what is not rounded") {
   test::Values values(1);
   for (const size_t terms : {size_t{16}, size_t{8}}) {
-    const auto a = values.Integers(16 * terms, -9, 9), b = values.Integers(terms * 8, -9, 9), d = values.Integers(128, -9, 9);
+    const auto a = values.Integers(16 * terms, -9, 9), b = values.Integers(terms * 8, -9, 9),
+               d = values.Integers(128, -9, 9);
     test::ForEachSchedule("harness", [&] {
       const test::DeviceArray<float> da(a), db(b), dd(d);
-      CHECK((terms == 16 ? FaultOf(MultiplyHalves, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data())
-                         : FaultOf(MultiplyTf32, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data(), true)) == "");
+      CHECK((terms == 16
+                 ? FaultOf(MultiplyHalves, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data())
+                 : FaultOf(MultiplyTf32, dim3(1), dim3(32), 0, da.data(), db.data(), dd.data(), true)) == "");
       const auto got = dd.Read();
       for (size_t row = 0; row < 16; ++row)
         for (size_t column = 0; column < 8; ++column) {
@@ -290,14 +296,19 @@ TEST_CASE("simt: shared memory begins as NaN in each block, and ends") {
   simt::SetSharedLimit(64 * 1024);
   CHECK(FaultOf(StaticBesideDynamic, dim3(1), dim3(1), 60 * 1024) == "");
   CHECK_HAS(FaultOf(StaticBesideDynamic, dim3(1), dim3(1), 60 * 1024 + 16), "more than the limit of 65536");
-  CHECK(FaultOf(StaticBesideDynamic, dim3(1), dim3(1), 64 * 1024 + 16) == "error 1");  // refused, as by the runtime
+  CHECK(FaultOf(StaticBesideDynamic, dim3(1), dim3(1), 64 * 1024 + 16) ==
+        "error 1");  // refused, as by the runtime
   CHECK(SharedLimit() == 64 * 1024);
   simt::SetSharedLimit(limit);
 }
 
 __global__ void Nothing() {}
-__global__ void Throws() { throw 1; }
-__global__ void LoadVector(const float* src, float* dst) { StoreFloats(dst, LoadFloats<4>(src)); }
+__global__ void Throws() {
+  throw 1;
+}
+__global__ void LoadVector(const float* src, float* dst) {
+  StoreFloats(dst, LoadFloats<4>(src));
+}
 
 TEST_CASE("simt: launches that the runtime refuses, and bodies that misbehave") {
   CHECK(FaultOf(Nothing, dim3(0), dim3(1), 0) == "error 9");
@@ -307,11 +318,15 @@ TEST_CASE("simt: launches that the runtime refuses, and bodies that misbehave") 
   CHECK_HAS(FaultOf(Throws, dim3(1), dim3(1), 0), "an exception left a kernel's body");
   test::DeviceArray<float> src(std::vector<float>(8, 1.0f)), dst(8);
   CHECK(FaultOf(LoadVector, dim3(1), dim3(1), 0, src.data() + 4, dst.data()) == "");
-  CHECK_HAS(FaultOf(LoadVector, dim3(1), dim3(1), 0, src.data() + 1, dst.data()), "misaligned access of 16 bytes");
-  CHECK_HAS(FaultOf(LoadVector, dim3(1), dim3(1), 0, src.data(), dst.data() + 2), "misaligned access of 16 bytes");
+  CHECK_HAS(FaultOf(LoadVector, dim3(1), dim3(1), 0, src.data() + 1, dst.data()),
+            "misaligned access of 16 bytes");
+  CHECK_HAS(FaultOf(LoadVector, dim3(1), dim3(1), 0, src.data(), dst.data() + 2),
+            "misaligned access of 16 bytes");
 }
 
-__global__ void Append(int* log, int* count, int value) { log[atomicAdd(count, 1)] = value; }
+__global__ void Append(int* log, int* count, int value) {
+  log[atomicAdd(count, 1)] = value;
+}
 
 TEST_CASE("simt: a stand-in may queue launches and run them later") {
   std::vector<std::function<void()>> queued;
@@ -324,7 +339,8 @@ TEST_CASE("simt: a stand-in may queue launches and run them later") {
   test::DeviceArray<int> log(8), count(std::vector<int>{0});
   int place = 0;
   const auto stream = reinterpret_cast<DeviceStream>(&place);
-  for (int i = 0; i < 3; ++i) CHECK(Launch(Append, dim3(1), dim3(2), 0, stream, log.data(), count.data(), i) == 7);
+  for (int i = 0; i < 3; ++i)
+    CHECK(Launch(Append, dim3(1), dim3(2), 0, stream, log.data(), count.data(), i) == 7);
   CHECK(Launch(Nothing, dim3(0), dim3(2), 0, stream) == 9);  // refused before it is queued
   simt::SetLaunchQueue(nullptr);
   CHECK(count.Read()[0] == 0);
@@ -354,7 +370,9 @@ TEST_CASE("simt: the schedules differ, and each repeats itself") {
   CHECK(seen.size() == simt::kSchedules);
 }
 
-__global__ void WriteOutside(float* dst, int at) { dst[at] = 1.0f; }
+__global__ void WriteOutside(float* dst, int at) {
+  dst[at] = 1.0f;
+}
 
 #if !defined(__SANITIZE_ADDRESS__)  // which would end the program here
 TEST_CASE("simt: a write outside an array is seen") {
@@ -377,8 +395,9 @@ TEST_CASE("simt: halves, every one of them") {
     if (test::HalfBits(value) != h) FAIL(h);
     // Half way to the next one away from zero: ties go to the even one; a hair beyond goes up.
     if ((h & 0x7fff) >= 0x7c00) continue;
-    const double next = (h & 0x7fff) == 0x7bff ? std::copysign(65536.0, static_cast<double>(value))
-                                               : static_cast<double>(test::HalfValue(static_cast<uint16_t>(h + 1)));
+    const double next = (h & 0x7fff) == 0x7bff
+                            ? std::copysign(65536.0, static_cast<double>(value))
+                            : static_cast<double>(test::HalfValue(static_cast<uint16_t>(h + 1)));
     const float middle = static_cast<float>((static_cast<double>(value) + next) / 2);
     if (test::HalfBits(middle) != h + (h & 1)) FAIL(h);
     if (test::HalfBits(std::nextafterf(middle, std::copysign(INFINITY, value))) != h + 1) FAIL(h);
@@ -396,7 +415,9 @@ __global__ void Race(const float* src, float* dst, bool barrier) {
   if (barrier) __syncthreads();
   dst[blockIdx.x * 32 + threadIdx.x] = cell[threadIdx.x ^ 1];
 }
-__global__ void BlocksRace(int* dst, bool race) { dst[race ? 0 : blockIdx.x] = static_cast<int>(blockIdx.x) + 1; }
+__global__ void BlocksRace(int* dst, bool race) {
+  dst[race ? 0 : blockIdx.x] = static_cast<int>(blockIdx.x) + 1;
+}
 __global__ void PastTheEnd(int at, float* dst) {
   COUPLET_DYNAMIC_SHARED(float, dynamic);
   COUPLET_SHARED(float, fixed, [4]);
@@ -412,12 +433,12 @@ __global__ void PastTheEnd(int at, float* dst) {
                                        {"TSAN_OPTIONS=atexit_sleep_ms=0"});
   return result.err + result.out + (result.code == 0 ? "\nall well" : "");
 }
-#define COUPLET_HIDDEN(name, ...)                                                    \
-  TEST_CASE("simt hidden: " name* doctest::skip()) {                                 \
-    test::DeviceArray<float> src(std::vector<float>(32, 1.0f)), dst(96);             \
-    test::DeviceArray<int> ints(2);                                                  \
-    (void)src, (void)dst, (void)ints;                                                \
-    CHECK(FaultOf(__VA_ARGS__) == "");                                               \
+#define COUPLET_HIDDEN(name, ...)                                        \
+  TEST_CASE("simt hidden: " name* doctest::skip()) {                     \
+    test::DeviceArray<float> src(std::vector<float>(32, 1.0f)), dst(96); \
+    test::DeviceArray<int> ints(2);                                      \
+    (void)src, (void)dst, (void)ints;                                    \
+    CHECK(FaultOf(__VA_ARGS__) == "");                                   \
   }
 COUPLET_HIDDEN("no race", Race, dim3(3), dim3(32), 0, src.data(), dst.data(), true)
 COUPLET_HIDDEN("race", Race, dim3(1), dim3(32), 0, src.data(), dst.data(), false)
@@ -432,7 +453,8 @@ COUPLET_HIDDEN("past an array", PastTheEnd, dim3(1), dim3(1), 16, 296, dst.data(
 TEST_CASE("simt: ThreadSanitizer names both sides of a race [threads]") {
   CHECK_HAS(HiddenCase("no race"), "all well");
   CHECK_HAS(HiddenCase("no race of blocks"), "all well");
-  for (const auto& [name, body] : {std::pair("race", "Race(float"), std::pair("race of blocks", "BlocksRace(int")}) {
+  for (const auto& [name, body] :
+       {std::pair("race", "Race(float"), std::pair("race of blocks", "BlocksRace(int")}) {
     const std::string said = HiddenCase(name);
     CHECK_HAS(said, "data race");
     const std::string frame = std::string("#0 couplet::(anonymous namespace)::") + body;

@@ -35,7 +35,8 @@ DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
   data_ = static_cast<char*>(memory) + kGuard;
   const auto guard = Guard(kGuard);
   Demand(cudaMemcpy(memory, guard.data(), kGuard, cudaMemcpyHostToDevice), "cudaMemcpy");
-  Demand(cudaMemcpy(static_cast<char*>(data_) + bytes, guard.data(), kGuard, cudaMemcpyHostToDevice), "cudaMemcpy");
+  Demand(cudaMemcpy(static_cast<char*>(data_) + bytes, guard.data(), kGuard, cudaMemcpyHostToDevice),
+         "cudaMemcpy");
   if (bytes != 0) Demand(cudaMemset(data_, 0xff, bytes), "cudaMemset");
 }
 
@@ -54,8 +55,10 @@ void DeviceBytes::Read(void* to) const {
 bool DeviceBytes::intact() const {
   std::vector<unsigned char> before(kGuard), after(kGuard);
   Demand(cudaStreamSynchronize(TestStream()), "the kernel");
-  Demand(cudaMemcpy(before.data(), static_cast<char*>(data_) - kGuard, kGuard, cudaMemcpyDeviceToHost), "cudaMemcpy");
-  Demand(cudaMemcpy(after.data(), static_cast<char*>(data_) + bytes_, kGuard, cudaMemcpyDeviceToHost), "cudaMemcpy");
+  Demand(cudaMemcpy(before.data(), static_cast<char*>(data_) - kGuard, kGuard, cudaMemcpyDeviceToHost),
+         "cudaMemcpy");
+  Demand(cudaMemcpy(after.data(), static_cast<char*>(data_) + bytes_, kGuard, cudaMemcpyDeviceToHost),
+         "cudaMemcpy");
   return before == Guard(kGuard) && after == Guard(kGuard);
 }
 
@@ -70,7 +73,8 @@ DeviceStream TestStream() {
 
 size_t TestSharedLimit() {
   int bytes = 0;
-  Demand(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "cudaDeviceGetAttribute");
+  Demand(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
+         "cudaDeviceGetAttribute");
   return static_cast<size_t>(bytes);
 }
 

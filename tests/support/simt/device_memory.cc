@@ -74,8 +74,12 @@ bool DeviceBytes::intact() const {
   return whole;
 }
 
-DeviceStream TestStream() { return nullptr; }
-size_t TestSharedLimit() { return simt::SharedLimit(); }
+DeviceStream TestStream() {
+  return nullptr;
+}
+size_t TestSharedLimit() {
+  return simt::SharedLimit();
+}
 
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body) {
   ++tally().cases[kernel];
@@ -96,8 +100,8 @@ std::string KernelCounts() {
   if (tally().cases.empty()) return "";
   int cases = 0;
   for (const auto& [name, count] : tally().cases) cases += count;
-  return std::to_string(tally().cases.size()) + " kernels x " + std::to_string(simt::kSchedules) + " schedules, " +
-         std::to_string(cases) + " cases, " + std::to_string(tally().runs) + " runs";
+  return std::to_string(tally().cases.size()) + " kernels x " + std::to_string(simt::kSchedules) +
+         " schedules, " + std::to_string(cases) + " cases, " + std::to_string(tally().runs) + " runs";
 }
 
 }  // namespace couplet::test

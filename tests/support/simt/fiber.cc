@@ -12,8 +12,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// swapcontext saves the signal mask, which is a system call: 180 ns a switch. Without a sanitizer to confuse, ucontext only
-// starts a fiber and setjmp does the rest in 13 ns.
+// swapcontext saves the signal mask, which is a system call: 180 ns a switch. Without a sanitizer to confuse,
+// ucontext only starts a fiber and setjmp does the rest in 13 ns.
 #if defined(__SANITIZE_ADDRESS__) || defined(COUPLET_TSAN)
 #define COUPLET_SWAPCONTEXT 1
 #endif
@@ -31,7 +31,8 @@ void Fiber::Prepare(void (*entry)()) {
   if (memory_ == nullptr) {
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     memory_bytes_ = kStackBytes + page;
-    void* got = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* got = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED || mprotect(got, page, PROT_NONE) != 0) std::abort();
     memory_ = static_cast<char*>(got);
     bottom_ = memory_ + page;

@@ -9,8 +9,8 @@
 
 namespace couplet::simt {
 
-// A stack of its own (mmap'd, a guard page below) and where its code is. The default one stands for the OS thread's own
-// stack.
+// A stack of its own (mmap'd, a guard page below) and where its code is. The default one stands for the OS
+// thread's own stack.
 class Fiber {
  public:
   Fiber() = default;
@@ -18,8 +18,8 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Makes the stack at the first call; the next switch to this fiber calls `entry`, which never returns. Whatever was
-  // on the stack is forgotten.
+  // Makes the stack at the first call; the next switch to this fiber calls `entry`, which never returns.
+  // Whatever was on the stack is forgotten.
   void Prepare(void (*entry)());
   // Leaves `*this` where it is and goes on in `to`. Returns when someone switches back.
   void SwitchTo(Fiber& to);

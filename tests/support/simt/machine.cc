@@ -1,6 +1,6 @@
-// Compiled without ThreadSanitizer, which is told of every fiber and every barrier instead (COUPLET_TSAN): what it watches
-// are the bodies. Hence plain arrays, and no standard library where fibers run: its templates may be shared with
-// instrumented code.
+// Compiled without ThreadSanitizer, which is told of every fiber and every barrier instead (COUPLET_TSAN):
+// what it watches are the bodies. Hence plain arrays, and no standard library where fibers run: its templates
+// may be shared with instrumented code.
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/simt/machine.h"
 
@@ -25,8 +25,12 @@ void __tsan_release(void* address);
 #else
 namespace {
 // Without ThreadSanitizer nobody listens.
-void* __tsan_get_current_fiber() { return nullptr; }
-void* __tsan_create_fiber(unsigned) { return nullptr; }
+void* __tsan_get_current_fiber() {
+  return nullptr;
+}
+void* __tsan_create_fiber(unsigned) {
+  return nullptr;
+}
 void __tsan_destroy_fiber(void*) {}
 void __tsan_switch_to_fiber(void*, unsigned) {}
 void __tsan_acquire(void*) {}
@@ -89,8 +93,8 @@ struct Machine {
 
   void* tsan_main = nullptr;
   void* tsan[kMaxFibers] = {};
-  // Addresses that stand for an order. Blocks have none among themselves, so each has tags of its own (until they are
-  // used again), and a race between two blocks shows.
+  // Addresses that stand for an order. Blocks have none among themselves, so each has tags of its own (until
+  // they are used again), and a race between two blocks shows.
   char begin_tag, end_tag, block_tag[kTags], warp_tag[kTags][kWarp];
 };
 
@@ -126,9 +130,11 @@ int NextThread(Machine& m) {
   return -1;
 }
 
-// ThreadSanitizer's fiber of thread t (and its own stack's number): blocks take turns between two sets, so that thread 0
-// of one block is not thread 0 of the next.
-int OwnFiber(const Machine& m, int t) { return 2 * t + static_cast<int>(m.counts.blocks % 2); }
+// ThreadSanitizer's fiber of thread t (and its own stack's number): blocks take turns between two sets, so
+// that thread 0 of one block is not thread 0 of the next.
+int OwnFiber(const Machine& m, int t) {
+  return 2 * t + static_cast<int>(m.counts.blocks % 2);
+}
 void SwitchTsanTo(Machine& m, int t) {
   if (kOwnStacks) __tsan_switch_to_fiber(m.tsan[OwnFiber(m, t)], kNoSync);
 }
@@ -145,8 +151,8 @@ void ReleaseAs(Machine& m, int t, void* tag) {
 
 void FiberMain();
 
-// Lets the next thread run, on a fiber of its own unless `mine` (-1: main) is free to take it. Returns when it is `mine`'s
-// turn again: the turn of the thread that waits on it, or of a new one.
+// Lets the next thread run, on a fiber of its own unless `mine` (-1: main) is free to take it. Returns when
+// it is `mine`'s turn again: the turn of the thread that waits on it, or of a new one.
 void Dispatch(Machine& m, int mine, bool mine_is_free) {
   const int t = NextThread(m);
   int to = -1;
@@ -235,18 +241,20 @@ void DescribeStall(Machine& m) {
       }
     }
     if (other != nullptr) {
-      std::snprintf(m.message, sizeof m.message,
-                    "threads of a block wait at two barriers: %d at %s, %s:%d, %d at others, one of them %s, %s:%d", same,
-                    at.what, Basename(at.file), at.line, m.at_barrier - same, other->what, Basename(other->file),
-                    other->line);
+      std::snprintf(
+          m.message, sizeof m.message,
+          "threads of a block wait at two barriers: %d at %s, %s:%d, %d at others, one of them %s, %s:%d",
+          same, at.what, Basename(at.file), at.line, m.at_barrier - same, other->what, Basename(other->file),
+          other->line);
     } else if (warp >= 0) {
       const Place& w = m.threads[warp].place;
       std::snprintf(m.message, sizeof m.message,
-                    "deadlock: %d threads wait at %s, %s:%d, and thread %d at %s, %s:%d (mask 0x%08x)", same, at.what,
-                    Basename(at.file), at.line, warp, w.what, Basename(w.file), w.line, m.threads[warp].mask);
+                    "deadlock: %d threads wait at %s, %s:%d, and thread %d at %s, %s:%d (mask 0x%08x)", same,
+                    at.what, Basename(at.file), at.line, warp, w.what, Basename(w.file), w.line,
+                    m.threads[warp].mask);
     } else {
-      std::snprintf(m.message, sizeof m.message, "%s at line %d of %s but %d thread(s) already exited", at.what, at.line,
-                    Basename(at.file), m.exited);
+      std::snprintf(m.message, sizeof m.message, "%s at line %d of %s but %d thread(s) already exited",
+                    at.what, at.line, Basename(at.file), m.exited);
     }
     return;
   }
@@ -257,13 +265,15 @@ void DescribeStall(Machine& m) {
     if ((waiting.mask >> lane & 1) == 0 || base + lane == warp) continue;
     const Thread& mate = m.threads[base + lane];
     if (mate.state == State::kExited) {
-      std::snprintf(m.message, sizeof m.message, "%s at %s:%d names lane %d in its mask 0x%08x, which has exited",
-                    waiting.place.what, Basename(waiting.place.file), waiting.place.line, lane, waiting.mask);
+      std::snprintf(m.message, sizeof m.message,
+                    "%s at %s:%d names lane %d in its mask 0x%08x, which has exited", waiting.place.what,
+                    Basename(waiting.place.file), waiting.place.line, lane, waiting.mask);
       return;
     }
     if (!(mate.place == waiting.place) || mate.mask != waiting.mask) {
       std::snprintf(m.message, sizeof m.message,
-                    "deadlock in a warp: thread %d waits at %s, %s:%d (mask 0x%08x), thread %d at %s, %s:%d (mask 0x%08x)",
+                    "deadlock in a warp: thread %d waits at %s, %s:%d (mask 0x%08x), thread %d at %s, %s:%d "
+                    "(mask 0x%08x)",
                     warp, waiting.place.what, Basename(waiting.place.file), waiting.place.line, waiting.mask,
                     base + lane, mate.place.what, Basename(mate.place.file), mate.place.line, mate.mask);
       return;
@@ -273,7 +283,8 @@ void DescribeStall(Machine& m) {
                 Basename(waiting.place.file), waiting.place.line);
 }
 
-// Every stack is forgotten, and so are ThreadSanitizer's fibers, which know call stacks that will never be left.
+// Every stack is forgotten, and so are ThreadSanitizer's fibers, which know call stacks that will never be
+// left.
 void ForgetFibers(Machine& m) {
   m.idle_count = m.prepared = 0;
   for (void*& fiber : m.tsan) {
@@ -334,7 +345,8 @@ void Run(const LaunchShape& shape, const std::function<void()>& body) {
   BeginShared(shape.shared_bytes);
   __tsan_release(&m.begin_tag);
   RunGrid(m, shape);
-  for (int t = 0; m.failed && t < m.n; ++t) ReleaseAs(m, t, &m.end_tag);  // those that never came to their end
+  for (int t = 0; m.failed && t < m.n; ++t)
+    ReleaseAs(m, t, &m.end_tag);  // those that never came to their end
   __tsan_switch_to_fiber(m.tsan_main, kNoSync);
   __tsan_acquire(&m.end_tag);
   EndShared();
@@ -350,7 +362,8 @@ void Fail(const char* format, ...) {
   Machine& m = machine();
   std::va_list arguments;
   va_start(arguments, format);
-  // The message is written and read outside ThreadSanitizer's eyes: its snprintf would note a write by this fiber.
+  // The message is written and read outside ThreadSanitizer's eyes: its snprintf would note a write by this
+  // fiber.
   std::vsnprintf(m.message, sizeof m.message, format, arguments);
   va_end(arguments);
   m.failed = true;
@@ -361,8 +374,12 @@ void Fail(const char* format, ...) {
   std::abort();  // nobody comes back
 }
 
-int ThreadIndex() { return machine().current; }
-int Lane() { return machine().current % kWarp; }
+int ThreadIndex() {
+  return machine().current;
+}
+int Lane() {
+  return machine().current % kWarp;
+}
 
 int SyncBlock(const Place& place, bool predicate) {
   Machine& m = machine();
@@ -388,8 +405,8 @@ int SyncBlock(const Place& place, bool predicate) {
   ++m.counts.barriers;
   m.at_barrier = 0;
 #if defined(COUPLET_TSAN)
-  // On behalf of every thread: first all let go of what they did, then all take it up. With a release at arrival and an
-  // acquire at leaving a fast thread's next release would order it before a slow one.
+  // On behalf of every thread: first all let go of what they did, then all take it up. With a release at
+  // arrival and an acquire at leaving a fast thread's next release would order it before a slow one.
   char* tag = &m.block_tag[m.counts.blocks % kTags];
   for (int t = 0; t < m.n; ++t) ReleaseAs(m, t, tag);
   for (int t = 0; t < m.n; ++t) AcquireAs(m, t, tag);
@@ -405,7 +422,8 @@ void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction co
   Machine& m = machine();
   const int base = m.current / kWarp * kWarp, lane = m.current % kWarp;
   if ((mask >> lane & 1) == 0)
-    Fail("%s at %s:%d: lane %d is not in its own mask 0x%08x", place.what, Basename(place.file), place.line, lane, mask);
+    Fail("%s at %s:%d: lane %d is not in its own mask 0x%08x", place.what, Basename(place.file), place.line,
+         lane, mask);
   Thread& thread = m.threads[m.current];
   thread.state = State::kAtWarp;
   thread.place = place;
@@ -432,7 +450,8 @@ void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction co
   if (complete != nullptr) complete(collected, mask, place);
   ++m.counts.warp_operations;
 #if defined(COUPLET_TSAN)
-  char* tag = &m.warp_tag[(m.counts.blocks * kWarp + static_cast<unsigned>(base / kWarp)) % kTags][__builtin_ctz(mask)];
+  char* tag = &m.warp_tag[(m.counts.blocks * kWarp + static_cast<unsigned>(base / kWarp)) % kTags]
+                         [__builtin_ctz(mask)];
   for (int i = 0; i < kWarp; ++i)
     if ((mask >> i & 1) != 0) ReleaseAs(m, base + i, tag);
   for (int i = 0; i < kWarp; ++i)
@@ -450,17 +469,9 @@ void SetSchedule(const Schedule& schedule) {
   m.schedule = schedule;
 }
 
-Schedule ScheduleNumber(int i) {
-  if (i == 0) return {};
-  if (i == 1) return {Schedule::Order::kReverse, 0};
-  return {Schedule::Order::kShuffled, static_cast<uint64_t>(i)};
+void SetLaunchQueue(LaunchQueue queue) {
+  machine().queue = std::move(queue);
 }
-
-std::string ScheduleName(int i) {
-  return i == 0 ? "forward" : i == 1 ? "reverse" : "shuffled, seed " + std::to_string(i);
-}
-
-void SetLaunchQueue(LaunchQueue queue) { machine().queue = std::move(queue); }
 
 Counts CountsNow() {
   Machine& m = machine();

@@ -1,4 +1,5 @@
-// The harness's inside: one block of threads, who of them may run, what each waits for. Used by control.h and simt.h only.
+// The harness's inside: one block of threads, who of them may run, what each waits for. Used by control.h and
+// simt.h only.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -25,8 +26,8 @@ inline bool operator==(const Place& a, const Place& b) {
 // Waits until every thread of the block is here. Returns how many came with a predicate.
 int SyncBlock(const Place& place, bool predicate);
 
-// Waits until every lane of `mask` is here; then `complete` runs once and sees the operands of all of them: operands[i]
-// is what lane i passed, null where lane i is not in the mask. It may write into them.
+// Waits until every lane of `mask` is here; then `complete` runs once and sees the operands of all of them:
+// operands[i] is what lane i passed, null where lane i is not in the mask. It may write into them.
 using WarpFunction = void (*)(void* const* operands, unsigned mask, const Place& place);
 void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction complete);
 

@@ -1,5 +1,6 @@
-// Shared memory: blocks of the exact size, so that AddressSanitizer sees their ends; full of NaN when a block of threads
-// begins. Under ThreadSanitizer each block of threads gets addresses of its own, since blocks are not ordered.
+// Shared memory: blocks of the exact size, so that AddressSanitizer sees their ends; full of NaN when a block
+// of threads begins. Under ThreadSanitizer each block of threads gets addresses of its own, since blocks are
+// not ordered.
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/mman.h>
 
@@ -63,7 +64,9 @@ char* Allocate(SharedMemory&, size_t bytes) {
   if (memory == nullptr) std::abort();
   return memory;
 }
-void Free(char* memory) { std::free(memory); }
+void Free(char* memory) {
+  std::free(memory);
+}
 #endif
 
 // Not memset: ThreadSanitizer's would note a write by whichever fiber comes first.
@@ -77,10 +80,18 @@ void Poison(char* memory, size_t bytes) {
 
 }  // namespace
 
-size_t SharedLimit() { return shared_memory().limit; }
-void SetSharedLimit(size_t bytes) { shared_memory().limit = bytes; }
-int DeviceArch() { return shared_memory().arch; }
-void SetDeviceArch(int arch) { shared_memory().arch = arch; }
+size_t SharedLimit() {
+  return shared_memory().limit;
+}
+void SetSharedLimit(size_t bytes) {
+  shared_memory().limit = bytes;
+}
+int DeviceArch() {
+  return shared_memory().arch;
+}
+void SetDeviceArch(int arch) {
+  shared_memory().arch = arch;
+}
 
 void BeginShared(size_t dynamic_bytes) {
   SharedMemory& s = shared_memory();
@@ -114,7 +125,8 @@ void EndShared() {
 
 void* StaticShared(size_t bytes, size_t alignment, const char* file, int line) {
   SharedMemory& s = shared_memory();
-  if (alignment > 16) Fail("shared array at %s:%d asks for an alignment of %zu; 16 is what there is", file, line, alignment);
+  if (alignment > 16)
+    Fail("shared array at %s:%d asks for an alignment of %zu; 16 is what there is", file, line, alignment);
   for (int i = 0; i < s.count; ++i) {
     Array& array = s.arrays[i];
     if (array.line != line || array.bytes != bytes || std::strcmp(array.file, file) != 0) continue;
@@ -127,10 +139,11 @@ void* StaticShared(size_t bytes, size_t alignment, const char* file, int line) {
   s.static_bytes += bytes;
   if (s.count == kMaxArrays) Fail("more than %d shared arrays", kMaxArrays);
   if (s.static_bytes > kStaticSharedLimit)
-    Fail("static shared memory of %zu bytes is more than the 48 KB there are (array at %s:%d)", s.static_bytes, file, line);
+    Fail("static shared memory of %zu bytes is more than the 48 KB there are (array at %s:%d)",
+         s.static_bytes, file, line);
   if (s.static_bytes + s.dynamic_bytes > s.limit)
-    Fail("%zu bytes of static and %zu of dynamic shared memory are more than the limit of %zu", s.static_bytes,
-         s.dynamic_bytes, s.limit);
+    Fail("%zu bytes of static and %zu of dynamic shared memory are more than the limit of %zu",
+         s.static_bytes, s.dynamic_bytes, s.limit);
   Array& array = s.arrays[s.count++];
   array = {file, line, bytes, Allocate(s, bytes)};
   Poison(array.memory, bytes);

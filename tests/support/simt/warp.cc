@@ -40,8 +40,8 @@ void CompleteShuffle(void* const* operands, unsigned mask, const Place& place) {
     ShuffleOperand& mine = *static_cast<ShuffleOperand*>(operands[lane]);
     const int source = SourceLane(mine, lane);
     if (source < 0 || source >= kWarp || (mask >> source & 1) == 0)
-      Fail("%s at line %d of %s: lane %d reads lane %d, which is not in the mask 0x%08x", place.what, place.line,
-           place.file, lane, source, mask);
+      Fail("%s at line %d of %s: lane %d reads lane %d, which is not in the mask 0x%08x", place.what,
+           place.line, place.file, lane, source, mask);
     mine.result = static_cast<const ShuffleOperand*>(operands[source])->value;
   }
 }
@@ -54,16 +54,19 @@ struct BallotOperand {
 void CompleteBallot(void* const* operands, unsigned mask, const Place&) {
   unsigned result = 0;
   for (int lane = 0; lane < kWarp; ++lane)
-    if ((mask >> lane & 1) != 0 && static_cast<const BallotOperand*>(operands[lane])->predicate) result |= 1u << lane;
+    if ((mask >> lane & 1) != 0 && static_cast<const BallotOperand*>(operands[lane])->predicate)
+      result |= 1u << lane;
   for (int lane = 0; lane < kWarp; ++lane)
     if ((mask >> lane & 1) != 0) static_cast<BallotOperand*>(operands[lane])->result = result;
 }
 
 }  // namespace
 
-uint64_t ShuffleBits(const Place& place, Shuffle kind, unsigned mask, uint64_t value, int argument, int width) {
+uint64_t ShuffleBits(const Place& place, Shuffle kind, unsigned mask, uint64_t value, int argument,
+                     int width) {
   if (width < 1 || width > kWarp || (width & (width - 1)) != 0)
-    Fail("%s at line %d of %s: a width of %d is no power of two up to 32", place.what, place.line, place.file, width);
+    Fail("%s at line %d of %s: a width of %d is no power of two up to 32", place.what, place.line, place.file,
+         width);
   ShuffleOperand operand = {kind, value, 0, argument, width};
   SyncWarp(place, mask, &operand, CompleteShuffle);
   return operand.result;

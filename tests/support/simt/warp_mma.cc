@@ -1,5 +1,6 @@
-// Tensor-core instructions by their definition: fragments are put together to matrices, multiplied, and taken apart again.
-// Products are exact and sums float, one after the other; real tensor cores add in an order nobody promises.
+// Tensor-core instructions by their definition: fragments are put together to matrices, multiplied, and taken
+// apart again. Products are exact and sums float, one after the other; real tensor cores add in an order
+// nobody promises.
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/simt/simt.h"
 
