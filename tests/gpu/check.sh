@@ -1,7 +1,7 @@
 #!/bin/sh
 # make gpu-check: everything about the CUDA engine that only a GPU can show, on one page. Works in a checkout that was
 # built, and in an unpacked bundle (make gpu-bundle) on a machine without compilers, packages or network: there say
-# `sh check.sh`. OUT=FOLDER: where logs and figures go. Exit 0: all passed; 1: something failed; 3: no GPU.
+# `sh check.sh`. OUT=FOLDER: where logs and figures go; GPU_BENCH=0 leaves the timings out, STEPS= and NETWORKS= choose less. Exit 0: all passed; 1: something failed; 3: no GPU.
 # SPDX-License-Identifier: Apache-2.0
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,19 +35,19 @@ passed=0 failed=0 skipped=0
 say() { printf '%s\n' "$*" | tee -a "$page"; }
 # step NAME COMMAND...: its output goes to NAME.log; the last line of that is shown, or the last ten of a failure.
 step() {
-  name=$1
+  step=$1
   shift
   begun=$(date +%s)
-  "$@" > "$out/$name.log" 2>&1
+  "$@" > "$out/$step.log" 2>&1
   code=$?
   seconds=$(($(date +%s) - begun))
   if [ $code = 0 ]; then
     passed=$((passed + 1))
-    say "ok      $name ($seconds s): $(grep -v '^$' "$out/$name.log" | tail -n 1 | cut -c1-120)"
+    say "ok      $step ($seconds s): $(grep -v '^$' "$out/$step.log" | tail -n 1 | cut -c1-120)"
   else
     failed=$((failed + 1))
-    say "FAILED  $name ($seconds s), exit code $code:"
-    tail -n 10 "$out/$name.log" | tee -a "$page"
+    say "FAILED  $step ($seconds s), exit code $code:"
+    tail -n 10 "$out/$step.log" | tee -a "$page"
   fi
 }
 skip() {
@@ -73,7 +73,7 @@ codelab() {
   device=$1 name=$2
   shift 2
   rm -rf "${work:?}/$name" && mkdir -p "$work/$name"
-  "$bin/retrain" --device="$device" --image_dir="$photos" --model_file="$model" --how_many_training_steps=4000 \
+  "$bin/retrain" --device="$device" --image_dir="$photos" --model_file="$model" --how_many_training_steps="${STEPS:-4000}" \
     --bottleneck_dir="$work/$name/bottlenecks" --summaries_dir="$work/$name/events" \
     --output_graph="$work/$name/graph.pb" --output_labels="$work/$name/labels.txt" "$@"
 }
@@ -106,7 +106,7 @@ photos=$data/photos
 [ -d "$photos" ] || photos=$data/data/flower_photos
 photos_folder=$(find "$photos" -type d | sort | tail -n 1)
 model=$data/models/mobilenet_v1_0.25_128/frozen_graph.pb
-networks=$(find "$data/models" -name '*.pb' -path '*mobilenet*' | sort | tr '\n' ,)mobilenet_1.0_224,inception_v3
+networks=${NETWORKS:-$(find "$data/models" -name '*.pb' -path '*mobilenet*' | sort | tr '\n' ,)mobilenet_1.0_224,inception_v3}
 
 if ! "$bin/retrain" --list_devices > "$out/devices.log" 2>&1 || ! grep -q 'can be used' "$out/devices.log"; then
   cat "$out/devices.log"

@@ -1,18 +1,11 @@
-# What proves and times the CUDA engine on a GPU. Included by the Makefile, which says where nvcc and the engine are.
+# What proves and times the CUDA engine on a GPU. Included by the Makefile, which says where nvcc and the engine are and
+# how gpu_tests is made: the kernels' tests through real launches.
 GPU_COMMON := $(patsubst %,$(OBJ)/tests/%.o,gpu/material bench/timing support/graph_generator support/graph_pieces support/inception_generator)
 $(OUT)/tests/gpu_bench: $(OBJ)/tests/gpu/bench.o
 $(OUT)/tests/gpu_compare: $(OBJ)/tests/gpu/compare.o
 $(OUT)/tests/gpu_bench $(OUT)/tests/gpu_compare: $(GPU_COMMON) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
-
-# The kernels' tests once more, with nvcc's objects in place of the harness: real launches.
-GPU_TEST_OBJ := $(patsubst %.cc,$(OBJ)/%.o,tests/main.cc tests/support/test.cc tests/support/cuda/device_memory.cc \
-                  $(filter-out %/docs_test.cc %/philox_test.cc,$(sort $(wildcard tests/kernels/*_test.cc))))
-$(OBJ)/tests/support/cuda/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC)
-$(OUT)/tests/gpu_tests: $(GPU_TEST_OBJ) $(KERNEL_OBJ) $(LIBRARY)
-	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) $^ $(CUDA_LIBS) $(LIBS) -o $@
 
 .PHONY: gpu-programs gpu-check gpu-bench gpu-bundle profile
 gpu-programs: all $(if $(ENGINE),$(patsubst %,$(OUT)/tests/gpu_%,tests compare bench))
