@@ -238,6 +238,10 @@ TEST_CASE("cuda: photos of any size become the CPU's pixels, to the bit in fp32"
       CAPTURE(tolerance.name);
       const auto cuda = MakeStandinBackend(tolerance.precision);
       const std::vector<float> got = RunOn(*cuda, c, {}, 4, &images);
+      // A part of the batch, whose bytes begin later.
+      const ImageBatch last = {bytes, std::span(entries).subspan(2)};
+      const std::vector<float> two = RunOn(*cuda, c, {}, 2, &last);
+      CHECK(std::equal(two.begin(), two.end(), got.begin() + 2 * 32 * 32 * 3));
       if (tolerance.precision == Precision::kFp16)
         CHECK_FALSE(!(Error(got, want) <= tolerance.relative_l2));
       else

@@ -44,12 +44,13 @@ struct Preference : cublasLtMatmulPreferenceOpaque_t {
 // What an algorithm found by the heuristics carries: 64 bytes of the caller's.
 struct Algorithm {
   uint32_t magic = 0;
-  uint32_t falling = 0;  // the order it adds in
+  uint32_t order = 0;  // it adds in: kRising, kFalling, or 2: in parts whose order is open
   uint64_t workspace = 0;
   uint32_t alignment[4] = {};
   uint64_t problem = 0;  // what it was found for, all but the number of columns
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
+constexpr uint32_t kOpenOrder = 2;
 constexpr uint32_t kMagic = 0x4C744D4D;
 constexpr uint64_t kTiledWorkspace = uint64_t{1} << 16, kSplitWorkspace = uint64_t{1} << 20;
 
@@ -141,7 +142,8 @@ void Suggest(const Problem& p, const Preference& preference, int wanted,
   // Nothing here needs more than 16 bytes at once, and what is promised less aligned gets narrower loads.
   for (int i = 0; i < 4; ++i) plain.alignment[i] = std::min(16u, preference.alignment[i]);
   Algorithm tiled = plain, split = plain;
-  tiled.falling = split.falling = 1;
+  tiled.order = static_cast<uint32_t>(SumOrder::kFalling);
+  split.order = kOpenOrder;
   tiled.workspace = kTiledWorkspace;
   split.workspace = kSplitWorkspace;
   // Which is thought the fastest depends on the columns, as it does for the real ones.
@@ -436,7 +438,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
       Algorithm algorithm;
       const cublasStatus_t fits = JudgeAlgorithm(call, p, algo, data, workspace_bytes, &algorithm);
       if (fits != CUBLAS_STATUS_SUCCESS) return fits;
-      job.order = algorithm.falling != 0 ? SumOrder::kFalling : SumOrder::kRising;
+      // An open order is another one in every call.
+      const uint32_t order =
+          algorithm.order == kOpenOrder ? static_cast<uint32_t>(TheState().calls["*"] % 2) : algorithm.order;
+      job.order = order == 0 ? SumOrder::kRising : SumOrder::kFalling;
     }
     job.a = ToMatrix(*p.a, a_data, p.desc->op_a == CUBLAS_OP_T);
     job.b = ToMatrix(*p.b, b_data, p.desc->op_b == CUBLAS_OP_T);

@@ -87,6 +87,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   return CudaRelease("cudaStreamDestroy", [&] {
     if (handle == nullptr || !Alive(handle, kStream, "cudaStreamDestroy"))
       return cudaErrorInvalidResourceHandle;
+    if (static_cast<Stream*>(handle)->capture != nullptr)
+      TheState().Misuse("cudaStreamDestroy: the stream is being captured");
     TheState().objects.erase(handle);
     TheState().scheduler->DeleteStream(static_cast<Stream*>(handle));
     return cudaSuccess;

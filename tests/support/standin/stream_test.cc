@@ -220,6 +220,10 @@ TEST_CASE("standin: handles that are not alive are seen, and host functions may 
   CHECK(cudaStreamDestroy(stream) == cudaSuccess);
   CHECK(cudaStreamSynchronize(stream) == cudaErrorInvalidResourceHandle);
   CHECK_HAS(FreshDevice::Mistakes(), "cudaStreamSynchronize: a stream that is not alive");
+  REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed) == cudaSuccess);
+  CHECK(cudaStreamDestroy(stream) == cudaSuccess);
+  CHECK_HAS(FreshDevice::Mistakes(), "cudaStreamDestroy: the stream is being captured");
   CHECK(cudaEventDestroy(event) == cudaSuccess);
   CHECK(cudaEventDestroy(event) == cudaErrorInvalidResourceHandle);
   CHECK_HAS(FreshDevice::Mistakes(), "event destroyed that is not alive");
