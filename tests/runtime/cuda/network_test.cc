@@ -243,6 +243,7 @@ TEST_CASE("cuda: every call that fails ends in one clear line, and nothing is le
     CapturedErrors errors;
     const std::string said = WholeRun(graph, Precision::kFp32, &out);
     const std::vector<std::string> lines = errors.Lines();
+    CHECK(device.Mistakes() == "");
     device.Reset();
     CHECK(device.Alive() == "");
     // What fails on letting go is logged; where the device itself failed, not for each thing let go of.
