@@ -80,7 +80,10 @@ struct Workshop {
   std::string report;
 };
 
-// Lines of `text` that are not the program's usual log.
+// Where training is not what is looked at.
+const char* const kFewSteps = "--how_many_training_steps=20";
+
+// How often `part` is in `text`.
 int Count(const std::string& text, const std::string& part) {
   int count = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
@@ -157,7 +160,8 @@ TEST_CASE("programs: the same bytes from a device twice, and in the worst order 
   for (const char* order : {"eager", "late", "5"}) {
     CAPTURE(order);
     const std::string tag = std::string("order_") + order;
-    const ProcessResult run = shop.Retrain(tag, "cuda", {}, {std::string("COUPLET_STANDIN_ORDER=") + order});
+    const ProcessResult run =
+        shop.Retrain(tag, "cuda", {kFewSteps}, {std::string("COUPLET_STANDIN_ORDER=") + order});
     INFO(run.err);
     REQUIRE(run.code == 0);
     CHECK(shop.Complaints() == "");
@@ -171,14 +175,14 @@ TEST_CASE("programs: where memory does not suffice the batch is halved, said onc
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
   const std::string said = "photos at a time were too many for the device";
-  const ProcessResult whole = shop.Retrain("whole", "cuda");
+  const ProcessResult whole = shop.Retrain("whole", "cuda", {kFewSteps});
   REQUIRE(whole.code == 0);
   CHECK(Count(whole.err, said) == 0);
   const std::string graph = FileContents(shop.dir / "whole.pb");
   for (const char* plan : {"cudaMalloc:5:oom", "cudaMalloc:40:oom", "cudaMalloc:5:oom,cudaMalloc:20:oom"}) {
     CAPTURE(plan);
     const ProcessResult run =
-        shop.Retrain("halved", "cuda", {}, {std::string("COUPLET_STANDIN_FAIL=") + plan});
+        shop.Retrain("halved", "cuda", {kFewSteps}, {std::string("COUPLET_STANDIN_FAIL=") + plan});
     INFO(run.err);
     CHECK(run.code == 0);
     CHECK(Count(run.err, said) == 1);
@@ -188,11 +192,11 @@ TEST_CASE("programs: where memory does not suffice the batch is halved, said onc
   }
   // Little memory from the start: smaller batches without a word, and none at all where even one does not
   // fit.
-  const ProcessResult small = shop.Retrain("small", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=40"});
+  const ProcessResult small = shop.Retrain("small", "cuda", {kFewSteps}, {"COUPLET_STANDIN_MEMORY_MB=40"});
   INFO(small.err);
   CHECK(small.code == 0);
   CHECK(Count(small.err, said) == 0);
-  const ProcessResult none = shop.Retrain("none", "cuda", {}, {"COUPLET_STANDIN_MEMORY_MB=1"});
+  const ProcessResult none = shop.Retrain("none", "cuda", {kFewSteps}, {"COUPLET_STANDIN_MEMORY_MB=1"});
   INFO(none.err);
   CHECK(none.code == 3);
   CHECK_HAS(none.err, "out of memory");
@@ -203,7 +207,7 @@ TEST_CASE("programs: where memory does not suffice the batch is halved, said onc
 TEST_CASE("programs: auto takes a device for many photos, and the CPU after one line where that fails") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
-  REQUIRE(shop.Retrain("graph", "cpu").code == 0);
+  REQUIRE(shop.Retrain("graph", "cpu", {kFewSteps}).code == 0);
   const std::vector<std::string> many(253, "photos/red/red_3.jpg");
   const ProcessResult cpu = shop.Label("graph", "cpu", many);
   REQUIRE(cpu.code == 0);
