@@ -16,7 +16,8 @@ namespace couplet {
 struct CudaOptions {
   // kTf32 needs compute capability 8.0; on older devices it means kFp32, and Backend::description() says so.
   Precision precision = Precision::kFp32;
-  size_t workspace_bytes = size_t{256} << 20;  // that one convolution may use
+  // That one convolution may use. A part of what makes a choice, so it does not follow the free memory.
+  size_t workspace_bytes = size_t{64} << 20;
   size_t memory_limit_bytes = 0;  // of device memory that this backend may take; 0 = all that is free
   // Choose algorithms by timing them, and put the choices into Backend::tuning(). Otherwise a fixed rule
   // chooses.

@@ -42,8 +42,10 @@ class DnnConv final : public Op {
   DnnConv(const Device& device, const ConvLayer& spec)
       : Op(device, spec.layer),
         c_(Geometry(spec)),
-        group_(std::min(spec.max_batch, kGroup)),
-        padded_(spec.pads.top != spec.pads.bottom || spec.pads.left != spec.pads.right) {
+        group_(GroupOf(spec.max_batch)),
+        padded_(spec.pads.top != spec.pads.bottom || spec.pads.left != spec.pads.right ||
+                !GroupsAligned(spec.src, spec.max_batch)),
+        apart_(spec.dst_stride != 0 || !GroupsAligned(spec.dst, spec.max_batch)) {
     if (padded_) {
       source_.h = c_.src.h + c_.pads.top + c_.pads.bottom;
       source_.w = c_.src.w + c_.pads.left + c_.pads.right;
@@ -66,13 +68,18 @@ class DnnConv final : public Op {
     geometry.bias.clear();
     return geometry;
   }
+  // cuDNN wants 16 bytes: does each group of photos of this shape begin at a multiple of them?
+  bool GroupsAligned(const Shape& shape, int max_batch) const {
+    const size_t bytes = static_cast<size_t>(group_ * shape.per_image()) * device().element_bytes();
+    return max_batch <= group_ || bytes % 16 == 0;
+  }
   size_t Bytes(const Shape& shape) const {
     return Aligned(static_cast<size_t>(group_ * shape.per_image()) * device().element_bytes());
   }
-  // Scratch: the padded source, the dense result of a sliced layer, the library's workspace.
+  // Scratch: the source with its padding, the result before it goes to its place, the library's workspace.
   size_t PaddedBytes() const { return padded_ ? Bytes(source_) : 0; }
-  size_t DenseBytes() const { return c_.dst_stride != 0 ? Bytes(c_.dst) : 0; }
-  bool CanFuse() const { return c_.dst_stride == 0 && has_bias_ && c_.activation == Activation::kRelu; }
+  size_t DenseBytes() const { return apart_ ? Bytes(c_.dst) : 0; }
+  bool CanFuse() const { return !apart_ && has_bias_ && c_.activation == Activation::kRelu; }
 
   Status DescribeTensors();
   Status SetMath(cudnnMathType_t math);
@@ -91,7 +98,8 @@ class DnnConv final : public Op {
 
   const ConvLayer c_;  // without weights
   const int group_;
-  const bool padded_;
+  const bool padded_;  // the source is copied with its padding, into scratch
+  const bool apart_;   // the result is made in scratch and brought to its place
   Shape source_;  // of one photo, as cuDNN sees it
   bool has_bias_ = false;
   DeviceBuffer weights_, bias_, dnn_bias_;  // bias as floats for our kernel, as elements for cuDNN
@@ -273,7 +281,7 @@ Status DnnConv::Finish(const void* src, void* dst, cudaStream_t stream) const {
 
 Status DnnConv::RunGroup(const void* src, void* dst, void* scratch, Worker& worker) const {
   std::byte* const room = static_cast<std::byte*>(scratch);
-  void* const dense = c_.dst_stride != 0 ? room + PaddedBytes() : dst;
+  void* const dense = apart_ ? room + PaddedBytes() : dst;
   if (padded_) {
     COUPLET_RETURN_IF_ERROR(device().half() ? PadSource<__half>(src, room, worker.stream())
                                             : PadSource<float>(src, room, worker.stream()));

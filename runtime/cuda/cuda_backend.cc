@@ -86,7 +86,7 @@ class CudaBackend final : public Backend {
     return WritesSlice(*device_, layer, at, stride);
   }
   int round_batch(int wanted) const override {
-    return wanted <= kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
+    return wanted < kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
   }
   int max_batch(size_t bytes_per_photo, int workers) const override;
 

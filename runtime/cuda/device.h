@@ -15,10 +15,13 @@
 
 namespace couplet::cuda {
 
-// Dense convolutions and matrix products are done for whole groups of this many photos, or for max_batch
-// where that is smaller: each call to a library then has the same shape whatever the batch, so a photo's bits
-// depend neither on its place in a batch nor on the batch's size.
+// Dense convolutions and matrix products are done for whole groups of this many photos, and photo by photo by a
+// session that is made for fewer: each call to a library then has one of two shapes whatever the batch, so a
+// photo's bits depend neither on its place in a batch nor on the batch's size, but for whether 32 photos fit.
 inline constexpr int kGroup = 32;
+inline int GroupOf(int max_batch) {
+  return max_batch >= kGroup ? kGroup : 1;
+}
 
 class Device {
  public:

@@ -51,7 +51,7 @@ class Gemm final : public Op {
         oc_(spec.oc),
         stride_(spec.dst_stride != 0 ? spec.dst_stride : spec.oc),
         sliced_(spec.dst_stride != 0),
-        group_(std::min(spec.max_batch, kGroup)),
+        group_(GroupOf(spec.max_batch)),
         activation_(spec.activation) {}
 
   Status Prepare(const GemmLayer& spec);

@@ -52,7 +52,7 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Rows of photos in one batch against the same photos alone, and against the batch a second time.
+// Rows of photos in one batch against every seventh of the photos alone, and against the batch a second time.
 bool BitsDependOnBatch(const Session& session, const bench::PhotoFiles& files, int batch) {
   const auto worker = OrDie(session.NewWorker());
   const auto row = static_cast<size_t>(session.output_size());
@@ -65,7 +65,7 @@ bool BitsDependOnBatch(const Session& session, const bench::PhotoFiles& files, i
     OrDie(session.Run(*worker, all.batch(), again));
     depends |= !SameBits(together, again);
   }
-  for (size_t i = 0; i < static_cast<size_t>(batch); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(batch); i += 7) {
     OrDie(session.Run(*worker, {all.bytes, std::span(all.entries).subspan(i, 1)}, alone));
     depends |= std::memcmp(alone.data(), together.data() + i * row, row * sizeof(float)) != 0;
   }
@@ -75,7 +75,7 @@ bool BitsDependOnBatch(const Session& session, const bench::PhotoFiles& files, i
 struct Options {
   std::vector<std::string> networks;
   std::string photos, temp = "build/gpu";
-  int count = 2, batch = 8;
+  int count = 2, batch = 40;
 };
 
 int Main(const Options& o) {

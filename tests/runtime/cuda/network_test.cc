@@ -188,6 +188,15 @@ TEST_CASE("cuda: a photo's row does not depend on its batch, to the bit") {
         const auto got = Run(*forty, **worker, part);
         CHECK(std::equal(got.begin(), got.end(), want.begin() + first * forty->output_size()));
       }
+    // Sessions made for few photos take them one by one, and agree among themselves.
+    const auto one = Make(graph, *cuda, {.max_batch = 1}), few = Make(graph, *cuda, {.max_batch = 31});
+    auto worker_one = one->NewWorker(), worker_few = few->NewWorker();
+    REQUIRE((worker_one.ok() && worker_few.ok()));
+    const auto got = Run(*few, **worker_few, std::span(pixels).first(31 * photo));
+    for (const size_t i : {size_t{0}, size_t{13}, size_t{30}}) {
+      const auto alone = Run(*one, **worker_one, std::span(pixels).subspan(i * photo, photo));
+      CHECK(std::equal(alone.begin(), alone.end(), got.begin() + static_cast<std::ptrdiff_t>(i) * one->output_size()));
+    }
   }
 }
 
