@@ -24,8 +24,9 @@ __global__ void __launch_bounds__(kDepthwiseThreads)
     for (int kx = 0; kx < shape.kw; ++kx) {
       const int ix = ox * shape.sw - shape.pad_left + kx * shape.dw;
       if (ix < 0 || ix >= shape.iw) continue;
-      const FloatVec<1> x =
+      FloatVec<1> x =
           LoadFloats<1>(src + ((static_cast<int64_t>(n) * shape.ih + iy) * shape.iw + ix) * shape.ic + i);
+      if (shape.clip_src) ClipAtSix(x);
       sum = fmaf(x[0], weights[(ky * shape.kw + kx) * shape.oc + o], sum);
     }
   }

@@ -23,6 +23,7 @@ struct DepthwiseShape {
   int pad_top, pad_left;
   int dst_stride;  // elements from a pixel of dst to the next, >= oc; 0: oc
   Activation activation;
+  bool clip_src = false;  // src counts as min(src, 6)
 };
 
 // Queues the convolution on `stream`. weights [kh, kw, oc] and bias [oc] (null: 0) are float in both. dst may

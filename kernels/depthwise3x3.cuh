@@ -80,6 +80,7 @@ __global__ void __launch_bounds__(kDepthwise3x3Threads)
         const int ix = ix0 + column;
         if (ix >= 0 && ix < shape.iw) {
           x[column] = LoadFloats<kVec>(image + (static_cast<int64_t>(iy) * shape.iw + ix) * shape.ic);
+          if (shape.clip_src) ClipAtSix(x[column]);
         } else {
 #pragma unroll
           for (int v = 0; v < kVec; ++v) x[column][v] = 0.0f;

@@ -239,4 +239,10 @@ struct Clamp {
   }
 };
 
+// min(x, 6), for a source whose producer left the upper half of a ReLU6 to its readers. NaN passes through.
+template <int N>
+__device__ inline void ClipAtSix(FloatVec<N>& x) {
+  for (int i = 0; i < N; ++i) x[i] = x[i] > 6.0f ? 6.0f : x[i];
+}
+
 }  // namespace couplet

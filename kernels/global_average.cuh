@@ -23,7 +23,8 @@ __global__ void GlobalAverageKernel(GlobalAverageShape shape, const T* src, T* d
   if (inside) {
     const T* photo = src + static_cast<size_t>(n) * shape.pixels * shape.c + c;
     for (int p = row; p < shape.pixels; p += kGlobalAverageRows) {
-      const FloatVec<V> value = LoadFloats<V>(photo + static_cast<size_t>(p) * shape.c);
+      FloatVec<V> value = LoadFloats<V>(photo + static_cast<size_t>(p) * shape.c);
+      if (shape.clip_src) ClipAtSix(value);
       for (int i = 0; i < V; ++i) sum[i] += value[i];
     }
   }

@@ -31,6 +31,10 @@ struct PrepareOptions {
   // 0: dst is dense. Else dst is a slice of a wider value with this many channels a pixel, and the layer was
   // agreed to by writes_slice().
   int dst_stride = 0;
+  // A ReLU6 may be done as a ReLU, and its upper half by all who read it: leave_clip to the one, where it
+  // leaves_clip(), clip_src to the others, where they take_clip(). No value changes.
+  bool leave_clip = false;
+  bool clip_src = false;  // the source counts as min(source, 6)
 };
 
 // One worker's view of the device: a stream on CUDA, nothing much on the CPU. One thread at a time.
@@ -124,6 +128,10 @@ class Backend {
   // Whether the layer can write its result into channels [at, at + c) of a value that has `stride` channels a
   // pixel.
   virtual bool writes_slice(const Layer& /*layer*/, int /*at*/, int /*stride*/) const { return false; }
+  // Whether a layer that ends with ReLU6 gains by leaving its upper half to its readers; whether one can take
+  // that on.
+  virtual bool leaves_clip(const Layer& /*layer*/) const { return false; }
+  virtual bool takes_clip(const Layer& /*layer*/, const Shape& /*src*/) const { return false; }
   // `threads`: how many this worker's run() calls may use.
   virtual Result<std::unique_ptr<WorkerContext>> make_worker(int threads) = 0;
 

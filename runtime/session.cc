@@ -78,6 +78,24 @@ std::vector<Place> PlaceLayers(const Graph& graph, const Backend& backend) {
   return places;
 }
 
+// Which layers leave the upper half of their ReLU6 to their readers: where all of these can take it on.
+std::vector<bool> LeaveClips(const Graph& graph, const Backend& backend) {
+  const size_t count = graph.layers.size();
+  std::vector<int> root(count);
+  std::vector<bool> leaves(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Layer& layer = graph.layers[i];
+    root[i] = IsIdentity(layer) ? root[layer.inputs[0]] : static_cast<int>(i);
+    if (IsIdentity(layer)) continue;
+    leaves[i] = backend.leaves_clip(layer);
+    for (const int source : layer.inputs)
+      if (!backend.takes_clip(layer, graph.layers[source].shape)) leaves[root[source]] = false;
+  }
+  leaves[root[graph.output]] = false;
+  for (size_t i = 0; i < count; ++i) leaves[i] = leaves[root[i]];
+  return leaves;
+}
+
 // Lifetimes of the layers' values for a batch; those that lie in another's memory have none of their own.
 Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vector<Place>& places,
                                             size_t element_bytes, int max_batch, bool keep_all) {
@@ -126,6 +144,7 @@ struct Session::Impl {
   SessionOptions options;
   std::vector<std::unique_ptr<PreparedOp>> ops;  // null: Input and Identity, which do no work
   std::vector<Place> places;
+  std::vector<bool> leaves_clip;
   std::vector<size_t> offsets;  // of a layer's value in the arena
   size_t arena_bytes = 0, scratch_bytes = 0;
 
@@ -162,8 +181,13 @@ Status Session::Impl::PrepareLayer(size_t i) {
     src.push_back(graph.layers[source].shape);
     src.back().n = options.max_batch;
   }
-  COUPLET_ASSIGN_OR_RETURN(
-      ops[i], backend->prepare(layer, src, {options.max_batch, options.threads, places[i].stride}));
+  PrepareOptions prepare;
+  prepare.max_batch = options.max_batch;
+  prepare.threads = options.threads;
+  prepare.dst_stride = places[i].stride;
+  prepare.leave_clip = leaves_clip[i];
+  for (const int source : layer.inputs) prepare.clip_src = prepare.clip_src || leaves_clip[source];
+  COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare(layer, src, prepare));
   return {};
 }
 
@@ -211,6 +235,7 @@ Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
   impl.options = options;
   impl.options.max_batch = backend.round_batch(options.max_batch);
   impl.places = PlaceLayers(impl.graph, backend);
+  impl.leaves_clip = LeaveClips(impl.graph, backend);
   COUPLET_RETURN_IF_ERROR(impl.PrepareLayers());
   COUPLET_RETURN_IF_ERROR(impl.PlanMemory());
   return session;
@@ -369,6 +394,8 @@ Result<std::vector<float>> Session::Output(Worker& worker, int index, int n) con
   COUPLET_RETURN_IF_ERROR(
       impl.backend->copy_out(rows.data(), mine.values[place.home], rows.size(), *mine.context));
   COUPLET_RETURN_IF_ERROR(impl.backend->wait(*mine.context));
+  if (impl.leaves_clip[index])
+    for (float& value : rows) value = value > 6.0f ? 6.0f : value;
   if (place.stride == 0) return rows;
   const int channels = impl.graph.layers[index].shape.c;
   std::vector<float> slice;

@@ -85,6 +85,8 @@ class CudaBackend final : public Backend {
   bool writes_slice(const Layer& layer, int at, int stride) const override {
     return WritesSlice(*device_, layer, at, stride);
   }
+  bool leaves_clip(const Layer& layer) const override { return LeavesClip(layer); }
+  bool takes_clip(const Layer& layer, const Shape& src) const override { return TakesClip(layer, src); }
   int round_batch(int wanted) const override {
     return wanted < kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
   }

@@ -19,6 +19,11 @@ std::vector<float> Folded(const ConstTensor& weights, std::span<const float> sca
   return folded;
 }
 
+// A convolution that looks at one pixel at a time.
+bool IsProduct(const ConvAttrs& a) {
+  return a.weights.dims()[0] == 1 && a.weights.dims()[1] == 1 && a.sh == 1 && a.sw == 1 && a.pads == Pads{};
+}
+
 class Preparer {
  public:
   Preparer(const Device& device, const Layer& layer, std::span<const Shape> src,
@@ -37,9 +42,7 @@ class Preparer {
   }
   OpResult operator()(const ConvAttrs& a) const {
     const auto& dims = a.weights.dims();
-    const bool plain = a.sh == 1 && a.sw == 1 && a.pads == Pads{};
-    if (dims[0] == 1 && dims[1] == 1 && plain)
-      return Product(a, int64_t{place_.dst.h} * place_.dst.w, place_.src.c);
+    if (IsProduct(a)) return Product(a, int64_t{place_.dst.h} * place_.dst.w, place_.src.c);
     const bool undilated = a.dh == 1 && a.dw == 1;
     if (dims[0] == 3 && dims[1] == 3 && dims[2] == 3 && a.sh == 2 && a.sw == 2 && undilated &&
         place_.dst.c <= kFirstConvMaxChannels)
@@ -47,7 +50,7 @@ class Preparer {
     return Convolution(a);
   }
   OpResult operator()(const DepthwiseAttrs& a) const {
-    return MakeDepthwise(device_, place_, a, Folded(a.weights, a.scale));
+    return MakeDepthwise(device_, place_, a, Folded(a.weights, a.scale), options_.clip_src);
   }
   OpResult operator()(const FullyConnectedAttrs& a) const {
     return Product(a, 1, static_cast<int>(place_.src.per_image()));
@@ -59,9 +62,12 @@ class Preparer {
     return MakeAffine(device_, place_, {}, {}, a.activation);
   }
   OpResult operator()(const PoolAttrs& a) const {
-    return IsGlobalAverage(a, place_.src) ? MakeGlobalAverage(device_, place_) : MakePool(device_, place_, a);
+    return IsGlobalAverage(a, place_.src) ? MakeGlobalAverage(device_, place_, options_.clip_src)
+                                          : MakePool(device_, place_, a);
   }
-  OpResult operator()(const GlobalAverageAttrs&) const { return MakeGlobalAverage(device_, place_); }
+  OpResult operator()(const GlobalAverageAttrs&) const {
+    return MakeGlobalAverage(device_, place_, options_.clip_src);
+  }
   OpResult operator()(const PadAttrs& a) const { return MakePad(device_, place_, a.pads); }
   OpResult operator()(const ConcatAttrs&) const {
     std::vector<int> channels;
@@ -87,7 +93,7 @@ class Preparer {
     gemm.max_batch = options_.max_batch;
     gemm.weights = Folded(a.weights, a.scale);
     gemm.bias = a.bias;
-    gemm.activation = a.activation;
+    gemm.activation = options_.leave_clip ? Activation::kRelu : a.activation;
     return MakeGemm(device_, gemm);
   }
   OpResult Convolution(const ConvAttrs& a) const {
@@ -117,6 +123,19 @@ class Preparer {
 OpResult PrepareLayer(const Device& device, const Layer& layer, std::span<const Shape> src,
                       const PrepareOptions& options) {
   return std::visit(Preparer(device, layer, src, options), layer.attrs);
+}
+
+bool LeavesClip(const Layer& layer) {
+  if (const auto* conv = std::get_if<ConvAttrs>(&layer.attrs))
+    return conv->activation == Activation::kRelu6 && IsProduct(*conv);
+  const auto* full = std::get_if<FullyConnectedAttrs>(&layer.attrs);
+  return full != nullptr && full->activation == Activation::kRelu6;
+}
+
+bool TakesClip(const Layer& layer, const Shape& src) {
+  if (const auto* pool = std::get_if<PoolAttrs>(&layer.attrs)) return IsGlobalAverage(*pool, src);
+  return std::holds_alternative<DepthwiseAttrs>(layer.attrs) ||
+         std::holds_alternative<GlobalAverageAttrs>(layer.attrs);
 }
 
 bool WritesSlice(const Device& device, const Layer& layer, int at, int stride) {

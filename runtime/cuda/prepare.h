@@ -15,4 +15,9 @@ OpResult PrepareLayer(const Device& device, const Layer& layer, std::span<const 
 // See Backend::writes_slice.
 bool WritesSlice(const Device& device, const Layer& layer, int at, int stride);
 
+// See Backend::leaves_clip and takes_clip: a product's epilogue knows ReLU alone, and what reads it in
+// MobileNet clips for nothing.
+bool LeavesClip(const Layer& layer);
+bool TakesClip(const Layer& layer, const Shape& src);
+
 }  // namespace couplet::cuda

@@ -65,7 +65,7 @@ OpResult MakeFirstConv(const Device& device, const Place& place, const Pads& pad
 }
 
 OpResult MakeDepthwise(const Device& device, const Place& place, const DepthwiseAttrs& a,
-                       std::span<const float> weights) {
+                       std::span<const float> weights, bool clip_src) {
   COUPLET_ASSIGN_OR_RETURN(const Floats w, Upload(device, weights));
   COUPLET_ASSIGN_OR_RETURN(const Floats b, Upload(device, a.bias));
   const int kh = static_cast<int>(a.weights.dims()[0]), kw = static_cast<int>(a.weights.dims()[1]);
@@ -76,6 +76,7 @@ OpResult MakeDepthwise(const Device& device, const Place& place, const Depthwise
   shape.pad_top = a.pads.top, shape.pad_left = a.pads.left;
   shape.dst_stride = place.stride;
   shape.activation = a.activation;
+  shape.clip_src = clip_src;
   const bool fast =
       kh == 3 && kw == 3 && a.sh == a.sw && a.sh <= 2 && a.dh == 1 && a.dw == 1 && shape.oc == shape.ic;
   return MakeKernelOp(device, place.layer,
@@ -102,11 +103,12 @@ OpResult MakePool(const Device& device, const Place& place, const PoolAttrs& a) 
   });
 }
 
-OpResult MakeGlobalAverage(const Device& device, const Place& place) {
+OpResult MakeGlobalAverage(const Device& device, const Place& place, bool clip_src) {
   GlobalAverageShape shape;
   shape.pixels = place.src.h * place.src.w;
   shape.c = place.src.c;
   shape.dst_stride = place.stride;
+  shape.clip_src = clip_src;
   return MakeKernelOp(device, place.layer, [shape](int n, const auto* src, auto* dst, cudaStream_t stream) {
     GlobalAverageShape batch = shape;
     batch.n = n;

@@ -12,6 +12,7 @@ namespace couplet::cuda {
 
 // `src`, `dst`: shapes of one photo. `stride`: channels a pixel of the value that dst is a slice of; 0:
 // dense.
+// clip_src: the source counts as min(source, 6).
 struct Place {
   std::string layer;
   Shape src, dst;
@@ -23,9 +24,9 @@ OpResult MakeFirstConv(const Device& device, const Place& place, const Pads& pad
                        std::span<const float> weights, std::span<const float> bias, Activation activation);
 // As DepthwiseAttrs, with weights [kh, kw, oc].
 OpResult MakeDepthwise(const Device& device, const Place& place, const DepthwiseAttrs& attrs,
-                       std::span<const float> weights);
+                       std::span<const float> weights, bool clip_src);
 OpResult MakePool(const Device& device, const Place& place, const PoolAttrs& attrs);
-OpResult MakeGlobalAverage(const Device& device, const Place& place);
+OpResult MakeGlobalAverage(const Device& device, const Place& place, bool clip_src);
 // activation(src * scale + offset); either may be empty.
 OpResult MakeAffine(const Device& device, const Place& place, std::span<const float> scale,
                     std::span<const float> offset, Activation activation);
