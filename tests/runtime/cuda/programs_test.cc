@@ -17,6 +17,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr const char* kSteps = "40";  // kernels on the CPU under a sanitizer take their time
+#else
+constexpr const char* kSteps = "200";
+#endif
+
 // A folder with pictures of three labels, and the programs that find the played device.
 struct Workshop {
   Workshop() {
@@ -35,7 +41,7 @@ struct Workshop {
                                      "--output_labels=" + tag + ".txt",
                                      "--summaries_dir=" + tag + "_summaries",
                                      "--json=" + tag + ".json",
-                                     "--how_many_training_steps=200"};
+                                     std::string("--how_many_training_steps=") + kSteps};
     argv.insert(argv.end(), more.begin(), more.end());
     return Run(argv, tag, played);
   }
