@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/depthwise3x3.h"
 
+#include "tests/kernels/clip_src.h"
 #include "tests/kernels/depthwise_run.h"
 
 namespace couplet {
@@ -145,6 +146,13 @@ TEST_CASE("kernel depthwise3x3: what it does not take") {
                      -1) == kLaunchInvalidValue);
   bad = good, bad.n = bad.oh = bad.ow = 40000;
   CHECK(refused(bad));
+}
+
+TEST_CASE("kernel depthwise3x3: a source clipped on reading gives what one clipped before gives") {
+  const auto launch = [](const DepthwiseShape& s, const auto* src, const float* weights, const float* bias,
+                         auto* dst) { return Depthwise3x3(s, src, weights, bias, dst, test::TestStream()); };
+  test::CheckDepthwiseClipsSource<float>("depthwise3x3", 3, launch);
+  test::CheckDepthwiseClipsSource<__half>("depthwise3x3", 3, launch);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/depthwise.h"
 
+#include "tests/kernels/clip_src.h"
 #include "tests/kernels/depthwise_run.h"
 
 namespace couplet {
@@ -42,6 +43,13 @@ TEST_CASE("kernel depthwise: shapes that make no sense") {
   CHECK(refused(bad));
   bad = good, bad.pad_top = -1;
   CHECK(refused(bad));
+}
+
+TEST_CASE("kernel depthwise: a source clipped on reading gives what one clipped before gives") {
+  const auto launch = [](const DepthwiseShape& s, const auto* src, const float* weights, const float* bias,
+                         auto* dst) { return Depthwise(s, src, weights, bias, dst, test::TestStream()); };
+  test::CheckDepthwiseClipsSource<float>("depthwise", 2, launch);
+  test::CheckDepthwiseClipsSource<__half>("depthwise", 2, launch);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/global_average.h"
 
+#include "tests/kernels/clip_src.h"
 #include "tests/kernels/global_average_cases.h"
 #include "tests/reference/pool.h"
 #include "tests/support/kernel_run.h"
@@ -77,6 +78,25 @@ TEST_CASE("kernel global_average: shapes it does not take") {
   CHECK(launch({1, 0, 4, 0}) == kLaunchInvalidValue);
   CHECK(launch({1, 4, 4, 3}) == kLaunchInvalidValue);
   CHECK(launch({65536, 4, 4, 0}) == kLaunchInvalidValue);
+}
+
+template <class T>
+void CheckClips() {
+  for (const int channels : {8, 5}) {
+    CAPTURE(channels);
+    GlobalAverageShape s;
+    s.n = 2, s.pixels = 49, s.c = channels;
+    CheckClipsSource<T>(size_t{2} * 49 * static_cast<size_t>(channels),
+                        [&](bool clips, const std::vector<float>& src) {
+                          s.clip_src = clips;
+                          return RunGlobalAverage<T>(s, src);
+                        });
+  }
+}
+
+TEST_CASE("kernel global_average: a source clipped on reading gives what one clipped before gives") {
+  CheckClips<float>();
+  CheckClips<__half>();
 }
 
 }  // namespace
