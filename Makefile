@@ -43,7 +43,7 @@ TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
 PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
-TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc))
+TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <vector>
 
 #include "apps/cli.h"
 #include "loaders/files.h"
@@ -14,16 +16,29 @@ namespace {
 
 constexpr const char* kGroup = "Device";
 
+}  // namespace
+
+std::string TuningPath(const std::string& precision) {
+  const char* own = std::getenv("COUPLET_TUNING");
+  if (own != nullptr) return JoinPath(own, precision + ".txt");
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache != 0) return JoinPath(cache, "couplet/tuning/" + precision + ".txt");
+  const char* home = std::getenv("HOME");
+  return home != nullptr ? JoinPath(home, ".cache/couplet/tuning/" + precision + ".txt") : "";
+}
+
 CudaOptions MakeCudaOptions(const DeviceOptions& o) {
   CudaOptions options;
   options.precision = o.precision == "tf32"   ? Precision::kTf32
                       : o.precision == "fp16" ? Precision::kFp16
                                               : Precision::kFp32;
   options.memory_limit_bytes = static_cast<size_t>(o.gpu_memory_mb) << 20;
+  const std::string path = TuningPath(o.precision);
+  std::vector<uint8_t> kept;
+  if (!path.empty() && FileExists(path) && ReadFile(path, uint64_t{1} << 20, &kept).ok())
+    options.tuning.assign(kept.begin(), kept.end());
   return options;
 }
-
-}  // namespace
 
 void DeclareDeviceFlags(CLI::App& app, DeviceOptions& o) {
   app.add_option("--device", o.device,

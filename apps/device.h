@@ -11,6 +11,7 @@
 
 #include "models/profile.h"
 #include "runtime/backend.h"
+#include "runtime/cuda_loader.h"
 
 namespace couplet {
 
@@ -29,6 +30,13 @@ struct DeviceOptions {
 void DeclareDeviceFlags(CLI::App& app, DeviceOptions& options);
 // kBadInput: a precision that the CPU does not have.
 Status CheckDeviceOptions(const DeviceOptions& options);
+
+// Where make tune keeps its choices and OpenDevice looks for them: $COUPLET_TUNING/PRECISION.txt, else
+// $XDG_CACHE_HOME/couplet/tuning/PRECISION.txt, else under ~/.cache; "" where there is no home.
+std::string TuningPath(const std::string& precision);
+
+// With the kept choices; what was made on another device or by other libraries is not used.
+CudaOptions MakeCudaOptions(const DeviceOptions& options);
 
 // For --list_devices.
 std::string DescribeDevices();

@@ -191,15 +191,18 @@ cudnnStatus_t DnnConv::Convolve(const Way& way, cudnnHandle_t dnn, const void* s
 // Tries the ways on memory of its own, because only a call tells whether cuDNN has the fused form: takes the
 // first that works, or the kept one, or, when tuning, the fastest.
 Status DnnConv::Choose() {
-  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer src, device().Allocate(Bytes(source_)));
+  const bool tune = device().options().tune;
+  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer src,
+                           tune ? device().UploadNoise(Bytes(source_) / device().element_bytes())
+                                : device().Allocate(Bytes(source_)));
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer dst, device().Allocate(Bytes(c_.dst)));
   const Device::Bench bench = device().TakeBench();
-  COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
+  if (!tune) COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<Way> ways, Ways(bench.dnn));
   size_t most = 0;
   for (const Way& way : ways) most = std::max(most, way.workspace_bytes);
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
-  if (device().options().tune) {
+  if (tune) {
     COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), workspace.data(), bench));
     return SetMath(way_.math);
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/convert.h"
+#include "kernels/philox.h"
 
 namespace couplet::cuda {
 namespace {
@@ -183,6 +184,16 @@ Result<DeviceBuffer> Device::UploadElements(std::span<const float> values) const
   if (!half()) return UploadFloats(values);
   const std::vector<__half> halves = Halves(values);
   return Upload(halves.data(), halves.size() * sizeof(__half));
+}
+
+Result<DeviceBuffer> Device::UploadNoise(size_t count) const {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; i += 4) {
+    const Philox4 u = Philox4x32(0, static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0);
+    for (size_t k = 0; k < std::min<size_t>(4, count - i); ++k)
+      values[i + k] = static_cast<float>(static_cast<int32_t>(u.v[k])) * 0x1p-31f;
+  }
+  return UploadElements(values);
 }
 
 double Device::floor_ms(double bytes, double multiply_adds) const {

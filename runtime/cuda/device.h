@@ -49,6 +49,8 @@ class Device {
   Result<DeviceBuffer> UploadFloats(std::span<const float> values) const;
   // As activations are: halves where the precision is fp16.
   Result<DeviceBuffer> UploadElements(std::span<const float> values) const;
+  // `count` elements, uniform in [-1, 1): what is timed works on them, as zeros make a GPU faster than it is.
+  Result<DeviceBuffer> UploadNoise(size_t count) const;
 
   double floor_ms(double bytes, double multiply_adds) const;
 

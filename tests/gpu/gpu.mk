@@ -7,7 +7,7 @@ $(OUT)/tests/gpu_bench $(OUT)/tests/gpu_compare: $(GPU_COMMON) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
 
-.PHONY: gpu-programs gpu-check gpu-bench gpu-bundle profile
+.PHONY: gpu-programs gpu-check gpu-bench gpu-bundle profile tune
 gpu-programs: all $(if $(ENGINE),$(patsubst %,$(OUT)/tests/gpu_%,tests compare bench))
 	@$(if $(ENGINE),,echo 'built without CUDA: make print-config says what is missing'; exit 3)
 gpu-check: gpu-programs  ## prove and time the CUDA engine on this machine's GPU: one page in build/gpu-check
@@ -19,3 +19,5 @@ gpu-bundle: gpu-programs  ## pack gpu-check for a machine without compilers, pac
 	@sh tests/gpu/bundle.sh $(OUT) "$${COUPLET_DATA:-../shared}"
 profile: all  ## where the time of a cold retrain goes, by nsys where it is found (DEVICE=cpu|cuda|auto)
 	@sh tests/gpu/profile.sh $(OUT) "$${COUPLET_DATA:-../shared}/data/flower_photos" $(or $(DEVICE),auto)
+tune: all $(OUT)/tune  ## time the ways to do each layer on this GPU, print the race, keep the winners (MODEL=FILE.pb)
+	$(OUT)/tune --model_file=$(or $(MODEL),weights/couplet_mobilenet_v1_0.25_128.pb)

@@ -261,6 +261,34 @@ TEST_CASE("programs: without a device cuda ends with 3 and one line, auto comput
   CHECK(shop.Calls("*") == 0);  // too little work to open a device for
 }
 
+TEST_CASE("programs: what tune kept is what a run goes by, on that device and with those libraries alone") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  const std::string engine = "COUPLET_CUDA_LIBRARY=" + StandinDir() + "/libcouplet_cuda.so";
+  const std::string kept = "COUPLET_TUNING=" + (shop.dir / "tuning");
+  const ProcessResult tuned = shop.Run(
+      {ProgramPath("tune"), "--model_file=backbone.pb", "--precision=fp32"}, "tune", {engine, kept});
+  REQUIRE_MESSAGE(tuned.code == 0, tuned.err);
+  CHECK_HAS(tuned.out, " ms:");
+  CHECK(shop.Complaints() == "");
+  const std::string file = shop.dir / "tuning/fp32.txt";
+  const std::string choices = FileContents(file);
+  CHECK_HAS(tuned.out, choices);
+
+  // Tuned vectors have a key of their own in the store: the second run computes them anew, the third does not.
+  const auto computed = [&](const std::string& tag, const std::vector<std::string>& played) {
+    const ProcessResult run =
+        shop.Retrain(tag, "cuda", {kFewSteps, "--bottleneck_dir=bottlenecks"}, played);
+    REQUIRE_MESSAGE(run.code == 0, run.err);
+    return shop.Json(tag)["bottlenecks"]["computed"].get<int>();
+  };
+  CHECK(computed("plain", {"COUPLET_TUNING=nowhere"}) > 0);
+  CHECK(computed("tuned", {kept}) > 0);
+  CHECK(computed("again", {kept}) == 0);
+  // Choices of another device are not used.
+  CHECK(computed("other", {kept, "COUPLET_STANDIN_NAME=Another"}) == 0);
+}
+
 TEST_CASE("programs: --list_devices names the device, its memory and the libraries") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
