@@ -302,12 +302,14 @@ check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kern
 	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)
-check-all: deps-check  ## .ci/run, full TSan, the oracle, fresh systems: an hour or so
+check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the oracle, fresh systems: two hours or so
 	.ci/run
 	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
 	COUPLET_WHOLE=1 build/tests/couplet_tests -tc='programs: the codelab*'
 	$(MAKE) check-mutations
+	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
+	$(MAKE) OUT=build/nocuda CUDA=0 all
 	$(MAKE) oracle
 	$(MAKE) check-fresh
 

@@ -143,7 +143,9 @@ double ShortestDouble(float value) { return std::stod(fmt::format("{}", value));
 
 int Fail(const std::string& program, const Status& status) {
   std::fflush(stdout);
-  Err("{}: error: {}\n", program, status.message());
+  const bool memory = status.code() == Code::kOutOfMemory;
+  Err("{}: error: {}{}\n", program, status.message(),
+      memory ? "; a smaller network needs less, --device=cpu none of it" : "");
   return status.exit_code();
 }
 

@@ -61,6 +61,11 @@ void NoteSkip(const std::string& reason) {
 
 int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
+  if (const std::string reason = couplet::test::DeviceLacking(); !reason.empty()) {
+    for (const auto& test : doctest::detail::getRegisteredTests())
+      tally().skipped.emplace_back(test.m_name, reason);
+    context.setOption("no-run", true);
+  }
   const int code = context.run();
   if (context.shouldExit()) return code;
   for (const auto& [name, reason] : tally().skipped) std::printf("skipped: %s: %s\n", name.c_str(), reason.c_str());

@@ -104,6 +104,8 @@ constexpr double kUnitRoundoff = 0x1p-24;
 template <>
 inline constexpr double kUnitRoundoff<__half> = 0x1p-11;
 
+// Why no kernel can be launched here, for the tests to be skipped with; "" where they can, and in the harness.
+std::string DeviceLacking();
 DeviceStream TestStream();
 // Most dynamic and static shared memory a block can have, as kernels see it.
 size_t TestSharedLimit();

@@ -62,6 +62,14 @@ bool DeviceBytes::intact() const {
   return before == Guard(kGuard) && after == Guard(kGuard);
 }
 
+std::string DeviceLacking() {
+  int count = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  if ((found == cudaSuccess && count > 0) || std::getenv("REQUIRE_CUDA") != nullptr) return "";
+  return std::string("needs a GPU: ") + (found == cudaSuccess ? "there is none" : cudaGetErrorString(found)) +
+         " (REQUIRE_CUDA=1 makes this a failure)";
+}
+
 DeviceStream TestStream() {
   static cudaStream_t stream = [] {
     cudaStream_t made = nullptr;
