@@ -453,15 +453,19 @@ COUPLET_HIDDEN("past an array", PastTheEnd, dim3(1), dim3(1), 16, 296, dst.data(
 TEST_CASE("simt: ThreadSanitizer names both sides of a race [threads]") {
   CHECK_HAS(HiddenCase("no race"), "all well");
   CHECK_HAS(HiddenCase("no race of blocks"), "all well");
-  for (const auto& [name, body] :
-       {std::pair("race", "Race(float"), std::pair("race of blocks", "BlocksRace(int")}) {
+  for (const auto& [name, body] : {std::pair("race", "Race"), std::pair("race of blocks", "BlocksRace")}) {
     const std::string said = HiddenCase(name);
     CHECK_HAS(said, "data race");
-    const std::string frame = std::string("#0 couplet::(anonymous namespace)::") + body;
     const size_t previous = said.find("Previous ");
     REQUIRE(previous != std::string::npos);
-    CHECK_HAS(said.substr(0, previous), frame);
-    CHECK_HAS(said.substr(previous), frame);
+    for (std::string side : {said.substr(0, previous), said.substr(previous)}) {
+      // "#0 Race file:line" or "#0 couplet::(anonymous namespace)::Race(float ...) file:line", as the symbolizer has it.
+      const size_t frame = side.find("#0 ");
+      REQUIRE(frame != std::string::npos);
+      side = side.substr(frame, side.find('\n', frame) - frame);
+      CHECK_HAS(side, body);
+      CHECK_HAS(side, "simt_test.cc:");
+    }
   }
 }
 #endif

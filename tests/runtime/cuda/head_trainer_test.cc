@@ -402,6 +402,12 @@ TEST_CASE("cuda head trainer: training that leaves the finite numbers ends where
   }
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr long kStride = 7;
+#else
+constexpr long kStride = 1;
+#endif
+
 TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and nothing is left behind") {
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
@@ -421,7 +427,8 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
     REQUIRE(all().ok());
     const long calls = device.Calls("*");
     int failed = 0;
-    for (long n = 1; n <= calls; ++n) {
+    // Under a sanitizer every seventh call, another one for each kind of head.
+    for (long n = 1 + classes % kStride; n <= calls; n += kStride) {
       CAPTURE(n);
       device.Reset();
       const std::string alive = device.Alive();
@@ -436,7 +443,7 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
       CHECK(status.message().size() > 20);
       CHECK(status.message().find('\n') == std::string::npos);
     }
-    CHECK(failed > 50);
+    CHECK(failed > 50 / kStride);
   }
   device.Reset();
 }
