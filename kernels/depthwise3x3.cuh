@@ -12,6 +12,12 @@
 namespace couplet {
 
 constexpr int kDepthwise3x3Threads = 128;
+// Blocks that a multiprocessor must have room for. 0: ptxas chooses, three; from sm_100 on it spills to get there.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kDepthwise3x3Blocks = 1;
+#else
+constexpr int kDepthwise3x3Blocks = 0;
+#endif
 
 // Output columns of a thread: as many as registers allow beside 9 * kVec weights.
 template <int kVec>
@@ -35,7 +41,7 @@ __device__ inline void AddWindowRow(const FloatVec<kVec> (&x)[kColumns], const F
 }
 
 template <typename T, int kStride, int kVec>
-__global__ void __launch_bounds__(kDepthwise3x3Threads)
+__global__ void __launch_bounds__(kDepthwise3x3Threads, kDepthwise3x3Blocks)
     Depthwise3x3Kernel(DepthwiseShape shape, int rows, int threads, const T* __restrict__ src,
                        const float* __restrict__ weights, const float* __restrict__ bias,
                        T* __restrict__ dst) {
