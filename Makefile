@@ -30,7 +30,8 @@ OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 CXX      ?= g++
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
 # -ffp-contract=off: a fused multiply-add only where the source says so, so that bits do not depend on the compiler's mood.
-CXXFLAGS_ALL := -std=c++20 -pthread -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
+# -fPIC: one object serves the programs, the tests and the CUDA engine's shared object; hidden, it costs them nothing.
+CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
 LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
 LIBS := -ldl -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
 
@@ -104,20 +105,37 @@ $(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
 
-$(OBJ)/tests/support/standin/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC)
+$(OBJ)/runtime/cuda/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC)
+# Stand-ins are found by name, as what they stand in for.
+$(OBJ)/tests/support/standin/%.o: CXXFLAGS_ALL += $(TOOLKIT_INC) -fvisibility=default
 
 SIMT_FLAGS := -DCOUPLET_SIMT -include tests/support/simt/simt.h -fno-strict-aliasing -Wno-unknown-pragmas
 $(OBJ)/simt/%.o: %.cu $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(SIMT_FLAGS) -x c++ -c $< -o $@
 
-# The tests' own code is compiled four times as fast without optimisation; what they test keeps its own.
-ifneq ($(filter asan tsan,$(BUILD)),)
-$(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/%,$(TEST_OBJ)): CXXFLAGS_ALL += -O0
+# What only parses flags and prints, and the tests' own code, compile in half the time with little optimisation; what
+# the tests test, and what carries it in the harness and the stand-ins, keeps its own.
+LIGHT := $(OBJ)/apps/% $(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/% $(OBJ)/tests/support/standin/%,$(TEST_OBJ)) \
+         $(filter $(OBJ)/tests/support/standin/%_test.o,$(TEST_OBJ))
+LIGHT_release := -O1
+LIGHT_asan    := -O0
+LIGHT_tsan    := -O0
+$(LIGHT): private CXXFLAGS_ALL += $(LIGHT_$(BUILD))
+# The system's headers that most tests include, parsed once (PCH= parses them anew). Not for the stand-ins, whose symbols
+# are seen from outside; and not for the library, where g++ 12 then warns of what is not so.
+PCH := $(OBJ)/tests/pch.h
+ifneq ($(PCH),)
+$(PCH).gch: tests/support/pch.h $(OBJ)/flags
+	@mkdir -p $(@D); cp $< $(PCH)
+	$(CXX) $(CXXFLAGS_ALL) $(LIGHT_$(BUILD)) $(WARNINGS) -x c++-header $< -o $@
+PCH_USERS := $(filter-out $(OBJ)/tests/main.o $(OBJ)/tests/support/standin/%,$(filter %_test.o,$(LIGHT)))
+$(PCH_USERS): $(PCH).gch
+$(PCH_USERS): private CXXFLAGS_ALL += -include $(PCH)
 endif
 # ThreadSanitizer watches the kernels; the harness under them tells it what a barrier orders.
 ifeq ($(BUILD),tsan)
-$(OBJ)/tests/support/simt/%.o $(OBJ)/pic/tests/support/simt/%.o: CXXFLAGS_ALL += -fno-sanitize=thread -DCOUPLET_TSAN
+$(OBJ)/tests/support/simt/%.o: CXXFLAGS_ALL += -fno-sanitize=thread -DCOUPLET_TSAN
 endif
 
 # The commit is in one object only; the stamp changes when the commit does.
@@ -191,11 +209,8 @@ endif
 ENGINE := $(if $(filter 0,$(CUDA))$(CUDA_LACKS)$(filter asan tsan,$(BUILD)),,$(OUT)/libcouplet_cuda.so)
 ifneq ($(ENGINE),)
 ENGINE_SRC := $(sort $(wildcard runtime/cuda/*.cc) $(addprefix runtime/,backend.cc graph.cc image_batch.cc layer_check.cc shape.cc tuning.cc))
-ENGINE_OBJ := $(ENGINE_SRC:%.cc=$(OBJ)/engine/%.o)
+ENGINE_OBJ := $(ENGINE_SRC:%.cc=$(OBJ)/%.o)
 all: $(ENGINE)
-$(OBJ)/engine/%.o: %.cc $(OBJ)/flags
-	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -fPIC -fvisibility=hidden $(TOOLKIT_INC) -c $< -o $@
 $(ENGINE): runtime/cuda/exports.map $(ENGINE_OBJ) $(KERNEL_OBJ)
 	$(CXX) -shared $(LDFLAGS_ALL) -Wl,--no-undefined -Wl,--version-script=$< $(filter %.o,$^) $(CUDA_LIBS) -lfmt -ldl -o $@
 endif
@@ -216,18 +231,12 @@ $(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APPS) $(LIBRARY)
 # The CUDA engine for machines without a GPU: the very sources, against the stand-ins and the kernels as the harness runs
 # them; beside it the programs, which find it there, and a driver for them to find.
 STANDIN := $(OUT)/tests/standin
-STANDIN_OBJ := $(patsubst %.cc,$(OBJ)/pic/%.o,$(filter-out %/device_memory.cc,$(sort $(wildcard runtime/*.cc runtime/cuda/*.cc \
-                 tests/support/simt/*.cc))) $(STANDIN_SRC)) $(KERNEL_SRC:%.cu=$(OBJ)/pic/simt/%.o)
-$(OBJ)/pic/%.o: %.cc $(OBJ)/flags
-	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -fPIC $(TOOLKIT_INC) $(WARNINGS) -c $< -o $@
-$(OBJ)/pic/simt/%.o: %.cu $(OBJ)/flags
-	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -fPIC $(WARNINGS) $(SIMT_FLAGS) -x c++ -c $< -o $@
+STANDIN_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(filter-out %/device_memory.cc,$(sort $(wildcard runtime/*.cc runtime/cuda/*.cc \
+                 tests/support/simt/*.cc))) $(filter-out %_test.cc,$(STANDIN_SRC))) $(SIMT_OBJ)
 $(STANDIN)/libcouplet_cuda.so: $(STANDIN_OBJ)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic,-z,defs $^ -lfmt -o $@
-$(STANDIN)/libcuda.so.1: $(OBJ)/pic/tests/support/standin/libcuda.o
+$(STANDIN)/libcuda.so.1: $(OBJ)/tests/support/standin/libcuda.o
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-soname,libcuda.so.1 $^ -o $@
 $(PROGRAMS:%=$(STANDIN)/%): $(STANDIN)/%: $(OUT)/%
@@ -241,7 +250,7 @@ tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests  ## build the tests
 test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory tests
-	$(OUT)/tests/couplet_tests
+	$(OUT)/tests/couplet_tests --jobs=$$(nproc)
 
 BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/*.cc)))
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
@@ -309,7 +318,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	COUPLET_WHOLE=1 build/tests/couplet_tests -tc='programs: the codelab*'
 	$(MAKE) check-mutations
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
-	$(MAKE) OUT=build/nocuda CUDA=0 all
+	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) oracle
 	$(MAKE) check-fresh
 

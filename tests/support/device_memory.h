@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,7 +115,9 @@ size_t TestSharedLimit();
 // that name. `body` launches, reads and checks; a Fault or a launch error is its failure.
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body);
 
-// "12 kernels, 340 cases, 1360 runs in 4 schedules"; "" when none ran.
-std::string KernelCounts();
+// Cases run so far, by kernel: what ForEachSchedule counted in this process.
+std::map<std::string, int>& KernelCases();
+// "12 kernels x 4 schedules, 340 cases, 1360 runs"; "" when none ran.
+std::string KernelCounts(const std::map<std::string, int>& cases);
 
 }  // namespace couplet::test

@@ -22,11 +22,6 @@ std::vector<unsigned char> Guard(size_t bytes) {
   return guard;
 }
 
-std::map<std::string, int>& cases() {
-  static std::map<std::string, int> instance;
-  return instance;
-}
-
 }  // namespace
 
 DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
@@ -87,14 +82,18 @@ size_t TestSharedLimit() {
 }
 
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body) {
-  ++cases()[kernel];
+  ++KernelCases()[kernel];
   body();
 }
 
-std::string KernelCounts() {
+std::map<std::string, int>& KernelCases() {
+  static std::map<std::string, int> instance;
+  return instance;
+}
+std::string KernelCounts(const std::map<std::string, int>& cases) {
   int sum = 0;
-  for (const auto& [name, count] : cases()) sum += count;
-  return std::to_string(cases().size()) + " kernels, " + std::to_string(sum) + " cases on the device";
+  for (const auto& [name, count] : cases) sum += count;
+  return std::to_string(cases.size()) + " kernels, " + std::to_string(sum) + " cases on the device";
 }
 
 }  // namespace couplet::test

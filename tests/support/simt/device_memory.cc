@@ -37,15 +37,6 @@ bool GuardWhole(const unsigned char* guard, size_t bytes) {
   return true;
 }
 
-struct Tally {
-  std::map<std::string, int> cases;
-  int runs = 0;
-};
-Tally& tally() {
-  static Tally instance;
-  return instance;
-}
-
 }  // namespace
 
 DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
@@ -94,11 +85,10 @@ size_t TestSharedLimit() {
 }
 
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body) {
-  ++tally().cases[kernel];
+  ++KernelCases()[kernel];
   for (int i = simt::kSchedules - kSchedulesRun; i < simt::kSchedules; ++i) {
     INFO("schedule: ", simt::ScheduleName(i));
     simt::SetSchedule(simt::ScheduleNumber(i));
-    ++tally().runs;
     try {
       body();
     } catch (const simt::Fault& fault) {
@@ -108,12 +98,16 @@ void ForEachSchedule(const std::string& kernel, const std::function<void()>& bod
   simt::SetSchedule({});
 }
 
-std::string KernelCounts() {
-  if (tally().cases.empty()) return "";
-  int cases = 0;
-  for (const auto& [name, count] : tally().cases) cases += count;
-  return std::to_string(tally().cases.size()) + " kernels x " + std::to_string(kSchedulesRun) +
-         " schedules, " + std::to_string(cases) + " cases, " + std::to_string(tally().runs) + " runs";
+std::map<std::string, int>& KernelCases() {
+  static std::map<std::string, int> instance;
+  return instance;
+}
+std::string KernelCounts(const std::map<std::string, int>& cases) {
+  if (cases.empty()) return "";
+  int sum = 0;
+  for (const auto& [name, count] : cases) sum += count;
+  return std::to_string(cases.size()) + " kernels x " + std::to_string(kSchedulesRun) + " schedules, " +
+         std::to_string(sum) + " cases, " + std::to_string(sum * kSchedulesRun) + " runs";
 }
 
 }  // namespace couplet::test
