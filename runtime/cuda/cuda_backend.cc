@@ -122,7 +122,7 @@ class CudaBackend final : public Backend {
     return std::unique_ptr<Timer>(std::make_unique<EventTimer>(WorkerOf(worker).stream()));
   }
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
-    return MakeCudaHeadTrainer(shape);
+    return MakeCudaHeadTrainer(*device_, shape);
   }
 
  private:
