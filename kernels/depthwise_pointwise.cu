@@ -67,7 +67,7 @@ LaunchResult Choose(DepthwisePointwiseShape shape, const T* src, const float* de
                     const float* depthwise_bias, const T* packed, const float* bias, T* dst,
                     DeviceStream stream) {
   const DepthwiseShape& s = shape.depthwise;
-  if (!ValidDepthwise3x3(s) || s.clip_src || shape.oc < 1) return kLaunchInvalidValue;
+  if (!ValidDepthwise3x3(s) || shape.oc < 1) return kLaunchInvalidValue;
   if (shape.dst_stride != 0 && shape.dst_stride < shape.oc) return kLaunchInvalidValue;
   if (s.ic % VectorOf<T>::kWidth != 0 || !IsAligned(src, 16) || !IsAligned(depthwise_weights, 16) ||
       !IsAligned(depthwise_bias, 16) || !IsAligned(packed, 8)) {

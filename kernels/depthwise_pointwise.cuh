@@ -105,7 +105,8 @@ __device__ inline void FusedDepthwise(const DepthwiseShape& s, const FusedTile& 
       for (int kx = 0; kx < 3; ++kx) {
         const int ix = ix0 + kx;
         if (ix < 0 || ix >= s.iw) continue;
-        const FloatVec<kVec> value = LoadFloats<kVec>(image + (static_cast<int64_t>(iy) * s.iw + ix) * s.ic);
+        FloatVec<kVec> value = LoadFloats<kVec>(image + (static_cast<int64_t>(iy) * s.iw + ix) * s.ic);
+        if (s.clip_src) ClipAtSix(value);
 #pragma unroll
         for (int row = 0; row < kRows; ++row) {
           const int ky = i - row * kStride;

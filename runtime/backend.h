@@ -125,6 +125,15 @@ class Backend {
   // not. May be called by several threads at once.
   virtual Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
                                                       const PrepareOptions& options) = 0;
+  // Two layers as one op, where `second` reads nothing but `first` and nothing else reads that: it takes first's
+  // sources, whose shapes are `src` (or the photos), and gives second's value; first's is never there. Null: they
+  // are better done one after the other, or can only be. No layer is first of one pair and second of another.
+  virtual Result<std::unique_ptr<PreparedOp>> prepare_pair(const Layer& /*first*/, const Layer& /*second*/,
+                                                           std::span<const Shape> /*src*/,
+                                                           const PrepareOptions& /*first_options*/,
+                                                           const PrepareOptions& /*second_options*/) {
+    return std::unique_ptr<PreparedOp>();
+  }
   // Whether the layer can write its result into channels [at, at + c) of a value that has `stride` channels a
   // pixel.
   virtual bool writes_slice(const Layer& /*layer*/, int /*at*/, int /*stride*/) const { return false; }

@@ -7,20 +7,11 @@
 #include <thread>
 
 #include "runtime/layer_cost.h"
+#include "runtime/session_plan.h"
 
 namespace couplet {
 
 namespace {
-
-bool IsIdentity(const Layer& layer) {
-  return std::holds_alternative<IdentityAttrs>(layer.attrs);
-}
-bool IsInput(const Layer& layer) {
-  return std::holds_alternative<InputAttrs>(layer.attrs);
-}
-bool IsPreprocess(const Layer& layer) {
-  return std::holds_alternative<PreprocessAttrs>(layer.attrs);
-}
 
 // A graph comes from an importer that has judged the file; what is wrong here is a bug.
 void CheckGraph(const Graph& graph) {
@@ -36,92 +27,6 @@ void CheckGraph(const Graph& graph) {
       COUPLET_CHECK(layer.inputs.size() == 1 &&
                     layer.shape.per_image() == graph.layers[layer.inputs[0]].shape.per_image());
   }
-}
-
-// Where a layer's value lies: in the memory of layer `home`, from channel `at`, with `stride` channels a
-// pixel (0 = all of home's value, dense).
-struct Place {
-  int home = 0;
-  int at = 0, stride = 0;
-};
-
-// Memory of its own for each layer but Identities, which share their source's, and for those sources of a
-// concatenation that nothing else reads: the backend may compute them in their place.
-std::vector<Place> PlaceLayers(const Graph& graph, const Backend& backend) {
-  const size_t count = graph.layers.size();
-  std::vector<int> root(count);
-  std::vector<int> readers(count, 0);
-  for (size_t i = 0; i < count; ++i) {
-    const Layer& layer = graph.layers[i];
-    root[i] = IsIdentity(layer) ? root[layer.inputs[0]] : static_cast<int>(i);
-    if (!IsIdentity(layer))
-      for (const int source : layer.inputs) ++readers[root[source]];
-  }
-  ++readers[root[graph.output]];
-
-  std::vector<Place> places(count);
-  for (size_t i = 0; i < count; ++i) places[i].home = root[i];
-  for (size_t i = 0; i < count; ++i) {
-    const Layer& concat = graph.layers[i];
-    if (!std::holds_alternative<ConcatAttrs>(concat.attrs)) continue;
-    int at = 0;
-    for (const int source : concat.inputs) {
-      const int from = root[source];
-      const Layer& branch = graph.layers[from];
-      if (readers[from] == 1 && branch.shape == graph.layers[source].shape &&
-          backend.writes_slice(branch, at, concat.shape.c))
-        places[from] = {static_cast<int>(i), at, concat.shape.c};
-      at += graph.layers[source].shape.c;
-    }
-  }
-  for (size_t i = 0; i < count; ++i) places[i] = places[root[i]];
-  return places;
-}
-
-// Which layers leave the upper half of their ReLU6 to their readers: where all of these can take it on.
-std::vector<bool> LeaveClips(const Graph& graph, const Backend& backend) {
-  const size_t count = graph.layers.size();
-  std::vector<int> root(count);
-  std::vector<bool> leaves(count);
-  for (size_t i = 0; i < count; ++i) {
-    const Layer& layer = graph.layers[i];
-    root[i] = IsIdentity(layer) ? root[layer.inputs[0]] : static_cast<int>(i);
-    if (IsIdentity(layer)) continue;
-    leaves[i] = backend.leaves_clip(layer);
-    for (const int source : layer.inputs)
-      if (!backend.takes_clip(layer, graph.layers[source].shape)) leaves[root[source]] = false;
-  }
-  leaves[root[graph.output]] = false;
-  for (size_t i = 0; i < count; ++i) leaves[i] = leaves[root[i]];
-  return leaves;
-}
-
-// Lifetimes of the layers' values for a batch; those that lie in another's memory have none of their own.
-Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vector<Place>& places,
-                                            size_t element_bytes, int max_batch, bool keep_all) {
-  const int steps = static_cast<int>(graph.layers.size());
-  std::vector<Lifetime> lifetimes(graph.layers.size());
-  for (int i = 0; i < steps; ++i) lifetimes[i].first = lifetimes[i].last = i;
-  for (int i = 0; i < steps; ++i) {
-    const Layer& layer = graph.layers[i];
-    const int home = places[i].home;
-    lifetimes[home].first = std::min(lifetimes[home].first, i);
-    if (home == i) {
-      const auto elements = CheckedMul(layer.shape.per_image(), max_batch);
-      if (!elements || *elements > kMaxElements)
-        return BadInput("layer " + layer.name + ": " + std::to_string(max_batch) + " x " +
-                        ToString(layer.shape) + " floats are too many; use a smaller batch or image");
-      lifetimes[i].bytes = static_cast<size_t>(*elements) * element_bytes;
-    }
-    for (const int source : layer.inputs) {
-      Lifetime& read = lifetimes[places[source].home];
-      read.last = std::max(read.last, i);
-    }
-  }
-  lifetimes[places[graph.output].home].last = steps;  // it is read after the last step
-  if (keep_all)
-    for (Lifetime& lifetime : lifetimes) lifetime.last = steps;
-  return lifetimes;
 }
 
 // A stage, for a profiler that watches.
@@ -142,19 +47,36 @@ struct Session::Impl {
   Graph graph;
   Backend* backend = nullptr;
   SessionOptions options;
-  std::vector<std::unique_ptr<PreparedOp>> ops;  // null: Input and Identity, which do no work
+  // Null: Input and Identity, which do no work, and the first of a pair.
+  std::vector<std::unique_ptr<PreparedOp>> ops;
+  std::vector<int> pair_first;  // of each layer that is done together with another: that one's index; else -1
+  size_t lead = 1;              // how many layers run straight from the photos: 2 where those two are a pair
+  std::unique_ptr<PreparedOp> second_alone;  // the second of that pair, for RunPixels
   std::vector<Place> places;
   std::vector<bool> leaves_clip;
   std::vector<size_t> offsets;  // of a layer's value in the arena
   size_t arena_bytes = 0, scratch_bytes = 0;
 
   const Layer& output() const { return graph.layers[graph.output]; }
+  std::string NameOf(size_t i) const {
+    return (pair_first[i] >= 0 ? graph.layers[pair_first[i]].name + " + " : "") + graph.layers[i].name;
+  }
+  const std::vector<int>& SourcesOf(size_t i) const {
+    return graph.layers[pair_first[i] >= 0 ? static_cast<size_t>(pair_first[i]) : i].inputs;
+  }
+  LayerCost CostOfOp(size_t i) const;
+  std::vector<Shape> SourceShapes(size_t i) const;
+  PrepareOptions OptionsFor(size_t i) const;
   Status PrepareLayer(size_t i);
+  Status PreparePair(size_t i, int first);
+  Status ForEachLayer(const std::function<Status(size_t)>& work) const;
   Status PrepareLayers();
   Status PlanMemory();
   Status RunLayer(const Worker::Impl& worker, size_t index, int n, const ImageBatch* images) const;
   Status RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst) const;
+  Status RunSecondAlone(const Worker::Impl& worker, int n) const;
   Status RunBackbone(Worker::Impl& worker, int n) const;
+  Status WaitFor(const Worker::Impl& worker, size_t i) const;
   Status RunWatched(const Worker::Impl& worker, int n) const;
 };
 
@@ -162,6 +84,7 @@ struct Session::Worker::Impl {
   std::unique_ptr<WorkerContext> context;
   Buffer arena, scratch;
   std::vector<std::unique_ptr<OpState>> states;
+  std::unique_ptr<OpState> state_alone;  // of Session::Impl::second_alone
   std::vector<void*> values;                      // one a layer, in the arena
   std::vector<std::vector<const void*>> sources;  // one a layer
   bool ran_before = false, asked_to_record = false;
@@ -173,30 +96,47 @@ Session::Worker::~Worker() = default;
 Session::Session() : impl_(std::make_unique<Impl>()) {}
 Session::~Session() = default;
 
-Status Session::Impl::PrepareLayer(size_t i) {
-  const Layer& layer = graph.layers[i];
-  if (IsIdentity(layer) || IsInput(layer)) return {};
+std::vector<Shape> Session::Impl::SourceShapes(size_t i) const {
   std::vector<Shape> src;
-  for (const int source : layer.inputs) {
+  for (const int source : graph.layers[i].inputs) {
     src.push_back(graph.layers[source].shape);
     src.back().n = options.max_batch;
   }
+  return src;
+}
+
+PrepareOptions Session::Impl::OptionsFor(size_t i) const {
   PrepareOptions prepare;
   prepare.max_batch = options.max_batch;
   prepare.threads = options.threads;
   prepare.dst_stride = places[i].stride;
   prepare.leave_clip = leaves_clip[i];
-  for (const int source : layer.inputs) prepare.clip_src = prepare.clip_src || leaves_clip[source];
-  COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare(layer, src, prepare));
+  for (const int source : graph.layers[i].inputs) prepare.clip_src = prepare.clip_src || leaves_clip[source];
+  return prepare;
+}
+
+Status Session::Impl::PrepareLayer(size_t i) {
+  const Layer& layer = graph.layers[i];
+  if (IsIdentity(layer) || IsInput(layer) || ops[i] != nullptr) return {};
+  COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare(layer, SourceShapes(i), OptionsFor(i)));
   return {};
 }
 
-Status Session::Impl::PrepareLayers() {
-  ops.resize(graph.layers.size());
+Status Session::Impl::PreparePair(size_t i, int first) {
+  if (first < 0 || options.keep_all) return {};
+  const auto f = static_cast<size_t>(first);
+  COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare_pair(graph.layers[f], graph.layers[i], SourceShapes(f),
+                                                         OptionsFor(f), OptionsFor(i)));
+  if (ops[i] != nullptr) pair_first[i] = first;
+  return {};
+}
+
+// The first failure by the layers' order, whatever the threads'.
+Status Session::Impl::ForEachLayer(const std::function<Status(size_t)>& work_on) const {
   std::vector<Status> failures(graph.layers.size());
   std::atomic<size_t> next{0};
   const auto work = [&] {
-    for (size_t i; (i = next++) < ops.size();) failures[i] = PrepareLayer(i);
+    for (size_t i; (i = next++) < failures.size();) failures[i] = work_on(i);
   };
   std::vector<std::jthread> helpers;
   try {
@@ -206,17 +146,50 @@ Status Session::Impl::PrepareLayers() {
   }
   work();
   helpers.clear();
-  for (size_t i = 0; i < ops.size(); ++i) {
-    COUPLET_RETURN_IF_ERROR(failures[i]);
-    if (ops[i] != nullptr) scratch_bytes = std::max(scratch_bytes, ops[i]->scratch_bytes());
-  }
+  for (const Status& failure : failures) COUPLET_RETURN_IF_ERROR(failure);
   return {};
+}
+
+Status Session::Impl::PrepareLayers() {
+  ops.resize(graph.layers.size());
+  pair_first.assign(graph.layers.size(), -1);
+  const std::vector<int> candidates = PairCandidates(graph);
+  COUPLET_RETURN_IF_ERROR(ForEachLayer([&](size_t i) { return PreparePair(i, candidates[i]); }));
+  std::vector<bool> absorbed(ops.size(), false);
+  for (const int first : pair_first)
+    if (first >= 0) {
+      COUPLET_CHECK(pair_first[first] < 0);
+      absorbed[first] = true;
+    }
+  COUPLET_RETURN_IF_ERROR(
+      ForEachLayer([&](size_t i) { return absorbed[i] ? Status() : PrepareLayer(i); }));
+  if (absorbed[0]) {
+    lead = 2;  // what reads the first layer and has no other source is the second
+    COUPLET_ASSIGN_OR_RETURN(second_alone, backend->prepare(graph.layers[1], SourceShapes(1), OptionsFor(1)));
+    scratch_bytes = second_alone->scratch_bytes();
+  }
+  for (const auto& op : ops)
+    if (op != nullptr) scratch_bytes = std::max(scratch_bytes, op->scratch_bytes());
+  return {};
+}
+
+// What a pair moves is without what lies between the two.
+LayerCost Session::Impl::CostOfOp(size_t i) const {
+  const auto element_bytes = static_cast<double>(backend->element_bytes());
+  LayerCost cost = CostOf(graph, static_cast<int>(i), element_bytes);
+  if (pair_first[i] < 0) return cost;
+  const LayerCost first = CostOf(graph, pair_first[i], element_bytes);
+  const double between = static_cast<double>(graph.layers[pair_first[i]].shape.per_image()) * element_bytes;
+  cost.weight_bytes += first.weight_bytes;
+  cost.photo_bytes += first.photo_bytes - 2 * between;
+  cost.multiply_adds += first.multiply_adds;
+  return cost;
 }
 
 Status Session::Impl::PlanMemory() {
   COUPLET_ASSIGN_OR_RETURN(
       const std::vector<Lifetime> lifetimes,
-      PlanLifetimes(graph, places, backend->element_bytes(), options.max_batch, options.keep_all));
+      PlanLifetimes(graph, places, pair_first, backend->element_bytes(), options.max_batch, options.keep_all));
   const Plan plan = PlanArena(lifetimes);
   arena_bytes = plan.arena_bytes;
   for (const Place& place : places)
@@ -245,7 +218,8 @@ Result<size_t> Session::BytesPerPhoto(const Graph& graph, const Backend& backend
   CheckGraph(graph);
   COUPLET_ASSIGN_OR_RETURN(
       const std::vector<Lifetime> lifetimes,
-      PlanLifetimes(graph, PlaceLayers(graph, backend), backend.element_bytes(), 1, false));
+      PlanLifetimes(graph, PlaceLayers(graph, backend), std::vector<int>(graph.layers.size(), -1),
+                    backend.element_bytes(), 1, false));
   return PlanArena(lifetimes).arena_bytes;
 }
 
@@ -261,8 +235,9 @@ Result<std::unique_ptr<Session::Worker>> Session::NewWorker() const {
     mine.values.push_back(mine.arena.data() + impl_->offsets[i]);
     mine.states.push_back(impl_->ops[i] != nullptr ? impl_->ops[i]->make_state() : nullptr);
     std::vector<const void*>& sources = mine.sources.emplace_back();
-    for (const int source : impl_->graph.layers[i].inputs) sources.push_back(mine.values[source]);
+    for (const int source : impl_->SourcesOf(i)) sources.push_back(mine.values[source]);
   }
+  if (impl_->second_alone != nullptr) mine.state_alone = impl_->second_alone->make_state();
   return worker;
 }
 
@@ -280,17 +255,35 @@ Status Session::Impl::RunLayer(const Worker::Impl& worker, size_t index, int n,
   return ops[index]->run(args);
 }
 
-// Every layer after the first, each waited for.
+// What comes after pixels that no photo was made into, where else both would be one op.
+Status Session::Impl::RunSecondAlone(const Worker::Impl& worker, int n) const {
+  if (second_alone == nullptr) return {};
+  const void* const pixels = worker.values[0];
+  RunArgs args;
+  args.n = n;
+  args.src = std::span(&pixels, 1);
+  args.dst = worker.values[1];
+  args.scratch = worker.scratch.data();
+  args.state = worker.state_alone.get();
+  args.worker = worker.context.get();
+  return second_alone->run(args);
+}
+
+// Every layer after those that take photos, each waited for.
 Status Session::Impl::RunWatched(const Worker::Impl& worker, int n) const {
-  for (size_t i = 1; i < ops.size(); ++i) {
+  for (size_t i = lead; i < ops.size(); ++i) {
     COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, nullptr));
-    if (const Status done = backend->wait(*worker.context); !done.ok())
-      return {done.code(), "layer '" + graph.layers[i].name + "': " + done.message()};
+    COUPLET_RETURN_IF_ERROR(WaitFor(worker, i));
   }
   return {};
 }
 
-// Every layer after the first: watched, recorded, replayed or simply run.
+Status Session::Impl::WaitFor(const Worker::Impl& worker, size_t i) const {
+  const Status done = backend->wait(*worker.context);
+  return done.ok() ? done : Status(done.code(), "layer '" + NameOf(i) + "': " + done.message());
+}
+
+// Every layer after those that take photos: watched, recorded, replayed or simply run.
 Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
   if (!worker.ran_before) {
     worker.ran_before = true;
@@ -298,7 +291,7 @@ Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
   }
   const auto run = [this, &worker] {
     const int rows = options.max_batch;
-    for (size_t i = 1; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, rows, nullptr));
+    for (size_t i = lead; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, rows, nullptr));
     return Status();
   };
   if (n == options.max_batch) {
@@ -308,7 +301,7 @@ Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
     }
     return worker.full_batch != nullptr ? worker.full_batch->replay() : run();
   }
-  for (size_t i = 1; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, nullptr));
+  for (size_t i = lead; i < ops.size(); ++i) COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, nullptr));
   return {};
 }
 
@@ -318,10 +311,14 @@ Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* im
   COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
   if (images != nullptr) {
     const Range range(*backend, "photos in");
-    COUPLET_RETURN_IF_ERROR(RunLayer(worker, 0, n, images));
+    for (size_t i = 0; i < lead; ++i) {
+      COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, images));
+      if (!worker.ran_before) COUPLET_RETURN_IF_ERROR(WaitFor(worker, i));
+    }
   }
   {
     const Range range(*backend, "layers");
+    if (images == nullptr) COUPLET_RETURN_IF_ERROR(RunSecondAlone(worker, n));
     COUPLET_RETURN_IF_ERROR(RunBackbone(worker, n));
   }
   const Range range(*backend, "vectors out");
@@ -350,7 +347,10 @@ Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::sp
 
 Status Session::RunAgain(Worker& worker, int n, int times) const {
   COUPLET_CHECK(n >= 1 && n <= impl_->options.max_batch);
-  for (int i = 0; i < times; ++i) COUPLET_RETURN_IF_ERROR(impl_->RunBackbone(*worker.impl_, n));
+  for (int i = 0; i < times; ++i) {
+    COUPLET_RETURN_IF_ERROR(impl_->RunSecondAlone(*worker.impl_, n));
+    COUPLET_RETURN_IF_ERROR(impl_->RunBackbone(*worker.impl_, n));
+  }
   return impl_->backend->wait(*worker.impl_->context);
 }
 
@@ -371,11 +371,10 @@ Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<flo
   times->clear();
   for (size_t i = 0; i < impl.ops.size(); ++i) {
     LayerTime& time = times->emplace_back();
-    time.layer = impl.graph.layers[i].name;
+    time.layer = impl.NameOf(i);
     if (impl.ops[i] == nullptr) continue;
     time.ms = intervals[i];
-    const LayerCost cost =
-        CostOf(impl.graph, static_cast<int>(i), static_cast<double>(impl.backend->element_bytes()));
+    const LayerCost cost = impl.CostOfOp(i);
     time.floor_ms = impl.backend->floor_ms(cost.weight_bytes + n * cost.photo_bytes, n * cost.multiply_adds);
   }
   COUPLET_RETURN_IF_ERROR(

@@ -26,7 +26,8 @@ struct SessionOptions {
   int max_batch = 1;
   int threads = 1;          // that one Run may use
   int prepare_threads = 1;  // that Create may use; they change nothing but its time
-  bool keep_all = false;    // every layer keeps its memory to the end, so Output() works for all of them
+  // Every layer keeps its memory to the end, so Output() works for all of them; so none is done together with another.
+  bool keep_all = false;
 };
 
 // What one layer took, and the least it could have taken on this device (0 = not known).
@@ -62,11 +63,12 @@ class Session {
   // The same from floats that replace the first layer's output: pixels [n, h, w, c], already normalised.
   Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
   // As Run, but each layer is timed and nothing is replayed. times[i] belongs to graph().layers[i]; layers
-  // that do no work take 0.
+  // that do no work take 0. Two layers that the backend does as one are one time, the second's, named by both.
   Status RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
                   std::vector<LayerTime>* times) const;
   // Runs every layer after the first `times` times, over what the first one holds since the last run of n photos,
-  // and waits once: for benchmarks that leave the host out.
+  // and waits once: for benchmarks that leave the host out. (A first layer that is done together with the second
+  // holds what RunPixels gave it, or nothing that means anything.)
   Status RunAgain(Worker& worker, int n, int times) const;
   // After a run with keep_all: the n rows of layer `index`.
   Result<std::vector<float>> Output(Worker& worker, int index, int n) const;

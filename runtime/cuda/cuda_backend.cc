@@ -9,6 +9,7 @@
 #include "kernels/convert.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/head_trainer.h"
+#include "runtime/cuda/pairs.h"
 #include "runtime/cuda/prepare.h"
 #include "runtime/cuda/worker.h"
 #include "runtime/cuda_loader.h"
@@ -82,6 +83,15 @@ class CudaBackend final : public Backend {
     COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
     return PrepareLayer(*device_, layer, src, options);
   }
+  Result<std::unique_ptr<PreparedOp>> prepare_pair(const Layer& first, const Layer& second,
+                                                   std::span<const Shape> src, const PrepareOptions& first_options,
+                                                   const PrepareOptions& second_options) override {
+    COUPLET_RETURN_IF_ERROR(CheckLayer(first, src));
+    Shape between = first.shape;
+    between.n = second_options.max_batch;
+    COUPLET_RETURN_IF_ERROR(CheckLayer(second, std::span(&between, 1)));
+    return PreparePair(*device_, {first, first_options}, {second, second_options}, src);
+  }
   bool writes_slice(const Layer& layer, int at, int stride) const override {
     return WritesSlice(*device_, layer, at, stride);
   }
@@ -122,7 +132,7 @@ class CudaBackend final : public Backend {
     return std::unique_ptr<Timer>(std::make_unique<EventTimer>(WorkerOf(worker).stream()));
   }
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
-    return MakeCudaHeadTrainer(shape);
+    return MakeCudaHeadTrainer(*device_, shape);
   }
 
  private:

@@ -36,11 +36,11 @@ Status SetWorkspace([[maybe_unused]] cublasHandle_t blas, [[maybe_unused]] const
 
 }  // namespace
 
-Status Grow(DeviceBuffer* buffer, size_t bytes, int* made) {
+Status Grow(const Device& device, DeviceBuffer* buffer, size_t bytes, int* made) {
   if (buffer->bytes() >= bytes) return {};
   *buffer = DeviceBuffer();  // the old one goes first: the two need not fit together
   ++*made;
-  COUPLET_ASSIGN_OR_RETURN(*buffer, DeviceBuffer::Allocate(bytes));
+  COUPLET_ASSIGN_OR_RETURN(*buffer, device.Allocate(bytes));
   return {};
 }
 
@@ -51,8 +51,8 @@ Status Grow(PinnedBuffer* buffer, size_t bytes) {
   return {};
 }
 
-Result<std::unique_ptr<HeadDevice>> HeadDevice::Create(const HeadShape& shape) {
-  std::unique_ptr<HeadDevice> device(new HeadDevice(shape));
+Result<std::unique_ptr<HeadDevice>> HeadDevice::Create(const Device& memory, const HeadShape& shape) {
+  std::unique_ptr<HeadDevice> device(new HeadDevice(memory, shape));
   COUPLET_RETURN_IF_ERROR(device->Init());
   return device;
 }
@@ -61,20 +61,20 @@ Status HeadDevice::Init() {
   const size_t classes = static_cast<size_t>(shape_.classes);
   const size_t weights = static_cast<size_t>(shape_.features) * classes;
   COUPLET_ASSIGN_OR_RETURN(stream_, MakeStream());
-  COUPLET_ASSIGN_OR_RETURN(workspace_, DeviceBuffer::Allocate(kBlasWorkspaceBytes));
+  COUPLET_ASSIGN_OR_RETURN(workspace_, memory_.Allocate(kBlasWorkspaceBytes));
   COUPLET_ASSIGN_OR_RETURN(blas_, MakeBlasHandle(stream_.get()));
   COUPLET_RETURN_IF_ERROR(SetWorkspace(blas_.get(), workspace_));
   COUPLET_RETURN_IF_ERROR(MakeExact(blas_.get()));
-  COUPLET_ASSIGN_OR_RETURN(weights_, DeviceBuffer::Allocate(weights * sizeof(float)));
-  COUPLET_ASSIGN_OR_RETURN(biases_, DeviceBuffer::Allocate(classes * sizeof(float)));
-  COUPLET_ASSIGN_OR_RETURN(gradient_, DeviceBuffer::Allocate(weights * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(weights_, memory_.Allocate(weights * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(biases_, memory_.Allocate(classes * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(gradient_, memory_.Allocate(weights * sizeof(float)));
   const SgdUpdateShape update{
       .n = 1, .features = shape_.features, .classes = shape_.classes, .learning_rate = 0.0f};
   COUPLET_ASSIGN_OR_RETURN(
-      next_, DeviceBuffer::Allocate(static_cast<size_t>(SgdUpdateNextFloats(update)) * sizeof(float)));
+      next_, memory_.Allocate(static_cast<size_t>(SgdUpdateNextFloats(update)) * sizeof(float)));
   COUPLET_ASSIGN_OR_RETURN(
       update_partials_,
-      DeviceBuffer::Allocate(static_cast<size_t>(SgdUpdatePartials(update)) * sizeof(SgdPartial)));
+      memory_.Allocate(static_cast<size_t>(SgdUpdatePartials(update)) * sizeof(SgdPartial)));
   return {};
 }
 
@@ -88,7 +88,7 @@ Status HeadDevice::CopyIn(void* dst, const void* src, size_t bytes) {
 Status HeadDevice::SetVectors(std::span<const float> vectors) {
   COUPLET_CHECK(vectors.size() % static_cast<size_t>(shape_.features) == 0);
   count_ = 0;
-  COUPLET_RETURN_IF_ERROR(Grow(&vectors_, vectors.size_bytes(), &made_));
+  COUPLET_RETURN_IF_ERROR(Grow(memory_, &vectors_, vectors.size_bytes(), &made_));
   COUPLET_RETURN_IF_ERROR(CopyIn(vectors_.data(), vectors.data(), vectors.size_bytes()));
   count_ = vectors.size() / static_cast<size_t>(shape_.features);
   return {};
@@ -117,11 +117,11 @@ Status HeadDevice::Reserve(int n) {
   reserved_ = 0;
   const size_t rows = static_cast<size_t>(n), row_bytes = static_cast<size_t>(shape_.classes) * sizeof(float);
   COUPLET_RETURN_IF_ERROR(
-      Grow(&gathered_, rows * static_cast<size_t>(shape_.features) * sizeof(float), &made_));
+      Grow(memory_, &gathered_, rows * static_cast<size_t>(shape_.features) * sizeof(float), &made_));
   for (DeviceBuffer* buffer : {&products_, &slopes_, &logits_, &probabilities_})
-    COUPLET_RETURN_IF_ERROR(Grow(buffer, rows * row_bytes, &made_));
+    COUPLET_RETURN_IF_ERROR(Grow(memory_, buffer, rows * row_bytes, &made_));
   const int partials = SoftmaxXentPartials({.n = n, .classes = shape_.classes});
-  COUPLET_RETURN_IF_ERROR(Grow(&pass_partials_, static_cast<size_t>(partials) * sizeof(HeadResult), &made_));
+  COUPLET_RETURN_IF_ERROR(Grow(memory_, &pass_partials_, static_cast<size_t>(partials) * sizeof(HeadResult), &made_));
   reserved_ = n;
   return {};
 }
@@ -158,7 +158,7 @@ Status HeadDevice::FusedStep(const DeviceBatch& batch, float learning_rate, Head
   const HeadStepsShape shape = FusedShape(learning_rate);
   int made = 0;  // nothing captured uses it
   COUPLET_RETURN_IF_ERROR(Grow(
-      &step_scratch_, static_cast<size_t>(HeadStepsScratchFloats(shape, batch.n)) * sizeof(float), &made));
+      memory_, &step_scratch_, static_cast<size_t>(HeadStepsScratchFloats(shape, batch.n)) * sizeof(float), &made));
   const HeadStepsBatch first{.rows = batch.rows, .labels = batch.labels, .n = batch.n, .result = result};
   COUPLET_DEVICE_RETURN(LaunchHeadSteps(
       shape,

@@ -9,6 +9,7 @@
 #include "kernels/head_steps.h"
 #include "kernels/sgd_update.h"
 #include "kernels/softmax_xent.h"
+#include "runtime/cuda/device.h"
 #include "runtime/cuda/handles.h"
 #include "runtime/head_trainer.h"
 
@@ -23,7 +24,8 @@ struct DeviceBatch {
 
 class HeadDevice {
  public:
-  static Result<std::unique_ptr<HeadDevice>> Create(const HeadShape& shape);
+  // What it allocates counts towards the limit of `memory`, which outlives it.
+  static Result<std::unique_ptr<HeadDevice>> Create(const Device& memory, const HeadShape& shape);
 
   // These three wait until the copy is made.
   Status SetVectors(std::span<const float> vectors);
@@ -49,6 +51,7 @@ class HeadDevice {
   // Queues such a step: what Forward and Update do, but for logits and probabilities.
   Status FusedStep(const DeviceBatch& batch, float learning_rate, HeadResult* result);
 
+  const Device& memory() const { return memory_; }
   const HeadShape& shape() const { return shape_; }
   cudaStream_t stream() const { return stream_.get(); }
   size_t count() const { return count_; }  // vectors
@@ -59,10 +62,11 @@ class HeadDevice {
   const float* probabilities() const { return probabilities_.as<float>(); }  // likewise
 
  private:
-  explicit HeadDevice(const HeadShape& shape) : shape_(shape) {}
+  HeadDevice(const Device& memory, const HeadShape& shape) : memory_(memory), shape_(shape) {}
   Status Init();
   Status CopyIn(void* dst, const void* src, size_t bytes);
 
+  const Device& memory_;
   const HeadShape shape_;
   Stream stream_;
   DeviceBuffer workspace_;  // cuBLAS's; outlives the handle
@@ -80,8 +84,8 @@ class HeadDevice {
   DeviceBuffer step_scratch_;
 };
 
-// Makes `buffer` hold at least `bytes`; `made` counts when its memory is a new one.
-Status Grow(DeviceBuffer* buffer, size_t bytes, int* made);
+// Makes `buffer` hold at least `bytes`, within the device's limit; `made` counts when its memory is a new one.
+Status Grow(const Device& device, DeviceBuffer* buffer, size_t bytes, int* made);
 Status Grow(PinnedBuffer* buffer, size_t bytes);
 
 inline BatchResult ToBatchResult(const HeadResult& result) {

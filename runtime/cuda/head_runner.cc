@@ -13,13 +13,13 @@ namespace {
 constexpr size_t kFusedScratchBytes = size_t{64} << 20;
 
 template <class T>
-Status Upload(DeviceBuffer* buffer, const std::vector<T>& values, cudaStream_t stream) {
+Status Upload(const HeadDevice& device, const std::vector<T>& values, DeviceBuffer* buffer) {
   int made = 0;
   const size_t bytes = values.size() * sizeof(T);
-  COUPLET_RETURN_IF_ERROR(Grow(buffer, bytes, &made));
+  COUPLET_RETURN_IF_ERROR(Grow(device.memory(), buffer, bytes, &made));
   COUPLET_DEVICE_RETURN(
-      cudaMemcpyAsync(buffer->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream));
-  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(stream));
+      cudaMemcpyAsync(buffer->data(), values.data(), bytes, cudaMemcpyHostToDevice, device.stream()));
+  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(device.stream()));
   return {};
 }
 
@@ -55,15 +55,14 @@ Status DeviceSource::Set(const HeadDevice& device, const BatchSource& source, in
   lists_ = static_cast<int>(source.labels.size());
   stream_ = source.stream;
   drawn_ = source.size >= 0;
-  const cudaStream_t stream = device.stream();
   if (drawn_) {
-    COUPLET_RETURN_IF_ERROR(Upload(&list_rows_, source.rows, stream));
-    COUPLET_RETURN_IF_ERROR(Upload(&first_, source.first, stream));
-    COUPLET_RETURN_IF_ERROR(Upload(&list_labels_, source.labels, stream));
+    COUPLET_RETURN_IF_ERROR(Upload(device, source.rows, &list_rows_));
+    COUPLET_RETURN_IF_ERROR(Upload(device, source.first, &first_));
+    COUPLET_RETURN_IF_ERROR(Upload(device, source.labels, &list_labels_));
     const size_t bytes = static_cast<size_t>(batches) * static_cast<size_t>(source.size) * sizeof(uint32_t);
     int made = 0;  // a new plan forgets what was captured
-    COUPLET_RETURN_IF_ERROR(Grow(&rows_, bytes, &made));
-    COUPLET_RETURN_IF_ERROR(Grow(&labels_, bytes, &made));
+    COUPLET_RETURN_IF_ERROR(Grow(device.memory(), &rows_, bytes, &made));
+    COUPLET_RETURN_IF_ERROR(Grow(device.memory(), &labels_, bytes, &made));
     n_ = source.size;
     return {};
   }
@@ -71,8 +70,8 @@ Status DeviceSource::Set(const HeadDevice& device, const BatchSource& source, in
   for (size_t list = 0; list < source.labels.size(); ++list)
     std::fill(labels.begin() + source.first[list], labels.begin() + source.first[list + 1],
               source.labels[list]);
-  COUPLET_RETURN_IF_ERROR(Upload(&rows_, source.rows, stream));
-  COUPLET_RETURN_IF_ERROR(Upload(&labels_, labels, stream));
+  COUPLET_RETURN_IF_ERROR(Upload(device, source.rows, &rows_));
+  COUPLET_RETURN_IF_ERROR(Upload(device, labels, &labels_));
   n_ = static_cast<int>(source.rows.size());
   return {};
 }
@@ -117,11 +116,11 @@ Status HeadRunner::set_plan(const RunPlan& plan) {
   const size_t results =
       static_cast<size_t>(kRunSteps) * static_cast<size_t>(1 + EvaluationResults()) * sizeof(HeadResult);
   int made = 0;
-  COUPLET_RETURN_IF_ERROR(Grow(&results_, results, &made));
+  COUPLET_RETURN_IF_ERROR(Grow(device_->memory(), &results_, results, &made));
   COUPLET_RETURN_IF_ERROR(Grow(&fetched_, results));
   fuses_ = device_->Fuses(train_.n()) && std::max(train_.parts(), validation_.parts()) == 1 &&
            ScratchBytes() <= kFusedScratchBytes;
-  return fuses_ ? Grow(&scratch_, ScratchBytes(), &made) : Status();
+  return fuses_ ? Grow(device_->memory(), &scratch_, ScratchBytes(), &made) : Status();
 }
 
 Result<RunResult> HeadRunner::run(int first, int count) {

@@ -66,8 +66,8 @@ class CudaHeadTrainer final : public HeadTrainer {
     COUPLET_RETURN_IF_ERROR(device_->Reserve(static_cast<int>(n)));
     int made = 0;  // nothing captured uses these
     COUPLET_RETURN_IF_ERROR(Grow(&staging_, 2 * bytes));
-    COUPLET_RETURN_IF_ERROR(Grow(&batch_, 2 * bytes, &made));
-    COUPLET_RETURN_IF_ERROR(Grow(&result_, sizeof(HeadResult), &made));
+    COUPLET_RETURN_IF_ERROR(Grow(device_->memory(), &batch_, 2 * bytes, &made));
+    COUPLET_RETURN_IF_ERROR(Grow(device_->memory(), &result_, sizeof(HeadResult), &made));
     std::memcpy(staging_.as<std::byte>(), rows.data(), bytes);
     std::memcpy(staging_.as<std::byte>() + bytes, labels.data(), bytes);
     COUPLET_DEVICE_RETURN(cudaMemcpyAsync(batch_.data(), staging_.data(), 2 * bytes, cudaMemcpyHostToDevice,
@@ -108,9 +108,9 @@ class CudaHeadTrainer final : public HeadTrainer {
 
 }  // namespace
 
-Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const HeadShape& shape) {
+Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const Device& memory, const HeadShape& shape) {
   COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1);
-  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<HeadDevice> device, HeadDevice::Create(shape));
+  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<HeadDevice> device, HeadDevice::Create(memory, shape));
   return std::unique_ptr<HeadTrainer>(new CudaHeadTrainer(std::move(device)));
 }
 

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "runtime/cuda/device.h"
 #include "runtime/head_trainer.h"
 
 namespace couplet::cuda {
@@ -13,6 +14,7 @@ namespace couplet::cuda {
 // On the calling thread's current device, with a stream of its own; each call is over when it returns. One
 // thread at a time. The same bits every time on one kind of device with the same libraries. REQUIRES:
 // features, classes >= 1.
-Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const HeadShape& shape);
+// Its memory counts towards the limit of `memory`, which outlives it.
+Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const Device& memory, const HeadShape& shape);
 
 }  // namespace couplet::cuda

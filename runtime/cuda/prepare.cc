@@ -9,9 +9,7 @@
 #include "runtime/layer_check.h"
 
 namespace couplet::cuda {
-namespace {
 
-// Weights [.., oc] times scale [oc] where there is one.
 std::vector<float> Folded(const ConstTensor& weights, std::span<const float> scale) {
   std::vector<float> folded = weights.ToVector();
   if (!scale.empty())
@@ -19,10 +17,17 @@ std::vector<float> Folded(const ConstTensor& weights, std::span<const float> sca
   return folded;
 }
 
-// A convolution that looks at one pixel at a time.
 bool IsProduct(const ConvAttrs& a) {
   return a.weights.dims()[0] == 1 && a.weights.dims()[1] == 1 && a.sh == 1 && a.sw == 1 && a.pads == Pads{};
 }
+
+bool IsFirstConv(const ConvAttrs& a, int oc) {
+  const auto& dims = a.weights.dims();
+  return dims[0] == 3 && dims[1] == 3 && dims[2] == 3 && a.sh == 2 && a.sw == 2 && a.dh == 1 && a.dw == 1 &&
+         oc <= kFirstConvMaxChannels;
+}
+
+namespace {
 
 class Preparer {
  public:
@@ -41,11 +46,8 @@ class Preparer {
     return MakePreprocess(device_, layer_.name, layer_.shape, a.normalization, options_.max_batch);
   }
   OpResult operator()(const ConvAttrs& a) const {
-    const auto& dims = a.weights.dims();
     if (IsProduct(a)) return Product(a, int64_t{place_.dst.h} * place_.dst.w, place_.src.c);
-    const bool undilated = a.dh == 1 && a.dw == 1;
-    if (dims[0] == 3 && dims[1] == 3 && dims[2] == 3 && a.sh == 2 && a.sw == 2 && undilated &&
-        place_.dst.c <= kFirstConvMaxChannels)
+    if (IsFirstConv(a, place_.dst.c))
       return MakeFirstConv(device_, place_, a.pads, Folded(a.weights, a.scale), a.bias, a.activation);
     return Convolution(a);
   }

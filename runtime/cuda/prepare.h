@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "runtime/cuda/op.h"
 
@@ -11,6 +12,13 @@ namespace couplet::cuda {
 // REQUIRES: CheckLayer passed. The error names the layer.
 OpResult PrepareLayer(const Device& device, const Layer& layer, std::span<const Shape> src,
                       const PrepareOptions& options);
+
+// Weights [.., oc] times scale [oc] where there is one.
+std::vector<float> Folded(const ConstTensor& weights, std::span<const float> scale);
+// A convolution that looks at one pixel at a time.
+bool IsProduct(const ConvAttrs& a);
+// One that kernels/first_conv.h does.
+bool IsFirstConv(const ConvAttrs& a, int oc);
 
 // See Backend::writes_slice.
 bool WritesSlice(const Device& device, const Layer& layer, int at, int stride);

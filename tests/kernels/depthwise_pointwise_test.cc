@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "tests/kernels/clip_src.h"
 #include "tests/kernels/depthwise_pointwise_cases.h"
 #include "tests/kernels/depthwise_run.h"
 
@@ -161,6 +162,38 @@ TEST_CASE("kernel depthwise_pointwise: a photo's numbers do not depend on its ba
     for (size_t n = 0; n < 4; ++n)
       CHECK(std::equal(a.begin(), a.end(), t.begin() + static_cast<std::ptrdiff_t>(n * a.size())));
   });
+}
+
+template <typename T>
+void CheckFusedClipsSource(int stride) {
+  const DepthwisePointwiseShape shape =
+      test::FusedCase("", test::SameDepthwise(2, 7, 6, 72, stride, Activation::kRelu6), 16).shape;
+  const DepthwiseShape& s = shape.depthwise;
+  test::Values values(5);
+  const auto weights = values.Reals(72 * 16);
+  using Stored = typename test::HostElement<T>::Stored;
+  std::vector<Stored> packed(PackedPointwiseCount(72, 16, static_cast<const T*>(nullptr)));
+  PackPointwise(72, 16, weights.data(), reinterpret_cast<T*>(packed.data()));
+  test::DeviceBytes device_packed(packed.size() * sizeof(Stored));
+  device_packed.Write(packed.data());
+  const test::DeviceArray<float> dw(values.Reals(9 * 72)), dw_bias(values.Reals(72)), bias(values.Reals(16));
+  const size_t pixels = size_t{2} * s.oh * s.ow;
+  test::CheckClipsSource<T>(size_t{2} * s.ih * s.iw * s.ic, [&](bool clips, const std::vector<float>& from) {
+    DepthwisePointwiseShape clipping = shape;
+    clipping.depthwise.clip_src = clips;
+    const test::DeviceArray<T> src(from);
+    return test::RunInSchedules<T>(kName, pixels, 16, 16, [&](T* dst) {
+      return DepthwisePointwise(clipping, src.data(), dw.data(), dw_bias.data(),
+                                static_cast<const T*>(device_packed.data()), bias.data(), dst, test::TestStream());
+    });
+  });
+}
+
+TEST_CASE("kernel depthwise_pointwise: the source is clipped on reading") {
+  for (const int stride : {1, 2}) {
+    CheckFusedClipsSource<float>(stride);
+    CheckFusedClipsSource<__half>(stride);
+  }
 }
 
 TEST_CASE("kernel depthwise_pointwise: a small block [threads]") {

@@ -72,6 +72,15 @@ TEST_CASE("session: a failure that shows up late is reported with the layer's na
   backend.fail_wait = 0;  // later runs wait once, at the end
   CHECK(session->RunPixels(**worker, std::vector<float>{1, 2}, out).message() == "illegal address");
   CHECK(backend.waits == 1);
+
+  graph.layers[0].attrs = PreprocessAttrs{};  // the photos' own layer is not taken for the one after it
+  const auto photos = MustCreate(graph, backend, {});
+  worker = photos->NewWorker();
+  REQUIRE(worker.ok());
+  const std::vector<uint8_t> bytes = {10, 20};
+  const std::vector<ImageEntry> entries = {{1, 1, 0, 0}};
+  backend.waits = 0;
+  CHECK(photos->Run(**worker, {bytes, entries}, out).message() == "layer 'in': illegal address");
 }
 
 TEST_CASE("session: a timed run gives the same values and one time a layer") {
@@ -93,4 +102,56 @@ TEST_CASE("session: a timed run gives the same values and one time a layer") {
     const bool works = !std::holds_alternative<IdentityAttrs>(graph.layers[i].attrs);
     CHECK((times[i].ms > 0.0) == works);
   }
+}
+
+TEST_CASE("session: layers that the backend does in pairs give the values that they give apart") {
+  FakeBackend apart, pairing;
+  pairing.pairs = true;
+  int starts = 0, names = 0, smaller = 0;
+  for (uint32_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    pairing.slices = apart.slices = seed % 2 == 0;
+    const Graph graph = RandomGraph(seed, PreprocessAttrs{});
+    const auto session = MustCreate(graph, pairing, {.max_batch = 2, .prepare_threads = 1 + static_cast<int>(seed % 2)});
+    smaller += session->worker_bytes() < MustCreate(graph, apart, {.max_batch = 2})->worker_bytes() ? 1 : 0;
+    auto worker = session->NewWorker();
+    REQUIRE(worker.ok());
+    const std::vector<uint8_t> bytes = {10, 20};
+    const std::vector<ImageEntry> entries = {{1, 1, 0, 0}, {1, 1, 1, 0}};
+    const auto size = static_cast<size_t>(session->output_size());
+    std::vector<float> want, pixels, got(2 * size), timed(2 * size);
+    for (const uint8_t byte : bytes) {
+      std::vector<float> photo;
+      for (int i = 0; i < 12; ++i) photo.push_back(static_cast<float>(byte + i));
+      const std::vector<float> row = Evaluate(graph, photo)[static_cast<size_t>(graph.output)];
+      want.insert(want.end(), row.begin(), row.end());
+      pixels.insert(pixels.end(), photo.begin(), photo.end());
+    }
+    for (int run = 0; run < 3; ++run) {
+      REQUIRE(session->Run(**worker, {bytes, entries}, got).ok());
+      CHECK(got == want);
+      std::fill(got.begin(), got.end(), NAN);
+      REQUIRE(session->RunPixels(**worker, pixels, got).ok());  // where photos are no layer of their own either
+      CHECK(got == want);
+    }
+    std::vector<LayerTime> times;
+    REQUIRE(session->RunTimed(**worker, {bytes, entries}, timed, &times).ok());
+    CHECK(timed == want);
+    for (size_t i = 0; i < times.size(); ++i) {
+      if (times[i].layer == graph.layers[i].name) continue;
+      const std::string& first = graph.layers[static_cast<size_t>(graph.layers[i].inputs[0])].name;
+      CHECK(times[i].layer == first + " + " + graph.layers[i].name);
+      CHECK(times[static_cast<size_t>(graph.layers[i].inputs[0])].ms == 0.0);
+      ++names;
+      starts += first == "in" ? 1 : 0;
+    }
+    REQUIRE(session->RunAgain(**worker, 2, 1).ok());
+    const int before = pairing.paired;
+    MustCreate(graph, pairing, {.keep_all = true});
+    CHECK(pairing.paired == before);  // what is compared layer by layer is done so
+  }
+  CHECK(names == pairing.paired);
+  CHECK(starts > 3);
+  CHECK(names > starts + 10);
+  CHECK(smaller > 3);
 }

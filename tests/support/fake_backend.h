@@ -111,6 +111,41 @@ class FakeOp : public PreparedOp {
   size_t scratch_;
 };
 
+// Two ops as one. Poisons what it writes to before it reads.
+class FakePair : public PreparedOp {
+ public:
+  FakePair(std::unique_ptr<PreparedOp> first, std::unique_ptr<PreparedOp> second, int64_t between)
+      : first_(std::move(first)), second_(std::move(second)), between_(static_cast<size_t>(between)) {}
+  size_t scratch_bytes() const override { return std::max(first_->scratch_bytes(), second_->scratch_bytes()); }
+  std::unique_ptr<OpState> make_state() const override {
+    auto state = std::make_unique<State>();
+    state->first = first_->make_state(), state->second = second_->make_state();
+    state->memory.resize(between_ + 2 * kArenaAlignment / sizeof(float), NAN);
+    return state;
+  }
+  Status run(const RunArgs& args) const override {
+    auto* state = static_cast<State*>(args.state);
+    void* between = state->memory.data();
+    size_t space = state->memory.size() * sizeof(float);
+    std::align(kArenaAlignment, between_ * sizeof(float), between, space);
+    const void* const source = between;
+    RunArgs one = args, two = args;
+    one.dst = between, one.state = state->first.get();
+    two.src = std::span(&source, 1), two.images = nullptr, two.state = state->second.get();
+    COUPLET_RETURN_IF_ERROR(second_->run(two));
+    COUPLET_RETURN_IF_ERROR(first_->run(one));
+    return second_->run(two);
+  }
+
+ private:
+  struct State : OpState {
+    std::unique_ptr<OpState> first, second;
+    std::vector<float> memory;
+  };
+  std::unique_ptr<PreparedOp> first_, second_;
+  size_t between_;
+};
+
 class FakeRecording : public Recording {
  public:
   FakeRecording(std::function<Status()> work, int* replays) : work_(std::move(work)), replays_(replays) {}
@@ -133,6 +168,22 @@ class FakeBackend : public Backend {
     const size_t scratch = layer.name.size() % 3 * 100;
     return std::unique_ptr<PreparedOp>(
         std::make_unique<FakeOp>(layer, std::vector<Shape>(src.begin(), src.end()), options, scratch));
+  }
+  // In RandomGraph the photos with the first layer, and of the others odd ones with even ones.
+  Result<std::unique_ptr<PreparedOp>> prepare_pair(const Layer& first, const Layer& second, std::span<const Shape> src,
+                                                   const PrepareOptions& first_options,
+                                                   const PrepareOptions& options) override {
+    const bool start = std::holds_alternative<PreprocessAttrs>(first.attrs);
+    const bool odd = first.name.size() % 2 == 1 && first.name.size() > 1 && second.name.size() % 2 == 0;
+    if (!pairs || !(start || odd) || !std::holds_alternative<AffineAttrs>(second.attrs) ||
+        std::holds_alternative<ConcatAttrs>(first.attrs))
+      return std::unique_ptr<PreparedOp>();
+    Shape between = first.shape;
+    between.n = options.max_batch;
+    auto one = prepare(first, src, first_options), two = prepare(second, std::span(&between, 1), options);
+    ++paired;
+    return std::unique_ptr<PreparedOp>(
+        std::make_unique<FakePair>(std::move(*one), std::move(*two), between.elements()));
   }
   bool writes_slice(const Layer& layer, int, int) const override {
     return slices && std::holds_alternative<AffineAttrs>(layer.attrs);
@@ -171,10 +222,10 @@ class FakeBackend : public Backend {
     return Internal("none");
   }
 
-  std::atomic<int> prepared{0}, waits{0};
+  std::atomic<int> prepared{0}, waits{0}, paired{0};
   int fail_wait = -1;  // the wait that does, counted from 0
   int batch_step = 1, recordings = 0, replays = 0;
-  bool refuse_memory = false, slices = false, records = false;
+  bool refuse_memory = false, slices = false, records = false, pairs = false;
 };
 
 inline AffineAttrs RandomAffine(int channels, uint32_t seed) {

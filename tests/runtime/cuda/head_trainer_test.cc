@@ -49,12 +49,20 @@ TrainOptions Short(int steps) {
   return options;
 }
 
-std::unique_ptr<HeadTrainer> OnDevice(const HeadShape& shape) {
-  auto trainer = MakeStandinBackend()->make_head_trainer(shape);
+// A trainer and the backend that outlives it.
+struct DeviceTrainer {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<HeadTrainer> trainer;
+  HeadTrainer& operator*() const { return *trainer; }
+  HeadTrainer* operator->() const { return trainer.get(); }
+};
+DeviceTrainer OnDevice(const HeadShape& shape) {
+  auto backend = MakeStandinBackend();
+  auto trainer = backend->make_head_trainer(shape);
   REQUIRE_MESSAGE(trainer.ok(), trainer.status().message());
-  return std::move(trainer).value();
+  return {std::move(backend), std::move(trainer).value()};
 }
-std::unique_ptr<HeadTrainer> OnDevice(const HeadData& data) {
+DeviceTrainer OnDevice(const HeadData& data) {
   return OnDevice(HeadShape{data.features, data.classes});
 }
 
@@ -166,7 +174,8 @@ TEST_CASE("cuda head trainer: after 4000 steps the accuracy is the CPU's to half
   COUPLET_NEEDS_STANDIN(device);
   const HeadData data = Clouds(20, kFused, 6.0);  // so wide that they overlap
   const TrainOptions options = Short(4000);
-  const auto trainer = OnDevice(data), cpu = MakeCpuHeadTrainer({data.features, data.classes});
+  const auto trainer = OnDevice(data);
+  const auto cpu = MakeCpuHeadTrainer({data.features, data.classes});
   const TrainResult got = TrainWith(*trainer, data, options), want = TrainWith(*cpu, data, options);
   CHECK(got.steps == 4000);
   CHECK(got.history.size() == want.history.size());
@@ -196,7 +205,8 @@ TEST_CASE("cuda head trainer: a step alone tells logits, probabilities and resul
     return *result;
   };
   std::vector<float> got_logits, got_probabilities, want_logits, want_probabilities;
-  const auto trainer = OnDevice(data), cpu = MakeCpuHeadTrainer(shape);
+  const auto trainer = OnDevice(data);
+  const auto cpu = MakeCpuHeadTrainer(shape);
   const BatchResult got = run(*trainer, &got_logits, &got_probabilities);
   const BatchResult want = run(*cpu, &want_logits, &want_probabilities);
   CHECK(Near(got.mean_loss, want.mean_loss, 1e-5));
@@ -446,4 +456,24 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
     CHECK(failed > 50 / kStride);
   }
   device.Reset();
+}
+
+TEST_CASE("cuda head: its memory counts towards the limit") {
+  COUPLET_NEEDS_STANDIN(device);
+  const HeadShape shape{256, 3};
+  const std::vector<float> vectors(size_t{256} * 8192, 0.5f);  // 8 MB
+  for (const int limit_mb : {4, 12, 32}) {
+    CAPTURE(limit_mb);
+    CudaOptions options;
+    options.memory_limit_bytes = static_cast<size_t>(limit_mb) << 20;
+    const auto backend = OpenStandinBackend(options);
+    REQUIRE(backend.ok());
+    const auto trainer = (*backend)->make_head_trainer(shape);  // 8 MB for cuBLAS, and little more
+    const Status status = trainer.ok() ? (*trainer)->set_vectors(vectors) : trainer.status();
+    CHECK(trainer.ok() == (limit_mb > 4));
+    CHECK(status.ok() == (limit_mb > 12));
+    if (status.ok()) continue;
+    CHECK(status.code() == Code::kOutOfMemory);
+    CHECK_HAS(status.message(), "8 MB of device memory: the limit of " + std::to_string(limit_mb) + " MB leaves");
+  }
 }

@@ -308,3 +308,39 @@ TEST_CASE("cuda: a slice of a concatenation gets what the dense result has, and 
     CHECK(sliced > 20);
   }
 }
+
+TEST_CASE("cuda: photos' memory is there before a run, whatever their size; one too wide for it gets its own once") {
+  COUPLET_NEEDS_STANDIN(device);
+  const Case c = {{"photos", {}, {1, 12, 10, 3}, PreprocessAttrs{{127.5f, 127.5f, Normalization::Mode::kMultiply}}}, {}};
+  const auto cpu = MakeCpuBackend(), cuda = MakeStandinBackend();
+  const auto op = cuda->prepare(c.layer, {}, {.max_batch = 3});
+  const auto worker = cuda->make_worker(1);
+  REQUIRE((op.ok() && worker.ok()));
+  const auto state = (*op)->make_state();
+  const auto scratch = cuda->allocate((*op)->scratch_bytes()), dst = cuda->allocate(3 * 360 * sizeof(float));
+  REQUIRE((scratch.ok() && dst.ok()));
+  const auto allocated = [&] { return device.Calls("cudaMalloc") + device.Calls("cudaMallocHost") + device.Calls("cudaHostAlloc"); };
+  const long before = allocated();
+  // Small ones, ones that fit, ones that go in parts, and one that alone is more than there is room for; twice.
+  const std::vector<std::vector<int>> batches = {{5, 9, 7}, {300, 200, 400}, {900, 900, 900}, {3000, 20, 30}, {3000, 20, 30}};
+  REQUIRE((*op)->scratch_bytes() < 3000 * 600 * 3);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    CAPTURE(i);
+    std::vector<ImageEntry> entries;
+    size_t used = 0;
+    for (const int width : batches[i]) {
+      entries.push_back({width, 600, used, 0});
+      used += static_cast<size_t>(width) * 600 * 3;
+    }
+    const std::vector<uint8_t> bytes = Values(8).Bytes(used);
+    const ImageBatch images{bytes, entries};
+    const Status ran = (*op)->run({.n = 3, .src = {}, .images = &images, .dst = dst->data(), .scratch = scratch->data(),
+                                   .state = state.get(), .worker = worker->get()});
+    REQUIRE_MESSAGE(ran.ok(), ran.message());
+    std::vector<float> got(3 * 360, NAN);
+    REQUIRE(cuda->copy_out(got.data(), dst->data(), got.size(), **worker).ok());
+    REQUIRE(cuda->wait(**worker).ok());
+    CHECK(got == RunOn(*cpu, c, {}, 3, &images));
+    CHECK(allocated() == before + (i >= 3 ? 1 : 0));
+  }
+}

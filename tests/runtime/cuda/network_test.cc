@@ -138,10 +138,55 @@ struct Photos {
   ImageBatch batch() const { return {bytes, entries}; }
 };
 
-// Opens the engine, prepares, runs three batches (the third is a replay) and lets go. What it said, or "".
-std::string WholeRun(const Graph& graph, Precision precision, std::vector<float>* out) {
+// Photos and the first convolution, and a block of MobileNet: the pairs there are kernels for.
+Graph PairGraph() {
+  Values values(14);
+  Graph graph;
+  const auto add = [&](const char* name, Shape shape, LayerAttrs attrs) {
+    const int last = static_cast<int>(graph.layers.size()) - 1;
+    graph.layers.push_back({name, last < 0 ? std::vector<int>{} : std::vector<int>{last}, shape, std::move(attrs)});
+  };
+  const auto product = [&](int ic, int oc) {
+    return ConvAttrs{1, 1, 1, 1, {}, ConstTensor({1, 1, ic, oc}, values.Reals(static_cast<size_t>(ic * oc))),
+                     {}, values.Reals(static_cast<size_t>(oc)), Activation::kRelu6};
+  };
+  add("photos", {1, 12, 12, 3}, PreprocessAttrs{{127.5f, 127.5f, Normalization::Mode::kMultiply}});
+  add("first", {1, 6, 6, 8},
+      ConvAttrs{2, 2, 1, 1, {0, 0, 1, 1}, ConstTensor({3, 3, 3, 8}, values.Reals(216)), {}, values.Reals(8),
+                Activation::kRelu6});
+  add("grow", {1, 6, 6, 16}, product(8, 16));  // leaves its ReLU6's upper half to the depthwise layer
+  add("depthwise", {1, 3, 3, 16},
+      DepthwiseAttrs{2, 2, 1, 1, {0, 0, 1, 1}, ConstTensor({3, 3, 16, 1}, values.Reals(144)), {}, values.Reals(16),
+                     Activation::kRelu6});
+  add("pointwise", {1, 3, 3, 24}, product(16, 24));
+  add("mean", {1, 1, 1, 24}, GlobalAverageAttrs{});
+  graph.output = 5;
+  return graph;
+}
+
+// What the race of a graph's layers keeps.
+std::string Tuned(const Graph& graph, Precision precision, int max_batch) {
   CudaOptions options;
   options.precision = precision;
+  options.tune = true;
+  auto backend = OpenStandinBackend(options);
+  REQUIRE_MESSAGE(backend.ok(), backend.status().message());
+  Make(graph, **backend, {.max_batch = max_batch});
+  return (*backend)->tuning();
+}
+
+// Every line's choice of that name turned into the other one.
+std::string Turned(std::string tuning, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = tuning.find("\t" + from, at)) != std::string::npos;) tuning.replace(at + 1, from.size(), to);
+  return tuning;
+}
+
+// Opens the engine, prepares, runs three batches (the third is a replay) and lets go. What it said, or "".
+std::string WholeRun(const Graph& graph, Precision precision, std::vector<float>* out,
+                     const std::string& tuning = "") {
+  CudaOptions options;
+  options.precision = precision;
+  options.tuning = tuning;
   auto backend = OpenStandinBackend(options);
   if (!backend.ok()) return backend.status().message();
   auto session = Session::Create(graph, **backend, {.max_batch = 3});
@@ -166,6 +211,107 @@ TEST_CASE("cuda: Inception agrees with the CPU layer by layer in each precision"
   COUPLET_NEEDS_STANDIN(device);
   const Graph graph = Inception(16);
   for (const Tolerance& tolerance : kTolerances) CheckLayers(graph, tolerance);
+}
+
+TEST_CASE("cuda: layers done in pairs where a race chose that: MobileNet as the CPU has it, in each precision") {
+  COUPLET_NEEDS_STANDIN(device);
+  const Graph graph = MobileNet(32, true);
+  const Photos photos(3);
+  const auto cpu = MakeCpuBackend();
+  const auto oracle = Make(graph, *cpu, {.max_batch = 1});
+  auto oracle_worker = oracle->NewWorker();
+  REQUIRE(oracle_worker.ok());
+  std::vector<float> want;
+  for (const ImageEntry& entry : photos.entries) {
+    std::vector<float> row(static_cast<size_t>(oracle->output_size()));
+    REQUIRE(oracle->Run(**oracle_worker, {photos.bytes, std::span(&entry, 1)}, row).ok());
+    want.insert(want.end(), row.begin(), row.end());
+  }
+  for (const Tolerance& tolerance : kTolerances) {
+    CAPTURE(tolerance.name);
+    const bool blocks = tolerance.precision != Precision::kFp32;
+    const std::string tuning = Tuned(graph, tolerance.precision, 1);
+    const std::string fused = Turned(tuning, "apart ms", "fused ms"), apart = Turned(tuning, "fused ms", "apart ms");
+    CHECK_HAS(fused, "start 1x32x32 to 16x16x");
+    CHECK((fused.find("\nblock 1x") != std::string::npos) == blocks);
+    std::vector<float> got, plain;
+    for (const std::string& text : {fused, apart}) {
+      CudaOptions options;
+      options.precision = tolerance.precision;
+      options.tuning = text;
+      auto cuda = OpenStandinBackend(options);
+      REQUIRE(cuda.ok());
+      const auto session = Make(graph, **cuda, {.max_batch = 3});
+      auto worker = session->NewWorker();
+      REQUIRE(worker.ok());
+      std::vector<float> out(want.size(), NAN);
+      std::vector<LayerTime> times;
+      REQUIRE(session->RunTimed(**worker, photos.batch(), out, &times).ok());
+      const auto pairs = std::count_if(times.begin(), times.end(),
+                                       [](const LayerTime& t) { return t.layer.find(" + ") != std::string::npos; });
+      CHECK(pairs == (text == apart ? 0 : blocks ? 14 : 1));
+      const std::vector<float> timed = out;
+      for (int run = 0; run < 3; ++run) {
+        std::fill(out.begin(), out.end(), NAN);
+        REQUIRE(session->Run(**worker, photos.batch(), out).ok());
+        CHECK(out == timed);
+      }
+      CHECK_FALSE(!(RelativeL2(out, want) <= tolerance.layer));
+      (text == fused ? got : plain) = out;
+    }
+    // The start's numbers are those of its two layers; a block's middle is rounded for the tensor cores.
+    CHECK((got == plain) == !blocks);
+  }
+}
+
+TEST_CASE("cuda: a race keeps its winner, which runs; every call that fails with pairs ends in one clear line") {
+  COUPLET_NEEDS_STANDIN(device);
+  const Graph graph = PairGraph();
+  const std::string tuning = Tuned(graph, Precision::kFp16, 1);
+  // The played clock ticks a piece of work: one kernel wins over two.
+  CHECK_HAS(tuning, "start 1x12x12 to 6x6x8 dst 0\tfused ms: fused ");
+  CHECK_HAS(tuning, "block 1x6x6x16 to 3x3x24 s 2 p 0x0 dst 0 clip true\tfused ms: fused ");
+  std::vector<float> want, out;
+  device.Reset();
+  REQUIRE(WholeRun(graph, Precision::kFp16, &want) == "");
+  const long apart = device.Calls("launch");
+  device.Reset();
+  REQUIRE(WholeRun(graph, Precision::kFp16, &want, tuning) == "");
+  CHECK(device.Calls("launch") < apart);
+  const long calls = device.Calls("*");
+  int failed = 0;
+  for (long n = 1; n <= calls; ++n) {
+    CAPTURE(n);
+    device.Reset();
+    device.Fail("*:" + std::to_string(n));
+    CapturedErrors errors;
+    const std::string said = WholeRun(graph, Precision::kFp16, &out, tuning);
+    for (const std::string& line : errors.Lines()) CHECK_HAS(line, "couplet: while letting go of the device: ");
+    CHECK(device.Mistakes() == "");
+    device.Reset();
+    CHECK(device.Alive() == "");
+    if (said.empty()) CHECK(out == want);
+    failed += said.empty() ? 0 : 1;
+    CHECK(said.find('\n') == std::string::npos);
+  }
+  CHECK(failed > calls / 2);
+  // And the race's own calls.
+  device.Reset();
+  for (long n = 1; n <= 400; n += 3) {
+    CAPTURE(n);
+    device.Fail("*:" + std::to_string(n));
+    CapturedErrors errors;
+    CudaOptions options;
+    options.precision = Precision::kFp16;
+    options.tune = true;
+    {
+      auto backend = OpenStandinBackend(options);
+      if (backend.ok()) static_cast<void>(Session::Create(graph, **backend, {.max_batch = 1}));
+    }
+    CHECK(device.Mistakes() == "");
+    device.Reset();
+    CHECK(device.Alive() == "");
+  }
 }
 
 TEST_CASE("cuda: a photo's row does not depend on its batch, to the bit") {

@@ -243,6 +243,28 @@ TEST_CASE("programs: auto takes a device for many photos, and the CPU after one 
   }
 }
 
+TEST_CASE("programs: training within --gpu_memory_mb, and where it does not fit the CPU trains after one line") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  // Vectors from a whole device, kept; then training alone has to fit. Distortions make the job worth a GPU.
+  REQUIRE(shop.Retrain("whole", "cuda", {kFewSteps}).code == 0);
+  const auto retrain = [&](const char* tag, const char* where) {
+    return shop.Retrain(tag, where,
+                        {kFewSteps, "--bottleneck_dir=whole_bottlenecks", "--gpu_memory_mb=4", "--flip_left_right"});
+  };
+  const ProcessResult cuda = retrain("cuda", "cuda");
+  INFO(cuda.err);
+  CHECK(cuda.code == 3);
+  CHECK_HAS(cuda.err, "8 MB of device memory: the limit of 4 MB leaves");
+  CHECK_FALSE(fs::exists(shop.dir / "cuda.pb"));
+  const ProcessResult fallen = retrain("fallen", "auto");
+  INFO(fallen.err);
+  CHECK(fallen.code == 0);
+  CHECK(Count(fallen.err, "The GPU could not do it, the CPU does it anew: ") == 1);
+  CHECK(shop.Complaints() == "");
+  CHECK(fs::exists(shop.dir / "fallen.pb"));
+}
+
 TEST_CASE("programs: without a device cuda ends with 3 and one line, auto computes on the CPU") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
