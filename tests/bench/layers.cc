@@ -1,0 +1,120 @@
+// The convolutions of the networks, one thread, by our kernels and by oneDNN's in turn: what CPU=auto goes by.
+// layer_bench [ROUNDS]
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include "runtime/backend.h"
+#include "runtime/cpu/fma_peak.h"
+#include "tests/bench/timing.h"
+#include "tests/support/model_layers.h"
+
+namespace couplet::bench {
+namespace {
+
+using test::ConvShape;
+
+Layer MakeLayer(const ConvShape& s) {
+  const auto floats = [](int64_t count) {
+    std::vector<float> values(static_cast<size_t>(count));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7 % 13) / 13.0f - 0.5f;
+    return values;
+  };
+  const int64_t multiplier = s.depthwise ? 1 : s.oc;
+  const ConstTensor weights({s.kh, s.kw, s.ic, multiplier}, floats(int64_t{s.kh} * s.kw * s.ic * multiplier));
+  Layer layer;
+  layer.name = s.name;
+  layer.inputs = {0};
+  layer.shape = {.n = 1, .h = s.oh(), .w = s.ow(), .c = s.oc};
+  const auto fill = [&](auto attrs) {
+    attrs.sh = s.sh, attrs.sw = s.sw, attrs.pads = s.pads;
+    attrs.weights = weights, attrs.bias = floats(s.oc), attrs.activation = Activation::kRelu6;
+    layer.attrs = attrs;
+  };
+  s.depthwise ? fill(DepthwiseAttrs()) : fill(ConvAttrs());
+  return layer;
+}
+
+struct Timed {
+  std::unique_ptr<PreparedOp> op;
+  std::unique_ptr<OpState> state;
+  Buffer scratch;
+  std::vector<double> microseconds = {};
+};
+
+double Run(const Timed& timed, const void* src, void* dst, int repeats) {
+  const auto start = Clock::now();
+  for (int i = 0; i < repeats; ++i)
+    if (!timed.op->run({.n = 1, .src = std::span(&src, 1), .dst = dst, .scratch = timed.scratch.data(),
+                        .state = timed.state.get()}).ok())
+      std::abort();
+  return SecondsSince(start) * 1e6 / repeats;
+}
+
+const char* KindOf(const ConvShape& s) {
+  if (s.depthwise) return "depthwise 3x3";
+  if (s.ic == 3) return "first 3x3/2";
+  if (s.ih == 1) return "fully connected";
+  return s.kh * s.kw == 1 ? "1x1" : "k x k";
+}
+
+void Bench(const std::string& network, const std::vector<ConvShape>& shapes, int rounds) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  for (const CpuKernels kernels : BuiltCpuKernels())
+    if (kernels != CpuKernels::kAuto) backends.push_back(MakeCpuBackend(kernels));
+  const double peak = cpu::MeasureFmaPeak(1, 0.2);
+  fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core; microseconds, own then oneDNN\n", network, peak / 1e9);
+  std::map<std::string, std::vector<double>> sums;
+  for (const ConvShape& s : shapes) {
+    const Layer layer = MakeLayer(s);
+    const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
+    std::vector<Timed> timed;
+    for (const auto& backend : backends) {
+      auto op = backend->prepare(layer, std::span(&src, 1), {});
+      if (!op.ok()) std::abort();
+      auto scratch = backend->allocate((*op)->scratch_bytes());
+      timed.push_back({.op = std::move(*op), .state = nullptr, .scratch = std::move(*scratch)});
+      timed.back().state = timed.back().op->make_state();
+    }
+    const auto from = backends[0]->allocate(static_cast<size_t>(src.elements()) * 4);
+    const auto to = backends[0]->allocate(static_cast<size_t>(layer.shape.elements()) * 4);
+    for (int64_t i = 0; i < src.elements(); ++i) reinterpret_cast<float*>(from->data())[i] = static_cast<float>(i % 11) / 11.0f;
+    const int repeats = std::max(1, static_cast<int>(1e3 / std::max(1.0, Run(timed[0], from->data(), to->data(), 3))));
+    for (int round = 0; round < rounds; ++round)
+      for (size_t i = 0; i < timed.size(); ++i) {
+        Timed& t = timed[round % 2 == 0 ? i : timed.size() - 1 - i];
+        t.microseconds.push_back(Run(t, from->data(), to->data(), repeats));
+      }
+    const double flops = 2.0 * s.kh * s.kw * (s.depthwise ? 1 : s.ic) * s.oc * s.oh() * s.ow();
+    std::string line = fmt::format("  {:<46} floor {:>8.1f}", s.name, 1e6 * flops / peak);
+    auto& sum = sums[KindOf(s)];
+    sum.resize(timed.size() + 1);
+    sum.back() += 1e6 * flops / peak;
+    for (size_t i = 0; i < timed.size(); ++i) {
+      const double best = *std::min_element(timed[i].microseconds.begin(), timed[i].microseconds.end());
+      sum[i] += best;
+      line += fmt::format(" {:>8.1f} ({:>3.0f} %)", best, 1e8 * flops / peak / best);
+    }
+    fmt::print("{}\n", line);
+  }
+  for (const auto& [kind, sum] : sums) {
+    std::string line = fmt::format("  sum of {:<39} floor {:>8.1f}", kind, sum.back());
+    for (size_t i = 0; i + 1 < sum.size(); ++i) line += fmt::format(" {:>8.1f} ({:>3.0f} %)", sum[i], 100 * sum.back() / sum[i]);
+    fmt::print("{}\n", line);
+  }
+}
+
+}  // namespace
+}  // namespace couplet::bench
+
+int main(int argc, char** argv) {
+  using namespace couplet;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 6;
+  bench::Bench("MobileNet 0.25_128", test::MobileNetConvs(25, 128), rounds);
+  bench::Bench("MobileNet 0.50_224", test::MobileNetConvs(50, 224), rounds);
+  bench::Bench("MobileNet 1.0_224", test::MobileNetConvs(100, 224), rounds);
+  bench::Bench("Inception v3", test::InceptionConvs(), rounds);
+}
