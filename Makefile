@@ -267,7 +267,7 @@ $(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench layer-bench
 layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's
-	$(OUT)/tests/layer_bench
+	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}"
 bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA)
 	@mkdir -p $(OUT)/bench
 	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json

@@ -51,10 +51,13 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 }
 
 #if COUPLET_ONEDNN
-// The committed choice of CPU=auto, from docs/measured/cpu.md. A layer's bits follow from it, so it looks at nothing but
-// the layer; a change of it is a change of kNumerics.
+// The committed choice of CPU=auto, from docs/measured/cpu.md: ours for windows that see many channels and for depthwise
+// layers of stride 1, the library's for the rest. A layer's bits follow from it, so it looks at nothing but the layer, and
+// a change of it is a change of numerics().
 bool OwnIsBetter(const cpu::Convolution& c, CpuKernels kernels) {
-  return kernels == CpuKernels::kOwn || (kernels == CpuKernels::kAuto && c.depthwise);
+  if (kernels != CpuKernels::kAuto) return kernels == CpuKernels::kOwn;
+  if (c.depthwise) return c.kh == 3 && c.kw == 3 && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 && c.dst.c == c.src.c;
+  return c.kh * c.kw > 1 && c.src.c >= 16;
 }
 #endif
 
@@ -114,7 +117,7 @@ class Preparer {
     const Shape& src = src_[0];
     if (IsGlobalAverage(a, src)) return (*this)(GlobalAverageAttrs{});
 #if COUPLET_ONEDNN
-    if (kernels_ == CpuKernels::kOneDnn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
+    if (kernels_ != CpuKernels::kOwn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
 #endif
     return cpu::own::MakePool(OnePhoto(src), OnePhoto(dst_), a);
   }

@@ -26,9 +26,9 @@ constexpr int kPanelVectors = 4;
 constexpr int kPanelVectors = 2;
 #endif
 
-// One tile of P pixels by W vectors.
+// P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W>
-void Tile(const GemmTile& t) {
+HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
   V sum[P][W];
@@ -40,10 +40,11 @@ void Tile(const GemmTile& t) {
   }
   const float* HWY_RESTRICT weights = t.weights;
   const size_t length = static_cast<size_t>(t.length);
+  const float* const* table = t.src + static_cast<size_t>(first) * static_cast<size_t>(t.segments);
   for (int s = 0; s < t.segments; ++s) {
     const float* src[P];
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) src[p] = t.src[s * P + p];
+    for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
     for (size_t k = 0; k < length; ++k, weights += W * kLanes) {
       V b[W];
 #pragma GCC unroll 8
@@ -59,7 +60,7 @@ void Tile(const GemmTile& t) {
   // The constant comes first: where the other is NaN, x86 gives the second.
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
   const size_t channels = static_cast<size_t>(t.channels);
-  float* dst = t.dst;
+  float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p, dst += t.dst_stride) {
 #pragma GCC unroll 8
@@ -78,27 +79,29 @@ void Tile(const GemmTile& t) {
 }
 
 template <int W>
-void TileOfWidth(const GemmTile& t) {
-  switch (t.pixels) {
-    case 1: return Tile<1, W>(t);
-    case 2: return Tile<2, W>(t);
-    case 3: return Tile<3, W>(t);
-    case 4: return Tile<4, W>(t);
-    case 5: return Tile<5, W>(t);
-    default: return Tile<6, W>(t);
+void PanelOfWidth(const GemmPanel& t) {
+  const Tiles tiles(t.pixels);
+  for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
+    next = tiles.begin(tile + 1);
+    switch (next - first) {
+      case 1: Tile<1, W>(t, first); break;
+      case 2: Tile<2, W>(t, first); break;
+      case 3: Tile<3, W>(t, first); break;
+      case 4: Tile<4, W>(t, first); break;
+      case 5: Tile<5, W>(t, first); break;
+      default: Tile<6, W>(t, first); break;
+    }
   }
 }
 
-void TileImpl(const GemmTile& t) {
+void PanelImpl(const GemmPanel& t) {
   switch (t.width / static_cast<int>(hn::MaxLanes(D()))) {
-    case 1: return TileOfWidth<1>(t);
-    case 2: return TileOfWidth<2>(t);
+    case 1: return PanelOfWidth<1>(t);
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-    case 3: return TileOfWidth<3>(t);
-    default: return TileOfWidth<4>(t);
-#else
-    default: return TileOfWidth<2>(t);
+    case 2: return PanelOfWidth<2>(t);
+    case 3: return PanelOfWidth<3>(t);
 #endif
+    default: return PanelOfWidth<kPanelVectors>(t);
   }
 }
 
@@ -119,13 +122,13 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace couplet::cpu {
 
-HWY_EXPORT(TileImpl);
+HWY_EXPORT(PanelImpl);
 HWY_EXPORT(PanelsImpl);
 HWY_EXPORT(TargetImpl);
 
 Panels PanelsFor(int channels) { return HWY_DYNAMIC_DISPATCH(PanelsImpl)(channels); }
 const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
-void RunGemmTile(const GemmTile& tile) { HWY_DYNAMIC_DISPATCH(TileImpl)(tile); }
+void RunGemmPanel(const GemmPanel& panel) { HWY_DYNAMIC_DISPATCH(PanelImpl)(panel); }
 
 }  // namespace couplet::cpu
 #endif  // HWY_ONCE

@@ -27,9 +27,9 @@ struct Panels {
 };
 Panels PanelsFor(int channels);
 
-// `pixels` <= kTilePixels results times one panel. `segments` stretches of `length` source values each: stretch s of
-// pixel p begins at src[s * pixels + p].
-struct GemmTile {
+// `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each; a tile's are next to
+// each other: stretch s of pixel p, of a tile of P pixels that begins with pixel t, begins at src[t * segments + s * P + p - t].
+struct GemmPanel {
   const float* const* src = nullptr;
   int pixels = 0, segments = 0, length = 0;
   const float* weights = nullptr;  // [segments * length, width], aligned
@@ -39,7 +39,14 @@ struct GemmTile {
   size_t dst_stride = 0;
   Clamp clamp{};
 };
-void RunGemmTile(const GemmTile& tile);
+void RunGemmPanel(const GemmPanel& panel);
+
+// Tiles are dealt evenly: 49 pixels as 9 tiles of 5 or 6, not 8 of 6 and one of 1, which would run at a third of the speed.
+struct Tiles {
+  explicit Tiles(int of) : pixels(of), count((of + kTilePixels - 1) / kTilePixels) {}
+  int begin(int tile) const { return pixels * tile / count; }
+  int pixels, count;
+};
 
 // Highway's name of the instruction set in use.
 const char* KernelTarget();

@@ -54,10 +54,15 @@ class Gemm final : public PreparedOp {
   Gemm(const Convolution& c, int threads)
       : src_(c.src), dst_(c.dst), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw), dh_(c.dh), dw_(c.dw), pads_(c.pads),
         bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
-        clamp_(ClampOf(c.activation)), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
+        clamp_(ClampOf(c.activation)), last_top_(c.src.h - 1 - (c.kh - 1) * c.dh),
+        last_left_(c.src.w - 1 - (c.kw - 1) * c.dw), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
     merged_ = kw_ > 1 && dw_ == 1 && src_.c <= kMergedChannels;
     segments_ = merged_ ? kh_ : kh_ * kw_;
     length_ = merged_ ? kw_ * src_.c : src_.c;
+    for (int s = 0; s < segments_; ++s) {
+      const int ky = merged_ ? s : s / kw_, kx = merged_ ? 0 : s % kw_;
+      offsets_.push_back((int64_t{ky} * dh_ * src_.w + kx * dw_) * src_.c);
+    }
     zeros_.assign(static_cast<size_t>(length_), 0.0f);
     const int64_t bytes = int64_t{src_.c} * sh_ * sw_ * static_cast<int64_t>(sizeof(float));
     block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / bytes, kMinBlock, kMaxBlock));
@@ -125,14 +130,16 @@ class Gemm final : public PreparedOp {
   void RunBlock(const float* src, float* dst, int first, int count, std::byte* scratch) const {
     auto* table = reinterpret_cast<const float**>(scratch);
     auto* patches = reinterpret_cast<float*>(scratch + patches_at_);
-    const int tiles = (count + kTilePixels - 1) / kTilePixels;
-    const auto begin = [&](int tile) { return count * tile / tiles; };  // dealt evenly
-    for (int tile = 0; tile < tiles; ++tile)
-      for (int at = begin(tile), pixels = begin(tile + 1) - at, p = 0; p < pixels; ++p)
-        Point(src, first + at + p, table + at * segments_ + p, pixels,
-              patches + static_cast<size_t>(at + p) * PatchFloats());
-    GemmTile t;
-    t.segments = segments_, t.length = length_;
+    const Tiles tiles(count);
+    int y = first / dst_.w, x = first % dst_.w;
+    for (int tile = 0; tile < tiles.count; ++tile)
+      for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
+        Point(src, y, x, table + at * segments_ + p, pixels, patches + static_cast<size_t>(at + p) * PatchFloats());
+        if (++x == dst_.w) ++y, x = 0;
+      }
+    GemmPanel t;
+    t.src = table;
+    t.pixels = count, t.segments = segments_, t.length = length_;
     t.dst_stride = static_cast<size_t>(dst_.c), t.clamp = clamp_;
     t.weights = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
@@ -140,24 +147,26 @@ class Gemm final : public PreparedOp {
       t.width = panels_.width(panel);
       t.channels = std::min(t.width, dst_.c - channel);
       t.bias = bias_.data() + channel;
-      for (int tile = 0; tile < tiles; ++tile) {
-        const int at = begin(tile);
-        t.src = table + at * segments_;
-        t.pixels = begin(tile + 1) - at;
-        t.dst = dst + int64_t{first + at} * dst_.c + channel;
-        RunGemmTile(t);
-      }
+      t.dst = dst + int64_t{first} * dst_.c + channel;
+      RunGemmPanel(t);
       t.weights += PatchFloats() * static_cast<size_t>(t.width);
     }
   }
 
-  // Where the window of result `pixel` lies: segment s at to[s * step].
-  void Point(const float* src, int pixel, const float** to, int step, float* patch) const {
-    const int y = pixel / dst_.w, x = pixel % dst_.w;
-    const int left = x * sw_ - pads_.left;
+  // Where the window of result (y, x) lies: segment s at to[s * step].
+  void Point(const float* src, int y, int x, const float** to, int step, float* patch) const {
+    const int top = y * sh_ - pads_.top, left = x * sw_ - pads_.left;
+    if (top >= 0 && left >= 0 && top <= last_top_ && left <= last_left_) {
+      const float* corner = src + (int64_t{top} * src_.w + left) * src_.c;
+      for (const int64_t offset : offsets_) *to = corner + offset, to += step;
+    } else {
+      PointAtEdge(src, top, left, to, step, patch);
+    }
+  }
+  void PointAtEdge(const float* src, int top, int left, const float** to, int step, float* patch) const {
     const int64_t row = int64_t{src_.w} * src_.c;
     for (int ky = 0; ky < kh_; ++ky, patch += length_) {
-      const int sy = y * sh_ - pads_.top + ky * dh_;
+      const int sy = top + ky * dh_;
       const bool inside = sy >= 0 && sy < src_.h;
       if (merged_) {
         *to = inside ? Stretch(src + sy * row, left, patch) : zeros_.data();
@@ -191,6 +200,8 @@ class Gemm final : public PreparedOp {
   Clamp clamp_;
   bool merged_ = false;
   int segments_ = 0, length_ = 0, block_ = 0;
+  int last_top_, last_left_;       // a window's corner: beyond it the window leaves the picture
+  std::vector<int64_t> offsets_;   // of a window's segments from its corner
   size_t patches_at_ = 0, lane_bytes_ = 0;
   AlignedFloats weights_;
   std::vector<float> bias_, zeros_;

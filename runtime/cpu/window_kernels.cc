@@ -18,7 +18,11 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr int kStrip = 4;  // columns of the result at a time: each source value and weight is loaded once for them
+// Columns of the result at a time: each source value and weight is loaded once for them. Where there are many channels,
+// the columns lie so far apart that those of a long strip would fall on the same few sets of the first cache; with
+// stride 2 a longer strip brings nothing.
+constexpr int kStrip = 4, kLongStrip = 8;
+constexpr int kManyChannels = 128;
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -80,17 +84,21 @@ HWY_INLINE void StripAt(const Depthwise3x3Row& row, int x) {
   Strip<D, S, T, false, false>(row, x);
 }
 
-// Strips are dealt evenly: 14 columns as 4 + 3 + 4 + 3.
 template <class D, int S>
 void Row(const Depthwise3x3Row& row) {
-  const int strips = (row.dst_columns + kStrip - 1) / kStrip;
+  int x = 0;
+  if constexpr (S == 1 && hn::MaxLanes(D()) > 1)
+    for (; row.channels < kManyChannels && row.dst_columns - x >= kLongStrip; x += kLongStrip)
+      StripAt<D, S, kLongStrip>(row, x);
+  // What is left is dealt evenly: 7 columns as 3 + 4.
+  const int first = x, columns = row.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
   for (int i = 0; i < strips; ++i) {
-    const int x = row.dst_columns * i / strips;
-    switch (row.dst_columns * (i + 1) / strips - x) {
+    x = first + columns * i / strips;
+    switch (first + columns * (i + 1) / strips - x) {
       case 1: StripAt<D, S, 1>(row, x); break;
       case 2: StripAt<D, S, 2>(row, x); break;
       case 3: StripAt<D, S, 3>(row, x); break;
-      default: StripAt<D, S, 4>(row, x); break;
+      default: StripAt<D, S, kStrip>(row, x); break;
     }
   }
 }

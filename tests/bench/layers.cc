@@ -1,14 +1,19 @@
 // The convolutions of the networks, one thread, by our kernels and by oneDNN's in turn: what CPU=auto goes by.
-// layer_bench [ROUNDS]
+// Then whole networks, where their graphs are.
+// layer_bench [ROUNDS [SHARED_DIR]]
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 
+#include "models/backbone.h"
+#include "models/photo_network.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/fma_peak.h"
+#include "runtime/layer_cost.h"
 #include "tests/bench/timing.h"
 #include "tests/support/model_layers.h"
 
@@ -107,6 +112,58 @@ void Bench(const std::string& network, const std::vector<ConvShape>& shapes, int
   }
 }
 
+// Whole networks to their bottleneck, one photo on one thread, the kinds of kernels in turn; each round the median of
+// several runs.
+void BenchNetwork(const std::string& file, int rounds) {
+  BackboneOptions options;
+  options.model_file = file;
+  auto backbone = Backbone::Open(options, {});
+  if (!backbone.ok()) {
+    fmt::print(stderr, "{}\n", backbone.status().message());
+    std::exit(2);
+  }
+  const double peak = cpu::MeasureFmaPeak(1, 0.2);
+  double multiply_adds = 0;
+  for (size_t i = 0; i < backbone->graph().layers.size(); ++i)
+    multiply_adds += CostOf(backbone->graph(), static_cast<int>(i), sizeof(float)).multiply_adds;
+  struct Network {
+    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const Session> session;
+    std::unique_ptr<Session::Worker> worker;
+    std::vector<double> milliseconds = {};
+  };
+  std::vector<Network> networks;
+  for (const CpuKernels kernels : BuiltCpuKernels()) {
+    auto backend = MakeCpuBackend(kernels);
+    auto network = MakePhotoNetwork(backbone->graph(), *backend);
+    auto session = network.ok() ? network->make_session({}) : Result<std::shared_ptr<const Session>>(network.status());
+    if (!session.ok()) std::abort();
+    auto worker = (*session)->NewWorker();
+    std::vector<float> pixels(static_cast<size_t>((*session)->input_shape().per_image()), 0.25f);
+    std::vector<float> dst(static_cast<size_t>((*session)->output_size()));
+    if (!worker.ok() || !(*session)->RunPixels(**worker, pixels, dst).ok()) std::abort();
+    networks.push_back({std::move(backend), std::move(*session), std::move(*worker)});
+  }
+  constexpr int kRuns = 7;
+  for (int round = 0; round < rounds; ++round)
+    for (size_t i = 0; i < networks.size(); ++i) {
+      Network& n = networks[round % 2 == 0 ? i : networks.size() - 1 - i];
+      std::vector<double> runs;
+      for (int run = 0; run < kRuns; ++run) {
+        const auto start = Clock::now();
+        if (!n.session->RunAgain(*n.worker, 1, 1).ok()) std::abort();
+        runs.push_back(SecondsSince(start) * 1e3);
+      }
+      n.milliseconds.push_back(Median(runs));
+    }
+  fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core, floor {:.3f} ms\n", file, peak / 1e9, 2e3 * multiply_adds / peak);
+  for (const Network& n : networks) {
+    const double least = *std::min_element(n.milliseconds.begin(), n.milliseconds.end());
+    fmt::print("  {:<40} median {:>8.3f} ms, least {:>8.3f} ms, {:.0f} % of the peak\n", n.backend->description(),
+               Median(n.milliseconds), least, 2e5 * multiply_adds / peak / least);
+  }
+}
+
 }  // namespace
 }  // namespace couplet::bench
 
@@ -117,4 +174,8 @@ int main(int argc, char** argv) {
   bench::Bench("MobileNet 0.50_224", test::MobileNetConvs(50, 224), rounds);
   bench::Bench("MobileNet 1.0_224", test::MobileNetConvs(100, 224), rounds);
   bench::Bench("Inception v3", test::InceptionConvs(), rounds);
+  const std::string models = argc > 2 ? std::string(argv[2]) + "/models/" : "";
+  for (const char* file : {"mobilenet_v1_0.25_128/frozen_graph.pb", "mobilenet_v1_0.50_224/quantized_graph.pb",
+                           "mobilenet_v1_0.75_224/quantized_graph.pb", "inception_2015/classify_image_graph_def.pb"})
+    if (argc > 2 && std::filesystem::exists(models + file)) bench::BenchNetwork(models + file, rounds);
 }
