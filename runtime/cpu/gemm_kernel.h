@@ -28,7 +28,8 @@ struct Panels {
 Panels PanelsFor(int channels);
 
 // `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each; a tile's are next to
-// each other: stretch s of pixel p, of a tile of P pixels that begins with pixel t, begins at src[t * segments + s * P + p - t].
+// each other: in a tile of P pixels that begins with pixel t, stretch s of pixel t + p begins at
+// src[t * segments + s * P + p].
 struct GemmPanel {
   const float* const* src = nullptr;
   int pixels = 0, segments = 0, length = 0;
