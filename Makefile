@@ -1,5 +1,6 @@
 # Knobs: make BUILD=asan CUDA=0 PREFIX=/opt/couplet install
 CUDA   ?= auto
+CPU    ?= auto
 ARCHS  ?=
 BUILD  ?= release
 PREFIX ?= /usr/local
@@ -10,6 +11,9 @@ $(error BUILD=$(BUILD) is none of release, debug, asan, tsan)
 endif
 ifeq ($(filter $(CUDA),auto 0 1),)
 $(error CUDA=$(CUDA) is none of auto, 0, 1)
+endif
+ifeq ($(filter $(CPU),own onednn auto),)
+$(error CPU=$(CPU) is none of own, onednn, auto)
 endif
 
 # Every processor, unless a number was asked for: make -j1.
@@ -33,10 +37,15 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
 # -fPIC: one object serves the programs, the tests and the CUDA engine's shared object; hidden, it costs them nothing.
 CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
 LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
-LIBS := -ldl -ldnnl -lgomp -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
+# CPU=own: kernels of our own alone; onednn: the library's; auto: for each kind of layer the faster (runtime/cpu/cpu_backend.cc).
+CPU_KERNELS_own := kOwn
+CPU_KERNELS_onednn := kOneDnn
+CPU_KERNELS_auto := kAuto
+ONEDNN := $(filter onednn auto,$(CPU))
+LIBS := -ldl $(if $(ONEDNN),-ldnnl -lgomp) -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
-DEPS := make g++ libdnnl-dev libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
+DEPS := make g++ $(if $(ONEDNN),libdnnl-dev) libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
         libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev nlohmann-json3-dev doctest-dev \
         ca-certificates
 DEMO_DEPS        := tuxpaint-stamps-default
@@ -45,7 +54,7 @@ TENSORBOARD_DEPS := python3-venv
 # What is installed, and what only the Makefile and the tests call.
 PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
-LIB_SRC  := $(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc))
+LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc))
@@ -144,6 +153,12 @@ $(OBJ)/apps/version.o: $(OBJ)/commit
 $(OBJ)/commit: FORCE
 	@mkdir -p $(@D); echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' > $@
 FORCE:
+
+# CPU= is known to one object; the archive and the programs follow its stamp.
+$(OBJ)/runtime/cpu/cpu_backend.o: CXXFLAGS_ALL += -DCOUPLET_ONEDNN=$(if $(ONEDNN),1,0) -DCOUPLET_CPU=$(CPU_KERNELS_$(CPU))
+$(OBJ)/runtime/cpu/cpu_backend.o: $(OBJ)/cpu
+$(OBJ)/cpu: FORCE
+	@mkdir -p $(@D); echo '$(CPU)' | cmp -s - $@ || echo '$(CPU)' > $@
 
 # In the file that holds stb_image an index past an array's end is a trap, not a silent write.
 $(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
@@ -252,11 +267,16 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests --jobs=$$(nproc)
 
-BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(sort $(wildcard tests/bench/*.cc)))
+BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(filter-out %/layers.cc,$(sort $(wildcard tests/bench/*.cc))))
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
-.PHONY: bench
+$(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests/bench/timing.cc tests/support/model_layers.cc) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+.PHONY: bench layer-bench
+layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's
+	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}"
 bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA)
 	@mkdir -p $(OUT)/bench
 	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json
@@ -366,12 +386,13 @@ uninstall:  ## remove what install copied
 .PHONY: help print-config
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Knobs: CUDA=$(CUDA) ARCHS=$(ARCHS) BUILD=$(BUILD) PREFIX=$(PREFIX)'
+	@echo 'Knobs: CPU=$(CPU) CUDA=$(CUDA) ARCHS=$(ARCHS) BUILD=$(BUILD) PREFIX=$(PREFIX)'
 
 print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
 	@echo 'version     $(VERSION), commit $(COMMIT)'
 	@echo "compiler    $(CXX): $$($(CXX) --version 2>/dev/null | head -n 1 || true)"
 	@echo 'build       $(BUILD) in $(OUT): $(OPT_$(BUILD))'
+	@echo 'CPU         $(CPU): $(if $(filter own,$(CPU)),own kernels,$(if $(filter auto,$(CPU)),own kernels and oneDNN,oneDNN))'
 	@echo 'CUDA        $(CUDA): $(if $(filter 0,$(CUDA)),not looked for,$(if $(NVCC),$(NVCC)$(shell \
 	  $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/ (\1)/p'),no nvcc))'
 	@echo 'CUDA engine $(if $(ENGINE),$(ENGINE) with $(CUDA_LIBS),not built$(if $(filter-out 0,$(CUDA)),$(if $(CUDA_LACKS),; not found: $(CUDA_LACKS))))'

@@ -100,6 +100,7 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   // Algorithms chosen by measurement may change the last bits.
   if (const std::string tuning = backend.tuning(); !tuning.empty())
     key.precision += ";tuning=" + ToHex(Sha256(std::as_bytes(std::span(tuning))));
+  if (const std::string numerics = backend.numerics(); !numerics.empty()) key.precision += ";kernels=" + numerics;
   key.device = backend.kind();
   return key;
 }

@@ -1,4 +1,4 @@
-// The one interface where the engines meet: runtime/cpu (oneDNN) and runtime/cuda.
+// The one interface where the engines meet: runtime/cpu (own kernels, oneDNN) and runtime/cuda.
 //
 // A backend prepares a layer once (packs weights, chooses an algorithm, says how much scratch it needs) and
 // gives an immutable PreparedOp that all workers share. What a worker needs for itself sits in an OpState and
@@ -120,6 +120,9 @@ class Backend {
   // Choices made by measurement, as text to keep and to hand in again: part of the bottleneck store's key,
   // because they may change the last bits. Empty where there are none.
   virtual std::string tuning() const { return {}; }
+  // Which of several implementations computes, where they differ in the last bits: part of the store's key too. Empty
+  // for the one whose vectors were kept before there was a choice.
+  virtual std::string numerics() const { return {}; }
 
   // `src`: shapes of the layer's sources with n = options.max_batch. The error names the layer and says why
   // not. May be called by several threads at once.
@@ -181,5 +184,12 @@ std::unique_ptr<Timer> MakeHostTimer();
 
 // runtime/cpu: the portable engine and the numerical oracle of every other.
 std::unique_ptr<Backend> MakeCpuBackend();
+
+// Whose convolutions and pools. kAuto: for each kind of layer the faster, by a fixed rule.
+enum class CpuKernels { kOwn, kOneDnn, kAuto };
+// Those that this build has; MakeCpuBackend() takes the one it was built for (make CPU=).
+std::vector<CpuKernels> BuiltCpuKernels();
+// REQUIRES: one of them.
+std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels);
 
 }  // namespace couplet

@@ -5,8 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
-#include "runtime/cpu/onednn.h"
+#include "runtime/cpu/convolution.h"
 
 namespace couplet::cpu {
 

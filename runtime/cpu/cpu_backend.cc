@@ -11,7 +11,10 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/fma_peak.h"
 #include "runtime/cpu/head_trainer.h"
+#if COUPLET_ONEDNN
 #include "runtime/cpu/onednn.h"
+#endif
+#include "runtime/cpu/own.h"
 #include "runtime/cpu/preprocess.h"
 #include "runtime/cpu/small_ops.h"
 #include "runtime/cpu/worker.h"
@@ -47,11 +50,22 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
   return std::unique_ptr<PreparedOp>(std::make_unique<LoopOp<Body>>(std::move(body), scratch_bytes));
 }
 
+#if COUPLET_ONEDNN
+// The committed choice of CPU=auto, from docs/measured/cpu.md: ours for windows that see many channels and for depthwise
+// layers of stride 1, the library's for the rest. A layer's bits follow from it, so it looks at nothing but the layer, and
+// a change of it is a change of numerics().
+bool OwnIsBetter(const cpu::Convolution& c, CpuKernels kernels) {
+  if (kernels != CpuKernels::kAuto) return kernels == CpuKernels::kOwn;
+  if (c.depthwise) return c.kh == 3 && c.kw == 3 && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 && c.dst.c == c.src.c;
+  return c.kh * c.kw > 1 && c.src.c >= 16;
+}
+#endif
+
 // Prepares one layer that CheckLayer has passed: each overload names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src, int threads)
-      : layer_(layer), src_(src), dst_(layer.shape), threads_(threads) {}
+  Preparer(const Layer& layer, std::span<const Shape> src, int threads, CpuKernels kernels)
+      : layer_(layer), src_(src), dst_(layer.shape), threads_(threads), kernels_(kernels) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -82,7 +96,7 @@ class Preparer {
     cpu::Convolution c = Common(a);
     c.src = flat;
     c.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
-    return cpu::MakeConvolution(c, threads_);
+    return Convolve(c);
   }
 
   OpResult operator()(const AffineAttrs& a) const {
@@ -102,7 +116,10 @@ class Preparer {
   OpResult operator()(const PoolAttrs& a) const {
     const Shape& src = src_[0];
     if (IsGlobalAverage(a, src)) return (*this)(GlobalAverageAttrs{});
-    return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
+#if COUPLET_ONEDNN
+    if (kernels_ != CpuKernels::kOwn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
+#endif
+    return cpu::own::MakePool(OnePhoto(src), OnePhoto(dst_), a);
   }
 
   OpResult operator()(const GlobalAverageAttrs&) const {
@@ -167,7 +184,13 @@ class Preparer {
     c.sh = a.sh, c.sw = a.sw, c.dh = a.dh, c.dw = a.dw;
     c.pads = a.pads;
     c.depthwise = depthwise;
-    return cpu::MakeConvolution(c, threads_);
+    return Convolve(c);
+  }
+  OpResult Convolve(const cpu::Convolution& c) const {
+#if COUPLET_ONEDNN
+    if (!OwnIsBetter(c, kernels_)) return cpu::MakeConvolution(c, threads_);
+#endif
+    return cpu::own::MakeConvolution(c, threads_);
   }
   static Shape OnePhoto(Shape shape) {
     shape.n = 1;
@@ -178,17 +201,37 @@ class Preparer {
   std::span<const Shape> src_;
   Shape dst_;
   int threads_;
+  CpuKernels kernels_;
 };
 
 class CpuBackend final : public Backend {
  public:
+  explicit CpuBackend(CpuKernels kernels) : kernels_(kernels) {}
+
   std::string_view kind() const override { return "cpu"; }
-  std::string description() const override { return cpu::LibraryDescription(); }
+  std::string description() const override {
+    const std::string own = fmt::format("own kernels, {}", cpu::own::InstructionSet());
+#if COUPLET_ONEDNN
+    if (kernels_ == CpuKernels::kOneDnn) return cpu::LibraryDescription();
+    if (kernels_ == CpuKernels::kAuto) return fmt::format("{}; {}", cpu::LibraryDescription(), own);
+#endif
+    return own;
+  }
+
+  // One more wherever a kernel of ours, or the choice between them and oneDNN's, changes a bit.
+  std::string numerics() const override {
+    switch (kernels_) {
+      case CpuKernels::kOwn: return "own1";
+      case CpuKernels::kAuto: return "auto1";
+      case CpuKernels::kOneDnn: break;
+    }
+    return {};
+  }
 
   // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
     COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
-    return std::visit(Preparer(layer, src, options.threads), layer.attrs);
+    return std::visit(Preparer(layer, src, options.threads, kernels_), layer.attrs);
   }
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override {
@@ -230,14 +273,22 @@ class CpuBackend final : public Backend {
     return {};
   }
 
+  CpuKernels kernels_;
   mutable std::once_flag measured_;
   mutable double flops_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCpuBackend() {
-  return std::make_unique<CpuBackend>();
+std::vector<CpuKernels> BuiltCpuKernels() {
+#if COUPLET_ONEDNN
+  return {CpuKernels::kOwn, CpuKernels::kOneDnn, CpuKernels::kAuto};
+#else
+  return {CpuKernels::kOwn};
+#endif
 }
+
+std::unique_ptr<Backend> MakeCpuBackend() { return MakeCpuBackend(CpuKernels::COUPLET_CPU); }
+std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels) { return std::make_unique<CpuBackend>(kernels); }
 
 }  // namespace couplet

@@ -8,27 +8,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "runtime/backend.h"
+#include "runtime/cpu/convolution.h"
 
 namespace couplet::cpu {
-
-// Conv, Depthwise and FullyConnected in one: dst = activation(bias + scale * src * weights).
-struct Convolution {
-  std::string_view layer;  // for messages
-  Shape src, dst;          // of one photo; the caller has checked that they fit
-  int kh = 1, kw = 1, sh = 1, sw = 1, dh = 1, dw = 1;
-  Pads pads;
-  bool depthwise = false;                // groups = ic, dst.c = ic * multiplier
-  const ConstTensor* weights = nullptr;  // [kh, kw, ic, oc], depthwise [kh, kw, ic, multiplier]
-  std::span<const float> scale, bias;    // [oc] or empty
-  Activation activation = Activation::kNone;
-};
 
 // `threads`: that a run may use. It changes no bit.
 Result<std::unique_ptr<PreparedOp>> MakeConvolution(const Convolution& convolution, int threads);

@@ -8,8 +8,9 @@ namespace couplet::test {
 
 std::vector<float> RunLayer(const Layer& layer, const std::vector<Shape>& shapes,
                             const std::vector<std::vector<float>>& srcs, int n, int threads,
-                            const ImageBatch* images) {
-  const auto backend = MakeCpuBackend();
+                            const ImageBatch* images, Backend* backend) {
+  const auto own = backend == nullptr ? MakeCpuBackend() : nullptr;
+  if (backend == nullptr) backend = own.get();
   std::vector<Shape> batched = shapes;
   for (Shape& shape : batched) shape.n = n;
   auto op = backend->prepare(layer, batched, {.max_batch = n, .threads = threads});

@@ -11,10 +11,11 @@
 namespace couplet::test {
 
 // Values that the layer makes of `srcs` (one a source, n photos each). Fails the running test when prepare()
-// refuses or a guard is broken. `images`: for Preprocess.
+// refuses or a guard is broken. `images`: for Preprocess. `backend`: null for the one this
+// build takes.
 std::vector<float> RunLayer(const Layer& layer, const std::vector<Shape>& shapes,
                             const std::vector<std::vector<float>>& srcs, int n = 1, int threads = 1,
-                            const ImageBatch* images = nullptr);
+                            const ImageBatch* images = nullptr, Backend* backend = nullptr);
 
 // What prepare() says when it refuses; "" when it does not.
 std::string Refusal(const Layer& layer, const std::vector<Shape>& shapes);

@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "loaders/graphdef.h"
 #include "loaders/import_tf.h"
+#include "models/backbone.h"
 #include "models/graph_facts.h"
+#include "runtime/backend.h"
 #include "runtime/graph_passes.h"
 #include "runtime/session.h"
 #include "tests/support/network.h"
@@ -80,6 +83,20 @@ TEST_CASE("default backbone: Google's nodes in Google's order, with values of it
     if (!std::ranges::equal(a.raw, b.raw)) ++different;
   }
   CHECK(different == 27 * 5 + 2);  // weights, gamma, beta, mean and variance of 27 layers; weights, biases of the last
+}
+
+TEST_CASE("default backbone: vectors of other kernels are kept under another key, those of before under the one of before") {
+  BackboneOptions options;
+  options.model_file = kGraph;
+  const auto backbone = Backbone::Open(options, {});
+  REQUIRE_MESSAGE(backbone.ok(), backbone.status().message());
+  std::set<std::string> precisions;
+  for (const CpuKernels kernels : BuiltCpuKernels()) {
+    const FeatureKey key = backbone->Key({}, *MakeCpuBackend(kernels));
+    CHECK((key.precision == "fp32") == (kernels == CpuKernels::kOneDnn));
+    precisions.insert(key.precision);
+  }
+  CHECK(precisions.size() == BuiltCpuKernels().size());
 }
 
 }  // namespace couplet::test

@@ -73,10 +73,21 @@ Layer MakeLayer(const ConvShape& s, const Inputs& in, Activation activation = Ac
   return layer;
 }
 
-std::vector<float> Run(const ConvShape& s, const Inputs& in, int n, int threads = 1,
+std::vector<float> Run(Backend& backend, const ConvShape& s, const Inputs& in, int n, int threads = 1,
                        Activation activation = Activation::kNone) {
   return RunLayer(MakeLayer(s, in, activation), {{.n = 1, .h = s.ih, .w = s.iw, .c = s.ic}}, {in.src}, n,
-                  threads);
+                  threads, nullptr, &backend);
+}
+
+// The promises hold for each implementation of this build.
+template <class Body>
+void EachKernels(const Body& body) {
+  for (const CpuKernels kernels : BuiltCpuKernels()) {
+    if (kernels == CpuKernels::kAuto) continue;  // chooses between the others
+    const auto backend = MakeCpuBackend(kernels);
+    CAPTURE(backend->description());
+    body(*backend);
+  }
 }
 
 double Activated(double value, Activation activation) {
@@ -177,74 +188,86 @@ std::vector<ConvShape> ModelShapes() {
 }  // namespace
 
 TEST_CASE("cpu: convolutions of every odd shape are exact on integers") {
-  for (const ConvShape& s : OddShapes()) {
-    const Inputs in = IntegerInputs(s, 2);
-    Compare(s, in, Run(s, in, 2), 2, 0.0);
-  }
+  EachKernels([&](Backend& backend) {
+    for (const ConvShape& s : OddShapes()) {
+      const Inputs in = IntegerInputs(s, 2);
+      Compare(s, in, Run(backend, s, in, 2), 2, 0.0);
+    }
+  });
 }
 
 TEST_CASE("cpu: convolutions of the models' shapes are exact on integers") {
-  for (const ConvShape& s : ModelShapes()) {
-    const Inputs in = IntegerInputs(s, 1);
-    Compare(s, in, Run(s, in, 1), 1, 0.0, Count(s.oh(), s.ow(), s.oc) / 509 + 1);
-  }
+  EachKernels([&](Backend& backend) {
+    for (const ConvShape& s : ModelShapes()) {
+      const Inputs in = IntegerInputs(s, 1);
+      Compare(s, in, Run(backend, s, in, 1), 1, 0.0, Count(s.oh(), s.ow(), s.oc) / 509 + 1);
+    }
+  });
 }
 
 TEST_CASE("cpu: convolutions of real values stay within the bound of their rounding errors") {
-  for (const ConvShape& s : OddShapes()) {
-    const Inputs in = RealInputs(s, 2);
-    Compare(s, in, Run(s, in, 2), 2, kEps);
-  }
-  for (const ConvShape& s : ModelShapes()) {
-    const Inputs in = RealInputs(s, 1);
-    Compare(s, in, Run(s, in, 1), 1, kEps, Count(s.oh(), s.ow(), s.oc) / 509 + 1);
-  }
+  EachKernels([&](Backend& backend) {
+    for (const ConvShape& s : OddShapes()) {
+      const Inputs in = RealInputs(s, 2);
+      Compare(s, in, Run(backend, s, in, 2), 2, kEps);
+    }
+    for (const ConvShape& s : ModelShapes()) {
+      const Inputs in = RealInputs(s, 1);
+      Compare(s, in, Run(backend, s, in, 1), 1, kEps, Count(s.oh(), s.ow(), s.oc) / 509 + 1);
+    }
+  });
 }
 
 TEST_CASE("cpu: activations end a convolution, scale and bias may be left out") {
-  for (const bool depthwise : {false, true}) {
-    ConvShape s = Named("activated", 11, 13, 12, 12, 3, 3, 1, 1, {1, 1, 1, 1});
-    s.depthwise = depthwise;
-    for (const Activation activation : {Activation::kRelu, Activation::kRelu6}) {
-      Inputs in = IntegerInputs(s, 2);
-      for (float& x : in.src) x /= 16.0f;  // still exact; without it every sum is beyond 6
-      for (float& b : in.bias) b = std::min(b, 4.0f);
-      Compare(s, in, Run(s, in, 2, 1, activation), 2, 0.0, 1, activation);
-      in.scale.clear();
-      in.bias.clear();
-      Compare(s, in, Run(s, in, 2, 1, activation), 2, 0.0, 1, activation);
+  EachKernels([&](Backend& backend) {
+    for (const bool depthwise : {false, true}) {
+      ConvShape s = Named("activated", 11, 13, 12, 12, 3, 3, 1, 1, {1, 1, 1, 1});
+      s.depthwise = depthwise;
+      for (const Activation activation : {Activation::kRelu, Activation::kRelu6}) {
+        Inputs in = IntegerInputs(s, 2);
+        for (float& x : in.src) x /= 16.0f;  // still exact; without it every sum is beyond 6
+        for (float& b : in.bias) b = std::min(b, 4.0f);
+        Compare(s, in, Run(backend, s, in, 2, 1, activation), 2, 0.0, 1, activation);
+        in.scale.clear();
+        in.bias.clear();
+        Compare(s, in, Run(backend, s, in, 2, 1, activation), 2, 0.0, 1, activation);
+      }
     }
-  }
+  });
 }
 
 TEST_CASE("cpu: a fully connected layer flattens its source and reads weights at any address") {
-  for (const int ic : {1, 17, 256, 1024})
-    for (const int oc : {1, 6, 1001}) {
-      const ConvShape s = Named("fc", 1, 1, ic, oc, 1, 1, 1, 1, {});
-      const Inputs in = IntegerInputs(s, 3);
-      std::vector<std::byte> odd(in.weights.size() * sizeof(float) + 1);
-      std::memcpy(odd.data() + 1, in.weights.data(), in.weights.size() * sizeof(float));
-      Layer layer{.name = "fc", .inputs = {0}, .shape = {.n = 1, .h = 1, .w = 1, .c = oc}, .attrs = {}};
-      layer.attrs =
-          FullyConnectedAttrs{.weights = ConstTensor({ic, oc}, odd.data() + 1, in.weights.size(), nullptr),
-                              .scale = in.scale,
-                              .bias = in.bias};
-      const Shape src = ic == 1024 ? Shape{1, 2, 2, 256} : Shape{1, 1, 1, ic};
-      Compare(s, in, RunLayer(layer, {src}, {in.src}, 3), 3, 0.0);
-    }
+  EachKernels([&](Backend& backend) {
+    for (const int ic : {1, 17, 256, 1024})
+      for (const int oc : {1, 6, 1001}) {
+        const ConvShape s = Named("fc", 1, 1, ic, oc, 1, 1, 1, 1, {});
+        const Inputs in = IntegerInputs(s, 3);
+        std::vector<std::byte> odd(in.weights.size() * sizeof(float) + 1);
+        std::memcpy(odd.data() + 1, in.weights.data(), in.weights.size() * sizeof(float));
+        Layer layer{.name = "fc", .inputs = {0}, .shape = {.n = 1, .h = 1, .w = 1, .c = oc}, .attrs = {}};
+        layer.attrs =
+            FullyConnectedAttrs{.weights = ConstTensor({ic, oc}, odd.data() + 1, in.weights.size(), nullptr),
+                                .scale = in.scale,
+                                .bias = in.bias};
+        const Shape src = ic == 1024 ? Shape{1, 2, 2, 256} : Shape{1, 1, 1, ic};
+        Compare(s, in, RunLayer(layer, {src}, {in.src}, 3, 1, nullptr, &backend), 3, 0.0);
+      }
+  });
 }
 
 TEST_CASE("cpu: NaN in a photo reaches that photo's results and no other's") {
-  const ConvShape s = Named("nan", 6, 6, 8, 16, 3, 3, 1, 1, {1, 1, 1, 1});
-  Inputs in = RealInputs(s, 3);
-  const std::vector<float> clean = Run(s, in, 3);
-  in.src[Count(6, 6, 8) + 5] = NAN;
-  const std::vector<float> got = Run(s, in, 3);
-  const size_t photo = Count(6, 6, 16);
-  CHECK(std::isnan(got[photo]));
-  CHECK(std::equal(got.begin(), got.begin() + static_cast<long>(photo), clean.begin()));
-  CHECK(std::equal(got.begin() + static_cast<long>(2 * photo), got.end(),
-                   clean.begin() + static_cast<long>(2 * photo)));
+  EachKernels([&](Backend& backend) {
+    const ConvShape s = Named("nan", 6, 6, 8, 16, 3, 3, 1, 1, {1, 1, 1, 1});
+    Inputs in = RealInputs(s, 3);
+    const std::vector<float> clean = Run(backend, s, in, 3);
+    in.src[Count(6, 6, 8) + 5] = NAN;
+    const std::vector<float> got = Run(backend, s, in, 3);
+    const size_t photo = Count(6, 6, 16);
+    CHECK(std::isnan(got[photo]));
+    CHECK(std::equal(got.begin(), got.begin() + static_cast<long>(photo), clean.begin()));
+    CHECK(std::equal(got.begin() + static_cast<long>(2 * photo), got.end(),
+                     clean.begin() + static_cast<long>(2 * photo)));
+  });
 }
 
 // The promise behind "one seed, the same bytes": tested on every convolution of the models, real values. The
@@ -269,25 +292,64 @@ std::vector<ConvShape> TallShapes() {
 }
 
 TEST_CASE("cpu: a photo's rows are shared out among threads, exact on integers [threads]") {
-  for (const ConvShape& s : TallShapes())
-    for (const int threads : {1, 3}) {
-      const Inputs in = IntegerInputs(s, 2);
-      Compare(s, in, Run(s, in, 2, threads), 2, 0, 13);
-    }
+  EachKernels([&](Backend& backend) {
+    for (const ConvShape& s : TallShapes())
+      for (const int threads : {1, 3}) {
+        const Inputs in = IntegerInputs(s, 2);
+        Compare(s, in, Run(backend, s, in, 2, threads), 2, 0, 13);
+      }
+  });
 }
 
 TEST_CASE("cpu: convolutions give the same bits for any number of threads and any batch [threads]") {
-  std::vector<ConvShape> shapes = ModelShapes();
+  EachKernels([&](Backend& backend) {
+    std::vector<ConvShape> shapes = ModelShapes();
+    for (const ConvShape& s : TallShapes()) shapes.push_back(s);
+    for (const ConvShape& s : shapes) {
+      CAPTURE(s.name);
+      const Inputs in = RealInputs(s, 3);
+      const std::vector<float> alone = Run(backend, s, in, 1);
+      const auto same = [&](const std::vector<float>& other) {
+        return std::memcmp(alone.data(), other.data(), alone.size() * sizeof(float)) == 0;
+      };
+      for (const int threads : {2, 8}) CHECK(same(Run(backend, s, in, 1, threads)));
+      CHECK(same(Run(backend, s, in, 3)));
+    }
+  });
+}
+
+// Result `at` of our own kernels to the bit: one chain of fused multiply-adds that begins with the bias.
+float Chain(const ConvShape& s, const Inputs& in, size_t at) {
+  const int o = static_cast<int>(at) % s.oc, x = static_cast<int>(at) / s.oc % s.ow(), y = static_cast<int>(at) / s.oc / s.ow();
+  float sum = in.bias[static_cast<size_t>(o)];
+  for (int ky = 0; ky < s.kh; ++ky)
+    for (int kx = 0; kx < s.kw; ++kx)
+      for (int i = s.depthwise ? o : 0; i < (s.depthwise ? o + 1 : s.ic); ++i) {
+        const int sy = y * s.sh - s.pads.top + ky * s.dh, sx = x * s.sw - s.pads.left + kx * s.dw;
+        if (sy < 0 || sy >= s.ih || sx < 0 || sx >= s.iw) continue;
+        const size_t tap = static_cast<size_t>(ky * s.kw + kx), channel = static_cast<size_t>(i);
+        const size_t weight = s.depthwise ? tap * static_cast<size_t>(s.oc) + channel
+                                          : (tap * static_cast<size_t>(s.ic) + channel) * static_cast<size_t>(s.oc) + static_cast<size_t>(o);
+        const float scaled = in.weights[weight] * in.scale[static_cast<size_t>(o)];
+        sum = std::fma(in.src[Count(sy, s.iw, s.ic) + Count(sx, s.ic, 1) + channel], scaled, sum);
+      }
+  return sum;
+}
+
+// So that they are equal on every instruction set, whatever its vectors' width.
+TEST_CASE("cpu: our own kernels add in the order they promise") {
+  const auto backend = MakeCpuBackend(CpuKernels::kOwn);
+  if (backend->description().find("SSE2") != std::string::npos) return;  // no fused multiply-add
+  std::vector<ConvShape> shapes = OddShapes();
   for (const ConvShape& s : TallShapes()) shapes.push_back(s);
   for (const ConvShape& s : shapes) {
+    if (s.depthwise && s.oc != s.ic) continue;
+    const Inputs in = RealInputs(s, 1);
+    const std::vector<float> got = Run(*backend, s, in, 1);
+    int wrong = 0;
+    for (size_t i = 0; i < got.size(); i += got.size() / 997 + 1) wrong += !(got[i] == Chain(s, in, i));
     CAPTURE(s.name);
-    const Inputs in = RealInputs(s, 3);
-    const std::vector<float> alone = Run(s, in, 1);
-    const auto same = [&](const std::vector<float>& other) {
-      return std::memcmp(alone.data(), other.data(), alone.size() * sizeof(float)) == 0;
-    };
-    for (const int threads : {2, 8}) CHECK(same(Run(s, in, 1, threads)));
-    CHECK(same(Run(s, in, 3)));
+    CHECK(wrong == 0);
   }
 }
 
@@ -303,64 +365,66 @@ TEST_CASE("cpu: a machine with AVX2 only keeps the same promises") {
 }
 
 TEST_CASE("cpu: workers share a prepared layer [threads]") {
-  const ConvShape s = MobileNetConvs(25, 128)[2];
-  const Inputs in = RealInputs(s, 1);
-  const std::vector<float> want = Run(s, in, 1);
-  const auto backend = MakeCpuBackend();
-  const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
-  const auto op = backend->prepare(MakeLayer(s, in), std::span(&src, 1), {});
-  REQUIRE(op.ok());
-  std::vector<std::vector<float>> got(4, std::vector<float>(want.size()));
-  {
-    std::vector<std::jthread> threads;
-    for (auto& dst : got)
-      threads.emplace_back([&] {
-        const auto state = (*op)->make_state();
-        std::vector<float> scratch((*op)->scratch_bytes() / 4 + 1);
-        const void* source = in.src.data();
-        for (int i = 0; i < 20; ++i) {
-          const Status status = (*op)->run({.src = std::span(&source, 1),
-                                            .dst = dst.data(),
-                                            .scratch = scratch.data(),
-                                            .state = state.get()});
-          COUPLET_CHECK(status.ok());
-        }
-      });
-  }
-  for (const auto& dst : got) CHECK(std::memcmp(dst.data(), want.data(), want.size() * sizeof(float)) == 0);
+  EachKernels([&](Backend& backend) {
+    const ConvShape s = MobileNetConvs(25, 128)[2];
+    const Inputs in = RealInputs(s, 1);
+    const std::vector<float> want = Run(backend, s, in, 1);
+    const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
+    const auto op = backend.prepare(MakeLayer(s, in), std::span(&src, 1), {});
+    REQUIRE(op.ok());
+    std::vector<std::vector<float>> got(4, std::vector<float>(want.size()));
+    {
+      std::vector<std::jthread> threads;
+      for (auto& dst : got)
+        threads.emplace_back([&] {
+          const auto state = (*op)->make_state();
+          std::vector<float> scratch((*op)->scratch_bytes() / 4 + 1);
+          const void* source = in.src.data();
+          for (int i = 0; i < 20; ++i) {
+            const Status status = (*op)->run({.src = std::span(&source, 1),
+                                              .dst = dst.data(),
+                                              .scratch = scratch.data(),
+                                              .state = state.get()});
+            COUPLET_CHECK(status.ok());
+          }
+        });
+    }
+    for (const auto& dst : got) CHECK(std::memcmp(dst.data(), want.data(), want.size() * sizeof(float)) == 0);
+  });
 }
 
 TEST_CASE("cpu: preparing and running start no threads of their own") {
-  const auto tasks = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
-                         std::filesystem::directory_iterator());
-  };
-  const ConvShape s = InceptionConvs()[2];  // enough work for any number of threads
-  const Inputs in = RealInputs(s, 1);
-  const auto backend = MakeCpuBackend();
-  const auto worker = backend->make_worker(8);  // starts all that there will be
-  REQUIRE(worker.ok());
-  const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
-  Result<std::unique_ptr<PreparedOp>> op = Internal("not prepared");
-  const auto before = tasks();
-  long preparing = 0, running = 0;
-  // On threads that are new, so that OpenMP's default number of threads holds for them.
-  std::jthread([&] {
-    op = backend->prepare(MakeLayer(s, in), std::span(&src, 1), {.max_batch = 1, .threads = 8});
-    preparing = tasks();
-  }).join();
-  REQUIRE(op.ok());
-  std::jthread([&] {
-    const auto state = (*op)->make_state();
-    std::vector<float> dst(Count(s.oh(), s.ow(), s.oc)), scratch((*op)->scratch_bytes() / 4 + 1);
-    const void* source = in.src.data();
-    const Status status = (*op)->run(
-        {.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch.data(), .state = state.get(), .worker = worker->get()});
-    COUPLET_CHECK(status.ok());
-    running = tasks();
-  }).join();
-  CHECK(preparing == before + 1);
-  CHECK(running == before + 1);
+  EachKernels([&](Backend& backend) {
+    const auto tasks = [] {
+      return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                           std::filesystem::directory_iterator());
+    };
+    const ConvShape s = InceptionConvs()[2];  // enough work for any number of threads
+    const Inputs in = RealInputs(s, 1);
+    const auto worker = backend.make_worker(8);  // starts all that there will be
+    REQUIRE(worker.ok());
+    const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
+    Result<std::unique_ptr<PreparedOp>> op = Internal("not prepared");
+    const auto before = tasks();
+    long preparing = 0, running = 0;
+    // On threads that are new, so that OpenMP's default number of threads holds for them.
+    std::jthread([&] {
+      op = backend.prepare(MakeLayer(s, in), std::span(&src, 1), {.max_batch = 1, .threads = 8});
+      preparing = tasks();
+    }).join();
+    REQUIRE(op.ok());
+    std::jthread([&] {
+      const auto state = (*op)->make_state();
+      std::vector<float> dst(Count(s.oh(), s.ow(), s.oc)), scratch((*op)->scratch_bytes() / 4 + 1);
+      const void* source = in.src.data();
+      const Status status = (*op)->run(
+          {.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch.data(), .state = state.get(), .worker = worker->get()});
+      COUPLET_CHECK(status.ok());
+      running = tasks();
+    }).join();
+    CHECK(preparing == before + 1);
+    CHECK(running == before + 1);
+  });
 }
 
 TEST_CASE("cpu: what does not fit is refused with the layer's name and the shapes") {

@@ -34,7 +34,7 @@ std::vector<PoolShape> PoolShapes() {
   return shapes;
 }
 
-void CheckPool(const PoolShape& p, PoolAttrs::Kind kind) {
+void CheckPool(Backend& backend, const PoolShape& p, PoolAttrs::Kind kind) {
   const bool average = kind == PoolAttrs::Kind::kAverage;
   CAPTURE(p.ih);
   CAPTURE(p.c);
@@ -47,7 +47,7 @@ void CheckPool(const PoolShape& p, PoolAttrs::Kind kind) {
   const Layer layer =
       Named("pool", {1, oh, ow, p.c},
             PoolAttrs{.kind = kind, .kh = p.k, .kw = p.k, .sh = p.s, .sw = p.s, .pads = p.pads});
-  const std::vector<float> got = RunLayer(layer, {src_shape}, {src}, 2);
+  const std::vector<float> got = RunLayer(layer, {src_shape}, {src}, 2, 1, nullptr, &backend);
   const reference::PoolCase c = {p.ih, p.iw, p.c, p.k, p.k, p.s, p.s, p.pads.top, p.pads.left, average};
   int wrong = 0;
   size_t i = 0;
@@ -65,9 +65,12 @@ void CheckPool(const PoolShape& p, PoolAttrs::Kind kind) {
 }  // namespace
 
 TEST_CASE("cpu: pools are exact on integers, padding neither wins nor counts") {
-  for (const PoolShape& p : PoolShapes()) {
-    CheckPool(p, PoolAttrs::Kind::kMax);
-    CheckPool(p, PoolAttrs::Kind::kAverage);
+  for (const CpuKernels kernels : BuiltCpuKernels()) {
+    const auto backend = MakeCpuBackend(kernels);
+    for (const PoolShape& p : PoolShapes()) {
+      CheckPool(*backend, p, PoolAttrs::Kind::kMax);
+      CheckPool(*backend, p, PoolAttrs::Kind::kAverage);
+    }
   }
 }
 

@@ -1,0 +1,134 @@
+// See gemm_kernel.h. Highway compiles this file once an instruction set (foreach_target.h includes it again).
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/gemm_kernel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/cpu/gemm_kernel.cc"
+// Accumulators are arrays of vectors, which vectors without a fixed size cannot be. Between SSE2 and AVX2 there is no
+// fused multiply-add either, and what AVX3_DL and later add is of no use to floats.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace couplet::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+// 32 registers hold 6 x 4 accumulators, 4 of weights and one value; 16 registers 6 x 2, 2 and one.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr int kPanelVectors = 4;
+#else
+constexpr int kPanelVectors = 2;
+#endif
+
+// P pixels by W vectors: the tile of `t` that begins with pixel `first`.
+template <int P, int W>
+HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
+  const D d;
+  constexpr size_t kLanes = hn::MaxLanes(D());
+  V sum[P][W];
+#pragma GCC unroll 8
+  for (int w = 0; w < W; ++w) {
+    const V bias = hn::LoadU(d, t.bias + w * kLanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) sum[p][w] = bias;
+  }
+  const float* HWY_RESTRICT weights = t.weights;
+  const size_t length = static_cast<size_t>(t.length);
+  const float* const* table = t.src + static_cast<size_t>(first) * static_cast<size_t>(t.segments);
+  for (int s = 0; s < t.segments; ++s) {
+    const float* src[P];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
+    for (size_t k = 0; k < length; ++k, weights += W * kLanes) {
+      V b[W];
+#pragma GCC unroll 8
+      for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) {
+        const V a = hn::Set(d, src[p][k]);
+#pragma GCC unroll 8
+        for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
+      }
+    }
+  }
+  // The constant comes first: where the other is NaN, x86 gives the second.
+  const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
+  const size_t channels = static_cast<size_t>(t.channels);
+  float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p, dst += t.dst_stride) {
+#pragma GCC unroll 8
+    for (int w = 0; w < W; ++w) {
+      const V value = hn::Min(high, hn::Max(low, sum[p][w]));
+      const size_t at = w * kLanes;
+      if (at + kLanes <= channels) {
+        hn::StoreU(value, d, dst + at);
+      } else {
+        HWY_ALIGN float rest[kLanes];
+        hn::Store(value, d, rest);
+        for (size_t i = 0; at + i < channels; ++i) dst[at + i] = rest[i];
+      }
+    }
+  }
+}
+
+template <int W>
+void PanelOfWidth(const GemmPanel& t) {
+  const Tiles tiles(t.pixels);
+  for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
+    next = tiles.begin(tile + 1);
+    switch (next - first) {
+      case 1: Tile<1, W>(t, first); break;
+      case 2: Tile<2, W>(t, first); break;
+      case 3: Tile<3, W>(t, first); break;
+      case 4: Tile<4, W>(t, first); break;
+      case 5: Tile<5, W>(t, first); break;
+      default: Tile<6, W>(t, first); break;
+    }
+  }
+}
+
+void PanelImpl(const GemmPanel& t) {
+  switch (t.width / static_cast<int>(hn::MaxLanes(D()))) {
+    case 1: return PanelOfWidth<1>(t);
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+    case 2: return PanelOfWidth<2>(t);
+    case 3: return PanelOfWidth<3>(t);
+#endif
+    default: return PanelOfWidth<kPanelVectors>(t);
+  }
+}
+
+const char* TargetImpl() { return hwy::TargetName(HWY_TARGET); }
+
+Panels PanelsImpl(int channels) {
+  Panels panels;
+  panels.lanes = static_cast<int>(hn::MaxLanes(D()));
+  panels.vectors = (channels + panels.lanes - 1) / panels.lanes;
+  panels.count = (panels.vectors + kPanelVectors - 1) / kPanelVectors;
+  return panels;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace couplet::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace couplet::cpu {
+
+HWY_EXPORT(PanelImpl);
+HWY_EXPORT(PanelsImpl);
+HWY_EXPORT(TargetImpl);
+
+Panels PanelsFor(int channels) { return HWY_DYNAMIC_DISPATCH(PanelsImpl)(channels); }
+const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
+void RunGemmPanel(const GemmPanel& panel) { HWY_DYNAMIC_DISPATCH(PanelImpl)(panel); }
+
+}  // namespace couplet::cpu
+#endif  // HWY_ONCE

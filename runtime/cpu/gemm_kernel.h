@@ -1,0 +1,55 @@
+// The inner loop of every convolution that is not depthwise: a tile of pixels by a panel of channels, held in registers.
+//
+// Each result is one chain of fused multiply-adds that begins with the bias and takes the products in the order of the
+// weights (rows of the window, columns, channels). Neither the tile nor the vector's width changes that order, so a
+// result has the same bits on every instruction set with a fused multiply-add, for any cut into tiles, bands or batches.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace couplet::cpu {
+
+inline constexpr int kTilePixels = 6;
+
+// The limits of an activation; -inf and inf where there are none.
+struct Clamp {
+  float low, high;
+};
+
+// Where a panel's channels begin and how many vectors it is wide. Panels are dealt evenly: 3 vectors as 2 + 1.
+struct Panels {
+  int lanes = 0, vectors = 0, count = 0;
+  int first(int panel) const { return vectors * panel / count * lanes; }
+  int width(int panel) const { return first(panel + 1) - first(panel); }
+  int channels() const { return vectors * lanes; }  // padded
+};
+Panels PanelsFor(int channels);
+
+// `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each; a tile's are next to
+// each other: in a tile of P pixels that begins with pixel t, stretch s of pixel t + p begins at
+// src[t * segments + s * P + p].
+struct GemmPanel {
+  const float* const* src = nullptr;
+  int pixels = 0, segments = 0, length = 0;
+  const float* weights = nullptr;  // [segments * length, width], aligned
+  const float* bias = nullptr;     // [width]
+  int width = 0, channels = 0;     // of the panel; how many of them exist
+  float* dst = nullptr;            // the first pixel's first channel
+  size_t dst_stride = 0;
+  Clamp clamp{};
+};
+void RunGemmPanel(const GemmPanel& panel);
+
+// Tiles are dealt evenly: 49 pixels as 9 tiles of 5 or 6, not 8 of 6 and one of 1, which would run at a third of the speed.
+struct Tiles {
+  explicit Tiles(int of) : pixels(of), count((of + kTilePixels - 1) / kTilePixels) {}
+  int begin(int tile) const { return pixels * tile / count; }
+  int pixels, count;
+};
+
+// Highway's name of the instruction set in use.
+const char* KernelTarget();
+
+}  // namespace couplet::cpu

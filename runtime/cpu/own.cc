@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/own.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <new>
+
+#include "runtime/cpu/bands.h"
+#include "runtime/cpu/gemm_kernel.h"
+#include "runtime/cpu/window_kernels.h"
+#include "runtime/cpu/worker.h"
+#include "runtime/planner.h"
+
+namespace couplet::cpu::own {
+namespace {
+
+size_t AlignUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
+Clamp ClampOf(Activation activation) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  return {.low = activation == Activation::kNone ? -kInfinity : 0.0f,
+          .high = activation == Activation::kRelu6 ? 6.0f : kInfinity};
+}
+
+std::vector<float> BiasOf(const Convolution& c, size_t padded) {
+  std::vector<float> bias(padded, 0.0f);
+  std::copy(c.bias.begin(), c.bias.end(), bias.begin());
+  return bias;
+}
+
+struct FreeAligned {
+  void operator()(float* data) const { ::operator delete[](data, std::align_val_t{kArenaAlignment}); }
+};
+using AlignedFloats = std::unique_ptr<float[], FreeAligned>;
+AlignedFloats MakeAligned(size_t count) {
+  return AlignedFloats(static_cast<float*>(
+      ::operator new[](std::max<size_t>(count, 1) * sizeof(float), std::align_val_t{kArenaAlignment})));
+}
+
+// The source's rows (or columns) that window `out` sees, as a range of its own.
+struct Range {
+  int begin, end;
+};
+Range InPicture(int out, int stride, int pad, int kernel, int size) {
+  const int first = out * stride - pad;
+  return {std::max(0, -first), std::min(kernel, size - first)};
+}
+
+// Sources of a tile's pixels, as the kernel wants them. Stretches of the source that a row of a window sees are one
+// segment where few channels would make the kernel's loop short; those that lie partly in the padding are copied.
+class Gemm final : public PreparedOp {
+ public:
+  Gemm(const Convolution& c, int threads)
+      : src_(c.src), dst_(c.dst), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw), dh_(c.dh), dw_(c.dw), pads_(c.pads),
+        bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
+        clamp_(ClampOf(c.activation)), last_top_(c.src.h - 1 - (c.kh - 1) * c.dh),
+        last_left_(c.src.w - 1 - (c.kw - 1) * c.dw), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
+    merged_ = kw_ > 1 && dw_ == 1 && src_.c <= kMergedChannels;
+    segments_ = merged_ ? kh_ : kh_ * kw_;
+    length_ = merged_ ? kw_ * src_.c : src_.c;
+    for (int s = 0; s < segments_; ++s) {
+      const int ky = merged_ ? s : s / kw_, kx = merged_ ? 0 : s % kw_;
+      offsets_.push_back((int64_t{ky} * dh_ * src_.w + kx * dw_) * src_.c);
+    }
+    zeros_.assign(static_cast<size_t>(length_), 0.0f);
+    const int64_t bytes = int64_t{src_.c} * sh_ * sw_ * static_cast<int64_t>(sizeof(float));
+    block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / bytes, kMinBlock, kMaxBlock));
+    patches_at_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
+    lane_bytes_ = patches_at_;
+    if (merged_) lane_bytes_ += AlignUp(static_cast<size_t>(block_) * PatchFloats() * sizeof(float));
+    Pack(c);
+  }
+
+  size_t scratch_bytes() const override { return static_cast<size_t>(lanes_) * lane_bytes_; }
+
+  Status run(const RunArgs& args) const override {
+    const auto* src = static_cast<const float*>(args.src[0]);
+    auto* dst = static_cast<float*>(args.dst);
+    const auto run_band = [&](int lane, int index) {
+      const int photo = index / bands_.count, band = index % bands_.count;
+      const int first = bands_.dst_first(band) * dst_.w, count = bands_.dst_rows_of(band) * dst_.w;
+      RunPixels(src + photo * src_.per_image(), dst + photo * dst_.per_image(), first, count,
+                static_cast<std::byte*>(args.scratch) + static_cast<size_t>(lane) * lane_bytes_);
+    };
+    const int pieces = args.n * bands_.count;
+    if (lanes_ > 1)
+      static_cast<CpuWorker*>(args.worker)->team.ForEach(pieces, run_band);
+    else
+      for (int i = 0; i < pieces; ++i) run_band(0, i);
+    return {};
+  }
+
+ private:
+  static constexpr int kMergedChannels = 8;
+  // A block's sources stay in the second cache while all panels of the weights pass by.
+  static constexpr int64_t kBlockBytes = 160 << 10;
+  static constexpr int kMinBlock = 66, kMaxBlock = 252;
+
+  size_t PatchFloats() const { return static_cast<size_t>(segments_) * static_cast<size_t>(length_); }
+
+  // Panel by panel, [kh * kw * ic, width], times scale; zeros where there is no channel.
+  void Pack(const Convolution& c) {
+    const size_t rows = static_cast<size_t>(kh_) * static_cast<size_t>(kw_) * static_cast<size_t>(src_.c);
+    const size_t oc = static_cast<size_t>(dst_.c);
+    weights_ = MakeAligned(rows * static_cast<size_t>(panels_.channels()));
+    float* to = weights_.get();
+    for (int panel = 0; panel < panels_.count; ++panel) {
+      const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
+      const size_t count = std::min(width, oc - first);
+      for (size_t row = 0; row < rows; ++row, to += width) {
+        c.weights->copy_to(to, row * oc + first, count);
+        if (!c.scale.empty())
+          for (size_t i = 0; i < count; ++i) to[i] *= c.scale[first + i];
+        std::fill(to + count, to + width, 0.0f);
+      }
+    }
+  }
+
+  // Results [first, first + count), counted in pixels of the photo.
+  void RunPixels(const float* src, float* dst, int first, int count, std::byte* scratch) const {
+    const int blocks = (count + block_ - 1) / block_;
+    for (int i = 0; i < blocks; ++i) {
+      const int begin = first + static_cast<int>(int64_t{count} * i / blocks);
+      const int end = first + static_cast<int>(int64_t{count} * (i + 1) / blocks);
+      RunBlock(src, dst, begin, end - begin, scratch);
+    }
+  }
+
+  void RunBlock(const float* src, float* dst, int first, int count, std::byte* scratch) const {
+    auto* table = reinterpret_cast<const float**>(scratch);
+    auto* patches = reinterpret_cast<float*>(scratch + patches_at_);
+    const Tiles tiles(count);
+    int y = first / dst_.w, x = first % dst_.w;
+    for (int tile = 0; tile < tiles.count; ++tile)
+      for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
+        Point(src, y, x, table + at * segments_ + p, pixels, patches + static_cast<size_t>(at + p) * PatchFloats());
+        if (++x == dst_.w) ++y, x = 0;
+      }
+    GemmPanel t;
+    t.src = table;
+    t.pixels = count, t.segments = segments_, t.length = length_;
+    t.dst_stride = static_cast<size_t>(dst_.c), t.clamp = clamp_;
+    t.weights = weights_.get();
+    for (int panel = 0; panel < panels_.count; ++panel) {
+      const int channel = panels_.first(panel);
+      t.width = panels_.width(panel);
+      t.channels = std::min(t.width, dst_.c - channel);
+      t.bias = bias_.data() + channel;
+      t.dst = dst + int64_t{first} * dst_.c + channel;
+      RunGemmPanel(t);
+      t.weights += PatchFloats() * static_cast<size_t>(t.width);
+    }
+  }
+
+  // Where the window of result (y, x) lies: segment s at to[s * step].
+  void Point(const float* src, int y, int x, const float** to, int step, float* patch) const {
+    const int top = y * sh_ - pads_.top, left = x * sw_ - pads_.left;
+    if (top >= 0 && left >= 0 && top <= last_top_ && left <= last_left_) {
+      const float* corner = src + (int64_t{top} * src_.w + left) * src_.c;
+      for (const int64_t offset : offsets_) *to = corner + offset, to += step;
+    } else {
+      PointAtEdge(src, top, left, to, step, patch);
+    }
+  }
+  void PointAtEdge(const float* src, int top, int left, const float** to, int step, float* patch) const {
+    const int64_t row = int64_t{src_.w} * src_.c;
+    for (int ky = 0; ky < kh_; ++ky, patch += length_) {
+      const int sy = top + ky * dh_;
+      const bool inside = sy >= 0 && sy < src_.h;
+      if (merged_) {
+        *to = inside ? Stretch(src + sy * row, left, patch) : zeros_.data();
+        to += step;
+        continue;
+      }
+      for (int kx = 0; kx < kw_; ++kx, to += step) {
+        const int sx = left + kx * dw_;
+        *to = inside && sx >= 0 && sx < src_.w ? src + sy * row + int64_t{sx} * src_.c : zeros_.data();
+      }
+    }
+  }
+
+  // Columns [left, left + kw) of a row, in place or put together with zeros in `patch`.
+  const float* Stretch(const float* row, int left, float* patch) const {
+    if (left >= 0 && left + kw_ <= src_.w) return row + int64_t{left} * src_.c;
+    const Range range = InPicture(0, 1, -left, kw_, src_.w);
+    float* to = std::fill_n(patch, std::min(range.begin, kw_) * src_.c, 0.0f);
+    if (range.begin < range.end)
+      to = std::copy(row + int64_t{left + range.begin} * src_.c, row + int64_t{left + range.end} * src_.c, to);
+    std::fill(to, patch + length_, 0.0f);
+    return patch;
+  }
+
+  Shape src_, dst_;
+  int kh_, kw_, sh_, sw_, dh_, dw_;
+  Pads pads_;
+  Bands bands_;
+  int lanes_;
+  Panels panels_;
+  Clamp clamp_;
+  bool merged_ = false;
+  int segments_ = 0, length_ = 0, block_ = 0;
+  int last_top_, last_left_;       // a window's corner: beyond it the window leaves the picture
+  std::vector<int64_t> offsets_;   // of a window's segments from its corner
+  size_t patches_at_ = 0, lane_bytes_ = 0;
+  AlignedFloats weights_;
+  std::vector<float> bias_, zeros_;
+};
+
+// weights [kh, kw, oc] times scale.
+std::vector<float> DepthwiseWeights(const Convolution& c) {
+  std::vector<float> weights = c.weights->ToVector();
+  if (!c.scale.empty())
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] *= c.scale[i % c.scale.size()];
+  return weights;
+}
+
+class Depthwise3x3 final : public PreparedOp {
+ public:
+  explicit Depthwise3x3(const Convolution& c)
+      : src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(DepthwiseWeights(c)),
+        bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
+
+  static bool Fits(const Convolution& c) {
+    return c.kh == 3 && c.kw == 3 && c.dh == 1 && c.dw == 1 && c.sh == c.sw && c.sh <= 2 && c.dst.c == c.src.c &&
+           c.pads.left <= 1 && (c.dst.w - 1) * c.sw - c.pads.left + 2 <= c.src.w;
+  }
+
+  Status run(const RunArgs& args) const override {
+    const auto* src = static_cast<const float*>(args.src[0]);
+    auto* dst = static_cast<float*>(args.dst);
+    const int64_t row_floats = int64_t{src_.w} * src_.c;
+    Depthwise3x3Row row{.rows = {}, .columns = src_.w, .channels = src_.c, .dst_columns = dst_.w, .stride = stride_,
+                        .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+    for (int n = 0; n < args.n; ++n, src += src_.per_image())
+      for (int y = 0; y < dst_.h; ++y, row.dst += int64_t{dst_.w} * dst_.c) {
+        for (int ky = 0; ky < 3; ++ky) {
+          const int sy = y * stride_ - pads_.top + ky;
+          row.rows[ky] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
+        }
+        RunDepthwise3x3Row(row);
+      }
+    return {};
+  }
+
+ private:
+  Shape src_, dst_;
+  int stride_;
+  Pads pads_;
+  std::vector<float> weights_, bias_;
+  Clamp clamp_;
+};
+
+// Any window, dilation and multiplier, in no hurry: no network of the catalogue has them.
+class AnyDepthwise final : public PreparedOp {
+ public:
+  explicit AnyDepthwise(const Convolution& c)
+      : c_(c), weights_(DepthwiseWeights(c)), bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
+
+  Status run(const RunArgs& args) const override {
+    const auto* src = static_cast<const float*>(args.src[0]);
+    auto* dst = static_cast<float*>(args.dst);
+    for (int n = 0; n < args.n; ++n, src += c_.src.per_image())
+      for (int y = 0; y < c_.dst.h; ++y)
+        for (int x = 0; x < c_.dst.w; ++x)
+          for (int o = 0; o < c_.dst.c; ++o) *dst++ = At(src, y, x, o);
+    return {};
+  }
+
+ private:
+  float At(const float* src, int y, int x, int o) const {
+    float sum = bias_[static_cast<size_t>(o)];
+    const int channel = o / (c_.dst.c / c_.src.c);
+    for (int ky = 0; ky < c_.kh; ++ky)
+      for (int kx = 0; kx < c_.kw; ++kx) {
+        const int sy = y * c_.sh - c_.pads.top + ky * c_.dh, sx = x * c_.sw - c_.pads.left + kx * c_.dw;
+        if (sy < 0 || sy >= c_.src.h || sx < 0 || sx >= c_.src.w) continue;
+        sum = std::fma(src[(int64_t{sy} * c_.src.w + sx) * c_.src.c + channel],
+                       weights_[static_cast<size_t>((ky * c_.kw + kx) * c_.dst.c + o)], sum);
+      }
+    // NaN stays NaN.
+    return sum < clamp_.low ? clamp_.low : sum > clamp_.high ? clamp_.high : sum;
+  }
+
+  Convolution c_;  // its views are not looked at after prepare()
+  std::vector<float> weights_, bias_;
+  Clamp clamp_;
+};
+
+class Pool final : public PreparedOp {
+ public:
+  Pool(const Shape& src, const Shape& dst, const PoolAttrs& attrs) : src_(src), dst_(dst), attrs_(attrs) {}
+
+  Status run(const RunArgs& args) const override {
+    const auto* src = static_cast<const float*>(args.src[0]);
+    PoolPixel pixel{.src = src, .row_stride = static_cast<size_t>(src_.w) * static_cast<size_t>(src_.c), .h = 0, .w = 0,
+                    .channels = src_.c, .dst = static_cast<float*>(args.dst)};
+    const auto run = attrs_.kind == PoolAttrs::Kind::kMax ? RunMaxPool : RunAveragePool;
+    for (int n = 0; n < args.n; ++n, src += src_.per_image())
+      for (int y = 0; y < dst_.h; ++y)
+        for (int x = 0; x < dst_.w; ++x, pixel.dst += dst_.c) {
+          const Range rows = InPicture(y, attrs_.sh, attrs_.pads.top, attrs_.kh, src_.h);
+          const Range columns = InPicture(x, attrs_.sw, attrs_.pads.left, attrs_.kw, src_.w);
+          const int64_t sy = y * attrs_.sh - attrs_.pads.top + rows.begin;
+          const int64_t sx = x * attrs_.sw - attrs_.pads.left + columns.begin;
+          pixel.src = src + (sy * src_.w + sx) * src_.c;
+          pixel.h = rows.end - rows.begin;
+          pixel.w = columns.end - columns.begin;
+          run(pixel);
+        }
+    return {};
+  }
+
+ private:
+  Shape src_, dst_;
+  PoolAttrs attrs_;
+};
+
+}  // namespace
+
+std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
+  if (!c.depthwise) return std::make_unique<Gemm>(c, threads);
+  if (Depthwise3x3::Fits(c)) return std::make_unique<Depthwise3x3>(c);
+  return std::make_unique<AnyDepthwise>(c);
+}
+
+std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs) {
+  return std::make_unique<Pool>(src, dst, attrs);
+}
+
+std::string InstructionSet() {
+  const std::string_view target = KernelTarget();
+  return target == "AVX3" ? "AVX-512" : std::string(target);
+}
+
+}  // namespace couplet::cpu::own

@@ -1,0 +1,21 @@
+// Convolutions and pools by kernels of our own (gemm_kernel.h, window_kernels.h), beside oneDNN's. A result is computed
+// in the same way whoever computes it and with whatever others, so its bits know neither batch nor threads.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/backend.h"
+#include "runtime/cpu/convolution.h"
+
+namespace couplet::cpu::own {
+
+// `threads`: that a run may use.
+std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& convolution, int threads);
+// `src`, `dst`: of one photo.
+std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs);
+// What the kernels run on: "AVX2"
+std::string InstructionSet();
+
+}  // namespace couplet::cpu::own
