@@ -254,7 +254,7 @@ TEST_CASE("retrain: --profile tells what took how long, and changes no byte") {
 TEST_CASE("retrain: --list_devices needs nothing else") {
   const ProcessResult run = RunProcess({ProgramPath("retrain"), "--list_devices"});
   CHECK(run.code == 0);
-  CHECK(run.out.starts_with("cpu: " + MakeCpuBackend()->description()));
+  CHECK(run.out.starts_with("cpu: " + couplet::MakeCpuBackend()->description()));
   CHECK(std::count(run.out.begin(), run.out.end(), '\n') >= 2);
 }
 
@@ -290,5 +290,5 @@ TEST_CASE("retrain: help and version") {
   CHECK(steps.substr(0, steps.find('\n')).find("4000") != std::string::npos);
   const ProcessResult version = RunProcess({ProgramPath("retrain"), "--version"});
   CHECK(version.code == 0);
-  CHECK(version.out.find(MakeCpuBackend()->description()) != std::string::npos);
+  CHECK(version.out.find(couplet::MakeCpuBackend()->description()) != std::string::npos);
 }
