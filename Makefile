@@ -260,9 +260,9 @@ $(OUT)/tests/ours: $(OBJ)/tests/bench/peers/ours.o $(patsubst %,$(OBJ)/tests/%.o
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench-peers
-bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5)
+bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5 KEEP=1)
 	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(PEERS_PYTHON) tests/bench/peers/peers.py --commit=$(COMMIT) \
-	  $(if $(ROWS),--rows=$(ROWS)) $(if $(ROUNDS),--rounds=$(ROUNDS))
+	  $(if $(ROWS),--rows=$(ROWS)) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(KEEP),--keep)
 
 .PHONY: deps
 deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there
