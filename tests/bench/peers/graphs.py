@@ -27,6 +27,11 @@ def ends(graph_def):
     return "input", "MobilenetV1/Logits/SpatialSqueeze", size
 
 
+def normalization(size):
+    """retrain.py's mean and standard deviation: 128 for Inception, 127.5 for MobileNet."""
+    return 128.0 if size == 299 else 127.5
+
+
 def evaluated(graph_def, source, wanted):
     """({name: value} of what the nodes behind `wanted` need that does not follow from `source`, the others in order)."""
     nodes = {node.name: node for node in graph_def.node}

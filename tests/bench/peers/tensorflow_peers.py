@@ -43,7 +43,8 @@ class Original:
             self.data = tf1.placeholder(tf.string)
             image = tf1.expand_dims(tf1.cast(tf1.image.decode_jpeg(self.data, channels=3), tf.float32), 0)
             resized = tf1.image.resize_bilinear(image, [size, size])
-            self.resized = tf1.multiply(tf1.subtract(resized, 128.0), 1.0 / 128)
+            middle = graphs.normalization(size)
+            self.resized = tf1.multiply(tf1.subtract(resized, middle), 1.0 / middle)
         self.decode = tf1.Session(graph=jpeg)
 
     def pixels(self, path):
@@ -141,6 +142,7 @@ def keras_of(graph_path):
     """The frozen graph as a layer of a Keras model."""
     graph_def = graphs.load(graph_path)
     source, output, size = graphs.ends(graph_def)
+    graph_def = tf1.graph_util.extract_sub_graph(graph_def, [output])  # what follows insists on one photo
 
     def run(pixels):
         (vectors,) = tf1.import_graph_def(graph_def, name="", input_map={source + ":0": pixels},
@@ -164,7 +166,8 @@ def dataset(paths, size, batch):
     def pixels(path):
         image = tf.cast(tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_FAST"), tf.float32)
         resized = tf1.image.resize_bilinear(image[tf.newaxis], [size, size])[0]
-        return (resized - 128.0) * (1.0 / 128)
+        middle = graphs.normalization(size)
+        return (resized - middle) * (1.0 / middle)
 
     auto = tf.data.AUTOTUNE
     return tf.data.Dataset.from_tensor_slices(paths).map(pixels, auto).batch(batch).prefetch(auto)
