@@ -281,6 +281,18 @@ bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (nee
 	@mkdir -p $(OUT)/bench
 	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json
 
+# Ourselves beside TensorFlow, Keras, ONNX Runtime and OpenVINO, in a Python environment of their own under build/.
+PEERS_PYTHON ?= build/peers-venv/bin/python
+build/peers-venv/bin/python:
+	$(call venv,build/peers-venv,tensorflow-cpu onnxruntime openvino onnx matplotlib)
+$(OUT)/tests/ours: $(OBJ)/tests/bench/peers/ours.o $(patsubst %,$(OBJ)/tests/%.o,gpu/material bench/timing support/graph_generator support/graph_pieces support/inception_generator) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+.PHONY: bench-peers
+bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5 KEEP=1)
+	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(PEERS_PYTHON) tests/bench/peers/peers.py --commit=$(COMMIT) \
+	  $(if $(ROWS),--rows=$(ROWS)) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(KEEP),--keep)
+
 .PHONY: deps
 deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there
 	@sh .ci/install-packages $(DEPS)

@@ -5,13 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <thread>
 
 #include "loaders/files.h"
 #include "loaders/threads.h"
@@ -28,21 +25,6 @@ namespace {
 constexpr int kRounds = 5;
 constexpr double kCalibrationSeconds = 0.2;
 
-// Multiply-adds times two of the layers that do nearly all the work.
-double GraphFlops(const Graph& graph) {
-  double flops = 0;
-  for (const Layer& layer : graph.layers) {
-    const double out = static_cast<double>(layer.shape.per_image());
-    if (const auto* conv = std::get_if<ConvAttrs>(&layer.attrs))
-      flops += 2 * out * static_cast<double>(conv->weights.count()) / static_cast<double>(conv->weights.dims()[3]);
-    else if (const auto* dw = std::get_if<DepthwiseAttrs>(&layer.attrs))
-      flops += 2 * out * static_cast<double>(dw->weights.dims()[0] * dw->weights.dims()[1]);
-    else if (const auto* fc = std::get_if<FullyConnectedAttrs>(&layer.attrs))
-      flops += 2 * static_cast<double>(fc->weights.count());
-  }
-  return flops;
-}
-
 // A thing that is timed: a name, its unit, one round's figure, and the figure's ceiling given the machine's rates.
 struct Machine {
   double peak1, peak, copy, decode;  // FLOP/s on one core and on all, bytes/s, photos/s on all cores
@@ -54,22 +36,6 @@ struct Row {
   std::function<double(const Machine&)> floor;
   std::vector<double> figures = {};
 };
-
-double DecodeRate(const PhotoFiles& files, int threads) {
-  std::atomic<size_t> next{0};
-  const auto start = Clock::now();
-  std::vector<std::jthread> pool;
-  for (int t = 0; t < threads; ++t)
-    pool.emplace_back([&] {
-      Image image;
-      DecodeOptions options;
-      options.resize_rows = 224;
-      for (size_t i; (i = next++) < files.bytes.size();)
-        if (!DecodeImage(files.bytes[i], options, &image).ok()) std::abort();
-    });
-  pool.clear();
-  return static_cast<double>(files.bytes.size()) / SecondsSince(start);
-}
 
 Row ExtractionRow(const std::string& name, const std::string& graph, const PhotoFiles& files, size_t count,
                   Backend& backend, int threads, const std::string& temp) {

@@ -8,11 +8,15 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
+#include <variant>
 
 #include "kernels/philox.h"
 #include "loaders/files.h"
+#include "loaders/image.h"
 
 extern char** environ;
 
@@ -77,6 +81,36 @@ std::shared_ptr<const HeadData> MakeHeadData(int features, int classes) {
     data->rows[split][static_cast<size_t>(i % classes)].push_back(static_cast<uint32_t>(i));
   }
   return data;
+}
+
+double GraphFlops(const Graph& graph) {
+  double flops = 0;
+  for (const Layer& layer : graph.layers) {
+    const double out = static_cast<double>(layer.shape.per_image());
+    if (const auto* conv = std::get_if<ConvAttrs>(&layer.attrs))
+      flops += 2 * out * static_cast<double>(conv->weights.count()) / static_cast<double>(conv->weights.dims()[3]);
+    else if (const auto* dw = std::get_if<DepthwiseAttrs>(&layer.attrs))
+      flops += 2 * out * static_cast<double>(dw->weights.dims()[0] * dw->weights.dims()[1]);
+    else if (const auto* fc = std::get_if<FullyConnectedAttrs>(&layer.attrs))
+      flops += 2 * static_cast<double>(fc->weights.count());
+  }
+  return flops;
+}
+
+double DecodeRate(const PhotoFiles& files, int threads) {
+  std::atomic<size_t> next{0};
+  const auto start = Clock::now();
+  std::vector<std::jthread> pool;
+  for (int t = 0; t < threads; ++t)
+    pool.emplace_back([&] {
+      Image image;
+      DecodeOptions options;
+      options.resize_rows = 224;
+      for (size_t i; (i = next++) < files.bytes.size();)
+        if (!DecodeImage(files.bytes[i], options, &image).ok()) std::abort();
+    });
+  pool.clear();
+  return static_cast<double>(files.bytes.size()) / SecondsSince(start);
 }
 
 }  // namespace couplet::bench

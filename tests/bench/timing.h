@@ -9,6 +9,7 @@
 
 #include "models/classifier_head.h"
 #include "models/feature_extractor.h"
+#include "runtime/graph.h"
 
 namespace couplet::bench {
 
@@ -30,5 +31,10 @@ PhotoFiles LoadPhotos(const std::string& dir);
 
 // 3,000 vectors made from a seed, uniform in [0, 2), eight tenths of them for training.
 std::shared_ptr<const HeadData> MakeHeadData(int features, int classes);
+
+// Multiply-adds times two of the layers that do nearly all the work, for one photo.
+double GraphFlops(const Graph& graph);
+// Photos a second decoded, each read from memory, on all `threads` threads together.
+double DecodeRate(const PhotoFiles& files, int threads);
 
 }  // namespace couplet::bench

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the contestants work on, made once below build/peers: graphs, their ONNX twins, pixels, photos; and the proof that
+all of them compute the same."""
+import glob
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+
+import graphs
+import to_onnx
+
+BUILD = os.environ.get("COUPLET_BUILD", "build")
+TEMP = os.path.join(BUILD, "peers")
+SHARED = os.environ.get("COUPLET_DATA", "../shared")
+PHOTOS = os.path.join(SHARED, "data", "flower_photos")
+OURS = os.path.join(BUILD, "tests", "ours")
+
+
+def ours(*arguments):
+    done = subprocess.run([OURS, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{OURS} {' '.join(map(str, arguments))}: {done.stderr}")
+    return json.loads(done.stdout) if done.stdout[:1] in "{0123456789" and done.stdout else done.stdout.strip()
+
+
+class Network:
+    """A frozen graph of ../shared, or where that has none, of our generator."""
+
+    def __init__(self, name):
+        self.name = name
+        found = {"0.25_128": "mobilenet_v1_0.25_128/frozen_graph.pb", "0.50_224": "mobilenet_v1_0.50_224/quantized_graph.pb",
+                 "Inception v3": "inception_2015/classify_image_graph_def.pb"}.get(name)
+        self.graph = (os.path.join(SHARED, "models", found) if found
+                      else ours("network", "mobilenet_" + name, TEMP))
+        self.onnx = os.path.join(TEMP, name.replace(" ", "_") + ".onnx")
+        self.pixels = self.onnx[:-5] + ".npy"
+        facts = ours("facts", self.graph)
+        self.flops, self.size, self.features = facts["flops"], facts["size"], facts["features"]
+
+    def prepare(self):
+        """Converts, makes pixels of 32 photos, and holds every contestant's numbers against TensorFlow's."""
+        import engine_peers
+        import tensorflow_peers
+
+        to_onnx.convert(self.graph, self.onnx)
+        photos = sorted(glob.glob(os.path.join(PHOTOS, "*", "*.jpg")))[::31][:32]
+        raw = os.path.join(TEMP, "floats.bin")
+        ours("pixels", self.graph, raw, *photos)
+        pixels = np.fromfile(raw, np.float32).reshape(32, self.size, self.size, 3)
+        original = tensorflow_peers.Original(self.graph)
+        if pixels.tobytes() != np.concatenate([original.pixels(p) for p in photos]).tobytes():
+            raise SystemExit(f"{self.name}: the pixels are not TensorFlow's, to the byte: nothing is timed")
+        np.save(self.pixels, pixels)
+        want = original.net(pixels)
+        ours("outputs", self.graph, raw, raw)
+        got = {"ours": np.fromfile(raw, np.float32).reshape(want.shape),
+               "onnxruntime": engine_peers.onnx_call(self.onnx, 1)(pixels),
+               "openvino": engine_peers.openvino_call(self.onnx, 1, 32)(pixels),
+               "keras": tensorflow_peers.keras_of(self.graph)[0].predict(pixels, verbose=0)}
+        distances = {name: graphs.relative_l2(vectors, want) for name, vectors in got.items()}
+        text = ", ".join(f"{name} {distance:.1e}" for name, distance in distances.items())
+        if not max(distances.values()) < 1e-4:
+            raise SystemExit(f"{self.name}: not equal to TensorFlow's vectors, relative L2: {text}: nothing is timed")
+        print(f"{self.name}: pixels equal to the byte; relative L2 from TensorFlow: {text}", flush=True)
+        pixels.tofile(self.pixels[:-4] + ".bin")
+        return distances
+
+    @property
+    def floats(self):
+        return self.pixels[:-4] + ".bin"
+
+
+def many_photos(count=3670):
+    """The shared photos again and again under other names, each with other bytes behind the end of the picture."""
+    folder, made = os.path.join(TEMP, "many"), sorted(glob.glob(os.path.join(PHOTOS, "*", "*.jpg")))
+    if os.path.exists(os.path.join(folder, "done")):
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    for i in range(count):
+        source = made[i % len(made)]
+        target = os.path.join(folder, os.path.basename(os.path.dirname(source)))
+        os.makedirs(target, exist_ok=True)
+        with open(source, "rb") as file:
+            data = file.read()
+        with open(os.path.join(target, f"{i:05}.jpg"), "wb") as file:
+            file.write(data + b"%08d" % i)
+    open(os.path.join(folder, "done"), "w", encoding="ascii").close()
+    return folder
+
+
+def retrained(network):
+    """(graph, labels, head): a graph with five classes, as our retrain writes it; its head as rows of weights and the bias."""
+    base = network.onnx[:-5]
+    some = os.path.join(TEMP, "some")
+    for i, photo in enumerate(sorted(glob.glob(os.path.join(PHOTOS, "*", "*.jpg")))[::16]):
+        target = os.path.join(some, os.path.basename(os.path.dirname(photo)))
+        os.makedirs(target, exist_ok=True)
+        shutil.copy(photo, os.path.join(target, f"{i}.jpg"))
+    graph, labels = base + "_retrained.pb", base + "_labels.txt"
+    subprocess.run([os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
+                    f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
+                    f"--output_graph={graph}", f"--output_labels={labels}"], check=True, stdout=subprocess.DEVNULL)
+    head = [graphs.tf.make_ndarray(node.attr["value"].tensor) for node in graphs.load(graph).node
+            if node.op == "Const" and node.name.startswith("final_training_ops/") and
+            node.name.endswith(("final_weights", "final_biases"))]
+    np.save(base + "_head.npy", np.vstack(head))
+    return graph, labels, base + "_head.npy"

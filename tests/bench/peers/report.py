@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds -> medians, ratios and what can be said of them; a table as markdown, a picture."""
+import statistics
+
+from rows import PEERS
+
+TITLES = {"a": "backbone alone", "b": "photos to vectors", "c": "4,000 steps", "d": "whole retrain", "e": "label_image, one photo",
+          "f": "label_image, 1,000 photos"}
+
+
+def quiet_rounds(machines):
+    """The rounds whose calibration is within 3 % of the best; all of them, and False, where fewer than three are."""
+    best = max(m["peak"] for m in machines)
+    kept = [i for i, m in enumerate(machines) if m["peak"] >= 0.97 * best and m["steal"] < 0.02]
+    return (kept, True) if len(kept) >= min(3, len(machines)) else (list(range(len(machines))), False)
+
+
+def summary(row, figures, machines):
+    kept, quiet = quiet_rounds(machines)
+    ceilings = {key: statistics.median(machines[i][key] for i in kept) for key in ("peak1", "peak", "decode")}
+    mine = [figures["ours"][i] for i in kept]
+    median, floor = statistics.median(mine), row.floor(ceilings)
+    result = {"group": row.group, "name": row.name, "unit": row.unit, "ours": median, "floor": floor,
+              "fraction_of_floor": median / floor if row.higher_is_better else floor / median, "quiet": quiet,
+              "rounds_kept": len(kept), "rounds": figures, "machine": machines, "notes": row.notes, "peers": {}}
+    for peer in figures:
+        if peer == "ours":
+            continue
+        theirs = [figures[peer][i] for i in kept]
+        ratios = sorted(m / t if row.higher_is_better else t / m for m, t in zip(mine, theirs))
+        low, middle, high = (statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3)
+        told = (low > 1 or high < 1) and (high - low) / middle < 0.3
+        result["peers"][peer] = {"median": statistics.median(theirs), "ratio": middle, "quartiles": [low, high], "told": told}
+    return result
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def cell(peer):
+    if peer is None:
+        return "-"
+    times = f"{peer['ratio']:.2f}" if peer["ratio"] < 10 else number(peer["ratio"])
+    low, high = peer["quartiles"]
+    return f"{number(peer['median'])}: {times}x" + ("" if peer["told"] else f" (too noisy to tell: {low:.2f} .. {high:.2f})")
+
+
+def markdown(run):
+    lines = [f"`make bench-peers` on {run['date']}, commit {run['commit']}: {run['cpu']}, {run['threads']} threads; {run['versions']}.",
+             f"Calibration: {run['peak'] / 1e9:.0f} GFLOP/s of fused multiply-adds ({run['peak1'] / 1e9:.0f} on one core), "
+             f"{run['decode']:,.0f} photos/s decoded; load {run['load']:.1f}, {100 * run['steal']:.1f} % stolen (medians of the rounds).", "",
+             "A peer's cell is its figure and how many times as fast we are: the median of the rounds' ratios. Of the floor: what the",
+             "machine's own ceilings, measured in the same rounds, leave as possible, against our figure.", "",
+             "| work | unit | ours | of the floor | " + " | ".join(PEERS.values()) + " |", "|---" * (4 + len(PEERS)) + "|"]
+    for row in run["rows"]:
+        name = f"({row['group']}) {TITLES[row['group']]}, {row['name']}" + ("" if row["quiet"] else " *")
+        lines.append(f"| {name} | {row['unit']} | {number(row['ours'])} | {100 * row['fraction_of_floor']:.0f} % | "
+                     + " | ".join(cell(row["peers"].get(peer)) for peer in PEERS) + " |")
+    noisy = sum(not row["quiet"] for row in run["rows"])
+    if noisy:
+        lines += ["", f"\\* {noisy} of {len(run['rows'])} rows: fewer than three rounds within 3 % of the best calibration and 2 % of stolen "
+                  "time, so all rounds were kept: the machine was too noisy for fine differences."]
+    notes = {f"({row['group']}) {note}" for row in run["rows"] for note in row["notes"]}
+    return "\n".join(lines + [""] + [f"- {note}." for note in sorted(notes)]) + "\n"
+
+
+def picture(run, path):
+    """Bars: how many times as fast we are, a group of bars a row; only rows that every reader knows."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    matplotlib.rcParams["svg.hashsalt"] = "couplet"
+    rows = [row for row in run["rows"] if row["group"] != "a" or "batch 1, " in row["name"] and " 1 thread" not in row["name"]]
+    colours = dict(zip(PEERS, ("#d1703c", "#c9a227", "#4878a8", "#6aa56a")))
+    figure, axes = plt.subplots(figsize=(8, 0.2 * sum(len(r["peers"]) + 1 for r in rows) + 1))
+    at, ticks = 0, []
+    for row in rows:
+        first = at
+        for peer in PEERS:
+            if peer not in row["peers"]:
+                continue
+            ratio = row["peers"][peer]["ratio"]
+            axes.barh(at, ratio, color=colours[peer], label=PEERS[peer], height=0.9)
+            axes.text(ratio * 1.05, at, f"{ratio:.1f}x" if ratio < 100 else f"{ratio:,.0f}x", va="center", fontsize=7)
+            at += 1
+        ticks.append(((first + at - 1) / 2, f"{TITLES[row['group']]}\n{row['name']}"))
+        at += 0.8
+    axes.set_yticks([t for t, _ in ticks], [name for _, name in ticks], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.15)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xlabel("times as fast as", fontsize=8)
+    handles = {text: handle for handle, text in zip(*axes.get_legend_handles_labels())}
+    axes.legend(handles.values(), handles.keys(), fontsize=7, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
