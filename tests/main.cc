@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <new>
 #include <string>
 #include <utility>
@@ -26,7 +25,6 @@ namespace {
 struct Tally {
   int passed = 0, failed = 0;
   std::vector<std::pair<std::string, std::string>> skipped;  // name, reason
-  std::map<std::string, int> kernel_cases;
 };
 Tally& tally() {
   static Tally instance;
@@ -67,7 +65,6 @@ Taker& taker() {
   return instance;
 }
 
-std::string running_name;
 const doctest::TestCaseData* running = nullptr;
 bool skipped_now = false;
 
@@ -79,7 +76,6 @@ struct Counter : doctest::IReporter {
   void test_run_end(const doctest::TestRunStats&) override {}
   void test_case_start(const doctest::TestCaseData& data) override {
     running = &data;
-    running_name = data.m_name;
     skipped_now = false;
   }
   void test_case_reenter(const doctest::TestCaseData&) override {}
@@ -132,7 +128,7 @@ std::vector<std::vector<std::string>> Rows(std::FILE* file) {
 void Collect(const Worker& worker, int status) {
   std::rewind(worker.said);
   for (int c; (c = std::getc(worker.said)) != EOF;) std::putchar(c);
-  int failed = 0;
+  int failed = -1;  // it never came to count
   for (const auto& row : Rows(worker.counted)) {
     if (row[0] == "counts") {
       tally().passed += std::atoi(row[1].c_str());
@@ -140,10 +136,10 @@ void Collect(const Worker& worker, int status) {
     } else if (row[0] == "skip") {
       tally().skipped.emplace_back(row[1], row[2]);
     } else {
-      tally().kernel_cases[row[1]] += std::atoi(row[2].c_str());
+      couplet::test::KernelCases()[row[1]] += std::atoi(row[2].c_str());
     }
   }
-  if (status != 0 && failed == 0) {
+  if (failed < 0 || (status != 0 && failed == 0)) {
     std::printf("a test process ended with status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     failed = 1;
   }
@@ -158,6 +154,7 @@ Worker StartWorker(doctest::Context& context, std::atomic<size_t>* next) {
   if (worker.pid != 0) return worker;
   dup2(fileno(worker.said), STDOUT_FILENO);
   dup2(fileno(worker.said), STDERR_FILENO);
+  tally() = {};  // what the parent noted is the parent's
   taker().Begin(next);
   const int code = context.run();
   WriteTally(worker.counted);
@@ -196,7 +193,7 @@ int Jobs(int& argc, char** argv) {
 namespace couplet::test {
 void NoteSkip(const std::string& reason) {
   skipped_now = true;
-  tally().skipped.emplace_back(running_name, reason);
+  tally().skipped.emplace_back(running->m_name, reason);
 }
 }  // namespace couplet::test
 
@@ -209,10 +206,9 @@ int main(int argc, char** argv) {
     context.setOption("no-run", true);
   }
   const int code = jobs > 1 ? RunInProcesses(context, jobs) : context.run();
-  if (jobs == 1) tally().kernel_cases = couplet::test::KernelCases();
   if (context.shouldExit()) return code;
   for (const auto& [name, reason] : tally().skipped) std::printf("skipped: %s: %s\n", name.c_str(), reason.c_str());
-  const std::string kernels = couplet::test::KernelCounts(tally().kernel_cases);
+  const std::string kernels = couplet::test::KernelCounts();
   if (!kernels.empty()) std::printf("%s\n", kernels.c_str());
   std::printf("%d passed, %d failed, %zu skipped\n", tally().passed, tally().failed, tally().skipped.size());
   return code;

@@ -115,9 +115,12 @@ size_t TestSharedLimit();
 // that name. `body` launches, reads and checks; a Fault or a launch error is its failure.
 void ForEachSchedule(const std::string& kernel, const std::function<void()>& body);
 
-// Cases run so far, by kernel: what ForEachSchedule counted in this process.
-std::map<std::string, int>& KernelCases();
+// Cases run so far, by kernel: what ForEachSchedule counted.
+inline std::map<std::string, int>& KernelCases() {
+  static std::map<std::string, int> instance;
+  return instance;
+}
 // "12 kernels x 4 schedules, 340 cases, 1360 runs"; "" when none ran.
-std::string KernelCounts(const std::map<std::string, int>& cases);
+std::string KernelCounts();
 
 }  // namespace couplet::test

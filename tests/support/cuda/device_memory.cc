@@ -86,11 +86,8 @@ void ForEachSchedule(const std::string& kernel, const std::function<void()>& bod
   body();
 }
 
-std::map<std::string, int>& KernelCases() {
-  static std::map<std::string, int> instance;
-  return instance;
-}
-std::string KernelCounts(const std::map<std::string, int>& cases) {
+std::string KernelCounts() {
+  const std::map<std::string, int>& cases = KernelCases();
   int sum = 0;
   for (const auto& [name, count] : cases) sum += count;
   return std::to_string(cases.size()) + " kernels, " + std::to_string(sum) + " cases on the device";

@@ -98,11 +98,8 @@ void ForEachSchedule(const std::string& kernel, const std::function<void()>& bod
   simt::SetSchedule({});
 }
 
-std::map<std::string, int>& KernelCases() {
-  static std::map<std::string, int> instance;
-  return instance;
-}
-std::string KernelCounts(const std::map<std::string, int>& cases) {
+std::string KernelCounts() {
+  const std::map<std::string, int>& cases = KernelCases();
   if (cases.empty()) return "";
   int sum = 0;
   for (const auto& [name, count] : cases) sum += count;
