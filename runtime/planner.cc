@@ -15,7 +15,6 @@ struct Placed {
   int first, last;
 };
 
-size_t RoundUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
 
 // Start of the smallest gap of at least `bytes` between blocks alive at the same time as `wanted`, else the
 // end of the last of them. `placed` is sorted by begin.
@@ -52,7 +51,7 @@ Plan PlanArena(std::span<const Lifetime> lifetimes) {
   for (const size_t i : order) {
     const Lifetime& block = lifetimes[i];
     COUPLET_CHECK(block.first <= block.last);
-    const size_t bytes = RoundUp(block.bytes);
+    const size_t bytes = AlignUp(block.bytes);
     if (bytes == 0) continue;
     const size_t begin = FindPlace(placed, block, bytes);
     const Placed entry{begin, begin + bytes, block.first, block.last};

@@ -20,6 +20,7 @@ struct Plan {
 };
 
 inline constexpr size_t kArenaAlignment = 64;
+constexpr size_t AlignUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
 
 // Blocks whose lifetimes overlap never overlap in memory. Greedy, biggest first, best gap.
 Plan PlanArena(std::span<const Lifetime> lifetimes);

@@ -244,29 +244,18 @@ Result<std::unique_ptr<Session::Worker>> Session::NewWorker() const {
 Status Session::Impl::RunLayer(const Worker::Impl& worker, size_t index, int n,
                                const ImageBatch* images) const {
   if (ops[index] == nullptr) return {};
-  RunArgs args;
-  args.n = n;
-  args.src = worker.sources[index];
-  args.images = images;
-  args.dst = worker.values[index];
-  args.scratch = worker.scratch.data();
-  args.state = worker.states[index].get();
-  args.worker = worker.context.get();
-  return ops[index]->run(args);
+  return ops[index]->run({.n = n, .src = worker.sources[index], .images = images, .dst = worker.values[index],
+                          .scratch = worker.scratch.data(), .state = worker.states[index].get(),
+                          .worker = worker.context.get()});
 }
 
 // What comes after pixels that no photo was made into, where else both would be one op.
 Status Session::Impl::RunSecondAlone(const Worker::Impl& worker, int n) const {
   if (second_alone == nullptr) return {};
   const void* const pixels = worker.values[0];
-  RunArgs args;
-  args.n = n;
-  args.src = std::span(&pixels, 1);
-  args.dst = worker.values[1];
-  args.scratch = worker.scratch.data();
-  args.state = worker.state_alone.get();
-  args.worker = worker.context.get();
-  return second_alone->run(args);
+  return second_alone->run({.n = n, .src = std::span(&pixels, 1), .dst = worker.values[1],
+                            .scratch = worker.scratch.data(), .state = worker.state_alone.get(),
+                            .worker = worker.context.get()});
 }
 
 // Every layer after those that take photos, each waited for.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace couplet {
@@ -51,5 +52,13 @@ class ConstTensor {
   size_t count_ = 0;
   std::shared_ptr<const void> owner_;
 };
+
+// Weights [.., oc] times scale [oc] where there is one.
+inline std::vector<float> Folded(const ConstTensor& weights, std::span<const float> scale) {
+  std::vector<float> folded = weights.ToVector();
+  if (!scale.empty())
+    for (size_t i = 0; i < folded.size(); ++i) folded[i] *= scale[i % scale.size()];
+  return folded;
+}
 
 }  // namespace couplet

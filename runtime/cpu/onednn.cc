@@ -36,8 +36,6 @@ memory::desc Nhwc(const Shape& shape) {
   return {{1, shape.c, shape.h, shape.w}, memory::data_type::f32, memory::format_tag::nhwc};
 }
 
-size_t AlignUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
-
 // A primitive and what it is run with. Weights and bias are empty for a pool.
 struct Kernel {
   template <class PrimitiveDesc>
@@ -104,10 +102,7 @@ class PrimitiveOp final : public PreparedOp {
       if (status != dnnl_success) failure.store(status, std::memory_order_relaxed);
     };
     const int pieces = args.n * bands_.count;
-    if (lanes_ > 1)
-      static_cast<CpuWorker*>(args.worker)->team.ForEach(pieces, run_band);
-    else
-      for (int i = 0; i < pieces; ++i) run_band(0, i);
+    ForEachPiece(args.worker, lanes_, pieces, run_band);
     if (const int status = failure.load(std::memory_order_relaxed); status != dnnl_success)
       return Internal(fmt::format("oneDNN could not run a layer (status {})", status));
     return {};
@@ -285,10 +280,7 @@ void PackBlocks(const Convolution& c, const BlockedLayout& layout, float* packed
 
 // By the library, for any layout.
 void Reorder(const Convolution& c, const memory::dims& dims, memory& packed) {
-  std::vector<float> plain = c.weights->ToVector();
-  if (!c.scale.empty())
-    for (size_t row = 0; row < plain.size(); row += c.scale.size())
-      Scale(plain.data() + row, c.scale.data(), c.dst.c);
+  std::vector<float> plain = Folded(*c.weights, c.scale);
   memory source(TensorFlowWeights(dims, c), CpuEngine(), plain.data());
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(source, packed).execute(stream, source, packed);

@@ -15,8 +15,6 @@
 namespace couplet::cpu::own {
 namespace {
 
-size_t AlignUp(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
-
 Clamp ClampOf(Activation activation) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   return {.low = activation == Activation::kNone ? -kInfinity : 0.0f,
@@ -84,10 +82,7 @@ class Gemm final : public PreparedOp {
                 static_cast<std::byte*>(args.scratch) + static_cast<size_t>(lane) * lane_bytes_);
     };
     const int pieces = args.n * bands_.count;
-    if (lanes_ > 1)
-      static_cast<CpuWorker*>(args.worker)->team.ForEach(pieces, run_band);
-    else
-      for (int i = 0; i < pieces; ++i) run_band(0, i);
+    ForEachPiece(args.worker, lanes_, pieces, run_band);
     return {};
   }
 
@@ -207,18 +202,10 @@ class Gemm final : public PreparedOp {
   std::vector<float> bias_, zeros_;
 };
 
-// weights [kh, kw, oc] times scale.
-std::vector<float> DepthwiseWeights(const Convolution& c) {
-  std::vector<float> weights = c.weights->ToVector();
-  if (!c.scale.empty())
-    for (size_t i = 0; i < weights.size(); ++i) weights[i] *= c.scale[i % c.scale.size()];
-  return weights;
-}
-
 class Depthwise3x3 final : public PreparedOp {
  public:
   explicit Depthwise3x3(const Convolution& c)
-      : src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(DepthwiseWeights(c)),
+      : src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(Folded(*c.weights, c.scale)),
         bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
 
   static bool Fits(const Convolution& c) {
@@ -255,7 +242,7 @@ class Depthwise3x3 final : public PreparedOp {
 class AnyDepthwise final : public PreparedOp {
  public:
   explicit AnyDepthwise(const Convolution& c)
-      : c_(c), weights_(DepthwiseWeights(c)), bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
+      : c_(c), weights_(Folded(*c.weights, c.scale)), bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
 
   Status run(const RunArgs& args) const override {
     const auto* src = static_cast<const float*>(args.src[0]);

@@ -6,9 +6,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/window_kernels.cc"
-// As in gemm_kernel.cc.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "runtime/cpu/kernel_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

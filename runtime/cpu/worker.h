@@ -11,4 +11,13 @@ struct CpuWorker final : WorkerContext {
   Team team;
 };
 
+// piece(lane, index) for every index < count: on the worker's threads where there are lanes for them.
+template <class Piece>
+void ForEachPiece(WorkerContext* worker, int lanes, int count, const Piece& piece) {
+  if (lanes > 1)
+    static_cast<CpuWorker*>(worker)->team.ForEach(count, piece);
+  else
+    for (int i = 0; i < count; ++i) piece(0, i);
+}
+
 }  // namespace couplet::cpu

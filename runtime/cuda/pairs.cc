@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "kernels/depthwise_pointwise.h"
-#include "kernels/philox.h"
 #include "runtime/cuda/prepare.h"
 #include "runtime/cuda/preprocess_op.h"
 #include "runtime/cuda/stopwatch.h"

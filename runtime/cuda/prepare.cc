@@ -10,13 +10,6 @@
 
 namespace couplet::cuda {
 
-std::vector<float> Folded(const ConstTensor& weights, std::span<const float> scale) {
-  std::vector<float> folded = weights.ToVector();
-  if (!scale.empty())
-    for (size_t i = 0; i < folded.size(); ++i) folded[i] *= scale[i % scale.size()];
-  return folded;
-}
-
 bool IsProduct(const ConvAttrs& a) {
   return a.weights.dims()[0] == 1 && a.weights.dims()[1] == 1 && a.sh == 1 && a.sw == 1 && a.pads == Pads{};
 }

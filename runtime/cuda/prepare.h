@@ -3,7 +3,6 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "runtime/cuda/op.h"
 
@@ -13,8 +12,6 @@ namespace couplet::cuda {
 OpResult PrepareLayer(const Device& device, const Layer& layer, std::span<const Shape> src,
                       const PrepareOptions& options);
 
-// Weights [.., oc] times scale [oc] where there is one.
-std::vector<float> Folded(const ConstTensor& weights, std::span<const float> scale);
 // A convolution that looks at one pixel at a time.
 bool IsProduct(const ConvAttrs& a);
 // One that kernels/first_conv.h does.

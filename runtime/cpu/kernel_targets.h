@@ -1,0 +1,8 @@
+// The instruction sets that the convolutions' kernels are compiled for: to be included before Highway.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Accumulators are arrays of vectors, which vectors without a fixed size cannot be. Between SSE2 and AVX2 there is no
+// fused multiply-add either, and what AVX3_DL and later add is of no use to floats.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
