@@ -14,7 +14,6 @@
 #include "models/photo_network.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/fma_peak.h"
-#include "runtime/layer_cost.h"
 #include "tests/bench/timing.h"
 #include "tests/support/model_layers.h"
 
@@ -131,9 +130,7 @@ void BenchNetwork(const std::string& file, int rounds) {
     std::exit(2);
   }
   const double peak = cpu::MeasureFmaPeak(1, 0.2);
-  double multiply_adds = 0;
-  for (size_t i = 0; i < backbone->graph().layers.size(); ++i)
-    multiply_adds += CostOf(backbone->graph(), static_cast<int>(i), sizeof(float)).multiply_adds;
+  const double flops = GraphFlops(backbone->graph());
   struct Network {
     std::unique_ptr<Backend> backend;
     std::shared_ptr<const Session> session;
@@ -164,11 +161,11 @@ void BenchNetwork(const std::string& file, int rounds) {
       }
       n.milliseconds.push_back(Median(runs));
     }
-  fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core, floor {:.3f} ms\n", file, peak / 1e9, 2e3 * multiply_adds / peak);
+  fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core, floor {:.3f} ms\n", file, peak / 1e9, 1e3 * flops / peak);
   for (const Network& n : networks) {
     const double least = *std::min_element(n.milliseconds.begin(), n.milliseconds.end());
     fmt::print("  {:<40} median {:>8.3f} ms, least {:>8.3f} ms, {:.0f} % of the peak\n", n.backend->description(),
-               Median(n.milliseconds), least, 2e5 * multiply_adds / peak / least);
+               Median(n.milliseconds), least, 1e5 * flops / peak / least);
   }
 }
 

@@ -17,6 +17,7 @@
 #include "kernels/philox.h"
 #include "loaders/files.h"
 #include "loaders/image.h"
+#include "runtime/layer_cost.h"
 
 extern char** environ;
 
@@ -85,15 +86,9 @@ std::shared_ptr<const HeadData> MakeHeadData(int features, int classes) {
 
 double GraphFlops(const Graph& graph) {
   double flops = 0;
-  for (const Layer& layer : graph.layers) {
-    const double out = static_cast<double>(layer.shape.per_image());
-    if (const auto* conv = std::get_if<ConvAttrs>(&layer.attrs))
-      flops += 2 * out * static_cast<double>(conv->weights.count()) / static_cast<double>(conv->weights.dims()[3]);
-    else if (const auto* dw = std::get_if<DepthwiseAttrs>(&layer.attrs))
-      flops += 2 * out * static_cast<double>(dw->weights.dims()[0] * dw->weights.dims()[1]);
-    else if (const auto* fc = std::get_if<FullyConnectedAttrs>(&layer.attrs))
-      flops += 2 * static_cast<double>(fc->weights.count());
-  }
+  for (size_t i = 0; i < graph.layers.size(); ++i)
+    if (!std::holds_alternative<PoolAttrs>(graph.layers[i].attrs))
+      flops += 2 * CostOf(graph, static_cast<int>(i), sizeof(float)).multiply_adds;
   return flops;
 }
 

@@ -7,8 +7,9 @@ import re
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
+
+from frozen import load_graph_def, relative_l2  # noqa: E402, F401
 
 tf.disable_eager_execution()
 
@@ -22,13 +23,6 @@ def shared_dir():
     if not os.path.isdir(path):
         raise SystemExit(f"{path}: not there; set COUPLET_DATA to the folder with models, data and golden")
     return path
-
-
-def load_graph_def(path):
-    graph_def = tf.GraphDef()
-    with open(path, "rb") as file:
-        graph_def.ParseFromString(file.read())
-    return graph_def
 
 
 def import_graph(path):
@@ -100,11 +94,3 @@ def create_image_lists(image_dir, testing_percentage=10, validation_percentage=1
                 lists["training"].append(os.path.basename(file_name))
         result[re.sub(r"[^a-z0-9]+", " ", dir_name.lower())] = lists
     return result
-
-
-def relative_l2(got, want):
-    """|got - want| / |want|; infinite where shapes differ or a value is not finite."""
-    got, want = np.asarray(got, np.float64).ravel(), np.asarray(want, np.float64).ravel()
-    if got.shape != want.shape or not np.isfinite(got).all():
-        return float("inf")
-    return float(np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-30))

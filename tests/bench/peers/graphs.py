@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frozen graphs through TensorFlow: where they are entered and left, and what of them is constant."""
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "oracle"))
+from frozen import load_graph_def, relative_l2  # noqa: E402, F401
+
 tf1 = tf.compat.v1
-
-
-def load(path):
-    graph_def = tf1.GraphDef()
-    with open(path, "rb") as file:
-        graph_def.ParseFromString(file.read())
-    return graph_def
 
 
 def ends(graph_def):
@@ -58,19 +54,11 @@ def evaluated(graph_def, source, wanted):
     return dict(zip(constants, values)), order
 
 
-def relative_l2(got, want):
-    """|got - want| / |want|; infinite where shapes differ or a value is not finite."""
-    got, want = np.asarray(got, np.float64).ravel(), np.asarray(want, np.float64).ravel()
-    if got.shape != want.shape or not np.isfinite(got).all():
-        return float("inf")
-    return float(np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-30))
-
-
 class Backbone:
     """The graph between its ends in a TensorFlow session of its own, for any number of photos."""
 
     def __init__(self, graph_path, threads=0):
-        graph_def = load(graph_path)
+        graph_def = load_graph_def(graph_path)
         source, output, self.size = ends(graph_def)
         with tf.Graph().as_default() as graph:
             self.pixels = tf1.placeholder(tf.float32, [None, self.size, self.size, 3])

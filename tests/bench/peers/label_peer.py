@@ -33,7 +33,7 @@ def keras(network, size, photos):
     import tensorflow_peers as peers
 
     tf, tf1 = peers.tf, peers.tf1
-    graph_def = peers.graphs.load(network)
+    graph_def = peers.graphs.load_graph_def(network)
     source = "Mul" if size == 299 else "input"
 
     def run(pixels):

@@ -103,7 +103,7 @@ def retrained(network):
     subprocess.run([os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
                     f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
                     f"--output_graph={graph}", f"--output_labels={labels}"], check=True, stdout=subprocess.DEVNULL)
-    head = [graphs.tf.make_ndarray(node.attr["value"].tensor) for node in graphs.load(graph).node
+    head = [graphs.tf.make_ndarray(node.attr["value"].tensor) for node in graphs.load_graph_def(graph).node
             if node.op == "Const" and node.name.startswith("final_training_ops/") and
             node.name.endswith(("final_weights", "final_biases"))]
     np.save(base + "_head.npy", np.vstack(head))

@@ -140,7 +140,7 @@ def original_steps_row(features, classes, steps, sample, temp):
 @functools.lru_cache(maxsize=2)
 def keras_of(graph_path):
     """The frozen graph as a layer of a Keras model."""
-    graph_def = graphs.load(graph_path)
+    graph_def = graphs.load_graph_def(graph_path)
     source, output, size = graphs.ends(graph_def)
     graph_def = tf1.graph_util.extract_sub_graph(graph_def, [output])  # what follows insists on one photo
 

@@ -135,4 +135,4 @@ class Converter:
 
 
 def convert(graph_path, onnx_path):
-    onnx.save(Converter(graphs.load(graph_path)).convert(), onnx_path)
+    onnx.save(Converter(graphs.load_graph_def(graph_path)).convert(), onnx_path)
