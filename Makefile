@@ -381,6 +381,10 @@ oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow
 train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
 
+.PHONY: reliability-report
+reliability-report:  ## gather what the reliability targets counted into docs/reliability.md
+	@python3 tests/reliability/reliability.py report
+
 .PHONY: devices
 devices: all  ## what there is to compute with: processor, GPUs, driver, libraries, and which GPU will be used
 	@$(OUT)/retrain --list_devices
