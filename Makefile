@@ -265,7 +265,12 @@ $(PROGRAMS:%=$(STANDIN)/%): $(STANDIN)/%: $(OUT)/%
 .PHONY: tests test
 # Not under ThreadSanitizer: the stand-ins hold one lock, behind which nothing races.
 tests: $(if $(STANDIN_SRC),$(if $(filter tsan,$(BUILD)),,$(STANDIN)/libcouplet_cuda.so $(STANDIN)/libcuda.so.1 $(PROGRAMS:%=$(STANDIN)/%)))
-tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests  ## build the tests
+tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests $(if $(filter asan tsan,$(BUILD)),,$(OUT)/tests/libfaults.so)  ## build the tests
+# Preloaded into the programs to disturb them; nothing is preloaded beside a sanitizer.
+$(OBJ)/tests/support/faults/shim.o: CXXFLAGS_ALL += -fno-builtin
+$(OUT)/tests/libfaults.so: $(OBJ)/tests/support/faults/shim.o
+	@mkdir -p $(@D)
+	$(CXX) -shared $(LDFLAGS_ALL) -Wl,-z,defs $^ -ldl -lsqlite3 -o $@
 test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory tests
@@ -355,6 +360,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	$(MAKE) check-mutations
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
+	$(MAKE) check-faults
 	$(MAKE) oracle
 	$(MAKE) check-fresh
 
@@ -381,7 +387,9 @@ oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow
 train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
 
-.PHONY: reliability-report
+.PHONY: reliability-report check-faults
+check-faults: tests  ## signals, kills, power cuts, failing calls, hostile surroundings: all of it, counted (half an hour)
+	COUPLET_WHOLE=1 $(OUT)/tests/couplet_tests --jobs=$$(nproc) -tc='resume*,faults*'
 reliability-report:  ## gather what the reliability targets counted into docs/reliability.md
 	@python3 tests/reliability/reliability.py report
 

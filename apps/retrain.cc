@@ -8,6 +8,7 @@
 #include "apps/cli.h"
 #include "apps/device.h"
 #include "apps/progress.h"
+#include "apps/retrain_checkpoint.h"
 #include "apps/retrain_extract.h"
 #include "apps/retrain_options.h"
 #include "apps/retrain_report.h"
@@ -57,8 +58,10 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   const HeadShape shape{data.features, data.classes};
   COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<HeadTrainer> trainer, backend.make_head_trainer(shape));
   TrainOptions options = MakeTrainOptions(o);
+  Checkpoints checkpoints(o, backbone, backend, data);
+  COUPLET_ASSIGN_OR_RETURN(const std::optional<TrainState> from, checkpoints.Load());
   if (!options.summaries_dir.empty()) {
-    COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
+    if (!from) COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
     const RetrainedGraphOptions names{backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
     COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape, names));
   }
@@ -68,6 +71,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   hooks.store_intermediate = [&](int step, const HeadParams& params) {
     return StoreIntermediate(o, backbone, data.classes, step, params);
   };
+  hooks.store_checkpoint = [&](const TrainState& state) { checkpoints.Keep(state); };
   std::unique_ptr<DistortedBatches> distorted;
   if (o.distorted()) {
     COUPLET_ASSIGN_OR_RETURN(distorted, DistortedBatches::Create(set.photos, backbone, backend, MakeDistortedOptions(o)));
@@ -75,12 +79,14 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
       return distorted->Make(step, batch, vectors);
     };
   }
-  COUPLET_ASSIGN_OR_RETURN(report->training, Train(*trainer, data, options, hooks));
+  COUPLET_ASSIGN_OR_RETURN(report->training, Train(*trainer, data, options, hooks, from ? &*from : nullptr));
   if (!report->training.events_warning.empty()) LogWarning(report->training.events_warning);
   if (report->training.stopped.code() == Code::kDiverged) LogWarning(report->training.stopped.message());
   report->Lap("training");
   // A graph that diverged is still written, with its last finite weights; one that was cut short is not.
-  if (const Status& stopped = report->training.stopped; !stopped.ok() && stopped.code() != Code::kDiverged) return stopped;
+  const Status& stopped = report->training.stopped;
+  if (stopped.code() == Code::kInterrupted) return checkpoints.Explain(stopped);
+  if (!stopped.ok() && stopped.code() != Code::kDiverged) return stopped;
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
   report->Lap("test");
@@ -103,7 +109,10 @@ Status WriteOutputs(const RetrainOptions& o, const Backbone& backbone, const Pho
   COUPLET_ASSIGN_OR_RETURN(const std::string graph,
                            Freeze(o, backbone, static_cast<int>(set.labels.size()), report.training.params));
   const std::string labels = FormatLabels(set.labels);
-  return WriteFilesAtomically(std::vector<FileToWrite>{{o.output_labels, labels}, {o.output_graph, graph}});
+  COUPLET_RETURN_IF_ERROR(
+      WriteFilesAtomically(std::vector<FileToWrite>{{o.output_labels, labels}, {o.output_graph, graph}}));
+  RemoveCheckpoint(o);
+  return {};
 }
 
 // Bottlenecks, training and test; on the CPU if the GPU that `auto` chose does not manage.

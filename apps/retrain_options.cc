@@ -77,6 +77,9 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
       ->check(AtLeast(1));
   add("--verify_cache", o.verify_cache, "read every photo and compare its content; --verify_cache=all: recompute every bottleneck too")
       ->check(CLI::IsMember({"no", "yes", "all"}));
+  flag("--resume", o.resume, "go on from the checkpoint beside --output_graph, where there is one: the same graph as undisturbed");
+  add("--checkpoint_interval", o.checkpoint_interval,
+      "steps between checkpoints of the training (or half a minute), 0 = only when interrupted")->check(AtLeast(0));
   flag("--strict", o.strict, "a photo that cannot be read is an error");
   add("--json", o.json, "file for every figure printed");
   flag("--quiet", o.quiet, "only warnings, errors and the answer");
@@ -150,6 +153,7 @@ TrainOptions MakeTrainOptions(const RetrainOptions& o) {
   options.validation_batch_size = o.validation_batch_size;
   options.eval_step_interval = o.eval_step_interval;
   options.intermediate_store_frequency = o.intermediate_store_frequency;
+  options.checkpoint_interval = o.checkpoint_interval;
   options.seed = o.seed;
   options.summaries_dir = o.summaries_dir;
   return options;

@@ -43,7 +43,8 @@ struct RetrainOptions {
   std::string bottleneck_format = "sqlite", alpha = "drop", label_names = "strict", verify_cache = "no";
   std::string image_extensions;
   int64_t max_pixels = 100'000'000;
-  bool exif = false, strict = false, quiet = false;
+  bool exif = false, strict = false, quiet = false, resume = false;
+  int checkpoint_interval = 1000;
   std::string json;
 
   bool distorted() const {

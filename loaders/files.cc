@@ -280,6 +280,11 @@ bool IsDirectory(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool IsRegularFile(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
 Result<std::vector<std::string>> ListDirectory(const std::string& path) {
   DIR* folder = opendir(path.c_str());
   if (folder == nullptr) return Failed("open the folder", path, errno);

@@ -56,6 +56,7 @@ std::string ParentDirectory(const std::string& path);      // "." for a bare nam
 Status CheckWritableDirectory(const std::string& path);    // kIo when files cannot be made in it
 bool FileExists(const std::string& path);         // of any kind
 bool IsDirectory(const std::string& path);
+bool IsRegularFile(const std::string& path);      // or a link to one
 // Names (not paths) in a folder, byte order, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 std::string JoinPath(std::string_view folder, std::string_view name);  // as os.path.join

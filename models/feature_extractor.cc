@@ -452,8 +452,12 @@ Result<ExtractResult> Extraction::Run(const std::function<void(const ExtractProg
   for (std::thread& worker : workers) worker.join();
   if (!fatal_.ok()) return fatal_;
   if (interrupted_)
-    return Status(Code::kInterrupted, fmt::format("interrupted after {} of {} photos",
-                                                  collector_.progress().done, photos_.size()));
+    return Status(Code::kInterrupted,
+                  fmt::format("interrupted after {} of {} photos{}", collector_.progress().done, photos_.size(),
+                              store_ == nullptr && !text()
+                                  ? ""
+                                  : fmt::format("; their bottlenecks are kept in {}: run the command again to go on",
+                                                options_.bottleneck_dir)));
   ExtractResult& result = collector_.result;
   if (!write_warning_.empty()) result.store_warning = write_warning_;
   if (store_ != nullptr) result.damaged += static_cast<size_t>(store_->damaged());

@@ -19,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 constexpr double kDefaultLearningRate = 0.01;
 // Steps that a trainer takes on its own at most before the log, and an interrupt, get their turn.
 constexpr int kStepsOfARun = 200;
+// Steps on distorted photos take so long that a number of them is no measure of what a power cut costs.
+constexpr double kCheckpointSeconds = 30;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -51,13 +53,16 @@ Status CheckOptions(const TrainOptions& options) {
   if (options.intermediate_store_frequency < 0)
     return BadInput(
         fmt::format("--intermediate_store_frequency {} is negative", options.intermediate_store_frequency));
+  if (options.checkpoint_interval < 0)
+    return BadInput(fmt::format("--checkpoint_interval {} is negative", options.checkpoint_interval));
   return {};
 }
 
 class Loop {
  public:
-  Loop(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options, const TrainHooks& hooks)
-      : trainer_(trainer), data_(data), options_(options), hooks_(hooks) {}
+  Loop(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options, const TrainHooks& hooks,
+       const TrainState* from)
+      : trainer_(trainer), data_(data), options_(options), hooks_(hooks), from_(from) {}
 
   Result<TrainResult> Run();
 
@@ -71,6 +76,9 @@ class Loop {
   Status OneStep(int step);
   Status PollInterrupt(int step);
   Status StoreIntermediate(int step);
+  // When one is due after `steps` steps.
+  Status StoreCheckpoint(int steps);
+  void KeepCheckpoint();
   int EndOfRun(int first) const;
   Status Take(const RunResult& run, int first);
   Status Update(int step);
@@ -96,7 +104,9 @@ class Loop {
   const HeadData& data_;
   const TrainOptions& options_;
   const TrainHooks& hooks_;
+  const TrainState* const from_;
   const Clock::time_point start_ = Clock::now();
+  Clock::time_point last_checkpoint_ = start_;
   TrainResult result_;
   std::unique_ptr<SummaryThread> summaries_;
   bool has_validation_ = true;
@@ -108,7 +118,11 @@ class Loop {
 Status Loop::Start() {
   COUPLET_RETURN_IF_ERROR(CheckOptions(options_));
   const HeadShape shape{.features = data_.features, .classes = data_.classes};
-  COUPLET_RETURN_IF_ERROR(trainer_.set_params(InitialParams(shape, options_.seed)));
+  COUPLET_RETURN_IF_ERROR(trainer_.set_params(from_ != nullptr ? from_->params : InitialParams(shape, options_.seed)));
+  if (from_ != nullptr) {
+    result_.steps = from_->steps;
+    result_.history = from_->history;
+  }
   if (DrawBatch(data_.rows[0], 1, 0, 0, kStreamTrain).rows.empty())
     return BadInput("there is no photo to train on");
   has_validation_ = !DrawBatch(data_.rows[1], 1, 0, 0, kStreamValidation).rows.empty();
@@ -131,6 +145,7 @@ Result<TrainResult> Loop::Run() {
   StepRunner* const runner = hooks_.make_vectors || summaries_ != nullptr ? nullptr : trainer_.runner();
   result_.stopped = runner != nullptr ? InRuns(*runner) : StepByStep();
   COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
+  if (result_.stopped.code() == Code::kInterrupted && result_.steps > 0) KeepCheckpoint();
   if (summaries_ != nullptr) {
     const auto waiting = Clock::now();
     if (const Status status = summaries_->Finish(); !status.ok())
@@ -142,7 +157,8 @@ Result<TrainResult> Loop::Run() {
 }
 
 Status Loop::StepByStep() {
-  for (int step = 0; step < options_.how_many_training_steps; ++step) COUPLET_RETURN_IF_ERROR(OneStep(step));
+  for (int step = result_.steps; step < options_.how_many_training_steps; ++step)
+    COUPLET_RETURN_IF_ERROR(OneStep(step));
   return {};
 }
 
@@ -156,18 +172,19 @@ Status Loop::InRuns(StepRunner& runner) {
        .learning_rate = static_cast<float>(options_.learning_rate),
        .steps = steps,
        .eval_interval = options_.eval_step_interval}));
-  for (int first = 0; first < steps;) {
+  for (int first = result_.steps; first < steps;) {
     COUPLET_RETURN_IF_ERROR(PollInterrupt(first));
     const int end = EndOfRun(first);
     COUPLET_ASSIGN_OR_RETURN(const RunResult run, runner.run(first, end - first));
     COUPLET_RETURN_IF_ERROR(Take(run, first));
     COUPLET_RETURN_IF_ERROR(StoreIntermediate(end - 1));
+    COUPLET_RETURN_IF_ERROR(StoreCheckpoint(end));
     first = end;
   }
   return {};
 }
 
-// Runs end where parameters are stored. Else they are equally long and begin at an evaluation, so that a
+// Runs end where parameters are stored or kept. Else they are equally long and begin at an evaluation, so that a
 // device can replay one.
 int Loop::EndOfRun(int first) const {
   const int interval = options_.eval_step_interval, frequency = options_.intermediate_store_frequency;
@@ -177,6 +194,8 @@ int Loop::EndOfRun(int first) const {
     const int next_stored = std::max((first + frequency - 1) / frequency, 1) * frequency;
     end = std::min(end, next_stored + 1);
   }
+  if (const int every = options_.checkpoint_interval; every > 0 && hooks_.store_checkpoint)
+    end = std::min(end, (first / every + 1) * every);
   return end;
 }
 
@@ -216,6 +235,20 @@ Status Loop::StoreIntermediate(int step) {
   return hooks_.store_intermediate(step, result_.params);
 }
 
+Status Loop::StoreCheckpoint(int steps) {
+  const int every = options_.checkpoint_interval;
+  if (every <= 0 || !hooks_.store_checkpoint || steps == options_.how_many_training_steps) return {};
+  if (steps % every != 0 && SecondsSince(last_checkpoint_) < kCheckpointSeconds) return {};
+  COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
+  KeepCheckpoint();
+  return {};
+}
+
+void Loop::KeepCheckpoint() {
+  if (hooks_.store_checkpoint) hooks_.store_checkpoint({result_.steps, result_.params, result_.history});
+  last_checkpoint_ = Clock::now();
+}
+
 Status Loop::OneStep(int step) {
   COUPLET_RETURN_IF_ERROR(PollInterrupt(step));
   COUPLET_RETURN_IF_ERROR(MakeBatch(step));
@@ -226,7 +259,8 @@ Status Loop::OneStep(int step) {
     COUPLET_RETURN_IF_ERROR(Evaluate(step));
     result_.evaluation_seconds += SecondsSince(start);
   }
-  return StoreIntermediate(step);
+  COUPLET_RETURN_IF_ERROR(StoreIntermediate(step));
+  return StoreCheckpoint(step + 1);
 }
 
 Status Loop::MakeBatch(int step) {
@@ -345,8 +379,8 @@ Status Loop::Diverged(int step) const {
 }  // namespace
 
 Result<TrainResult> Train(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options,
-                          const TrainHooks& hooks) {
-  return Loop(trainer, data, options, hooks).Run();
+                          const TrainHooks& hooks, const TrainState* from) {
+  return Loop(trainer, data, options, hooks, from).Run();
 }
 
 }  // namespace couplet

@@ -1,0 +1,40 @@
+// retrain's checkpoints: where they lie, when they are written, and how --resume takes them up.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/retrain_options.h"
+#include "models/backbone.h"
+#include "models/checkpoint.h"
+#include "runtime/backend.h"
+
+namespace couplet {
+
+class Checkpoints {
+ public:
+  // Of the training of this head on these vectors with these flags, by this device.
+  Checkpoints(const RetrainOptions& o, const Backbone& backbone, const Backend& backend, const HeadData& data);
+
+  // With --resume: where to go on; nothing when there is no checkpoint, which is said. kBadInput: a checkpoint that does
+  // not fit, or has more steps than are asked for.
+  Result<std::optional<TrainState>> Load() const;
+  // Keeps `state`; what goes wrong is said once, and training goes on.
+  void Keep(const TrainState& state);
+  // The status of a training that was interrupted, with how to go on.
+  Status Explain(const Status& interrupted) const;
+
+ private:
+  const RetrainOptions& options_;
+  const HeadShape shape_;
+  const std::string path_;  // "": the graph goes to a device, and nothing can lie beside it
+  TrainConditions conditions_;
+  int kept_ = -1;  // steps in the file; < 0: none of this run
+  bool warned_ = false;
+};
+
+// Once the graph is written.
+void RemoveCheckpoint(const RetrainOptions& o);
+
+}  // namespace couplet
