@@ -106,7 +106,7 @@ $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	$(CXX) $(CXXFLAGS_ALL) -w -c $< -o $@
 
 # Other compiler flags make other objects: whatever was built with the old ones is built again.
-FLAGS := $(CXX) $(CXXFLAGS_ALL) $(WARNINGS)
+FLAGS = $(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS)
 $(OBJ)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 
@@ -130,14 +130,24 @@ LIGHT := $(OBJ)/apps/% $(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/% $(OB
 LIGHT_release := -O1
 LIGHT_asan    := -O0
 LIGHT_tsan    := -O0
+# Under the sanitizers all but what computes: optimising instrumented code takes longer than running it as it is.
+ifneq ($(filter asan tsan,$(BUILD)),)
+LIGHT += $(OBJ)/loaders/% $(OBJ)/models/% $(patsubst %.cc,$(OBJ)/%.o,$(wildcard runtime/*.cc runtime/cuda/*.cc)) $(OBJ)/tests/support/standin/%
+endif
 $(LIGHT): private CXXFLAGS_ALL += $(LIGHT_$(BUILD))
+# UBSan looks at what is tested: in the tests' own code it would nearly double the time that takes to compile.
+LIGHT_TESTS := $(filter $(OBJ)/tests/%,$(LIGHT))
+ifeq ($(BUILD),asan)
+LIGHT_TESTS_FLAGS := -fno-sanitize=undefined
+$(LIGHT_TESTS): private CXXFLAGS_ALL += $(LIGHT_TESTS_FLAGS)
+endif
 # The system's headers that most tests include, parsed once (PCH= parses them anew). Not for the stand-ins, whose symbols
 # are seen from outside; and not for the library, where g++ 12 then warns of what is not so.
 PCH := $(OBJ)/tests/pch.h
 ifneq ($(PCH),)
 $(PCH).gch: tests/support/pch.h $(OBJ)/flags
 	@mkdir -p $(@D); cp $< $(PCH)
-	$(CXX) $(CXXFLAGS_ALL) $(LIGHT_$(BUILD)) $(WARNINGS) -x c++-header $< -o $@
+	$(CXX) $(CXXFLAGS_ALL) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS) $(WARNINGS) -x c++-header $< -o $@
 PCH_USERS := $(filter-out $(OBJ)/tests/main.o $(OBJ)/tests/support/standin/%,$(filter %_test.o,$(LIGHT)))
 $(PCH_USERS): $(PCH).gch
 $(PCH_USERS): private CXXFLAGS_ALL += -include $(PCH)
@@ -243,9 +253,10 @@ $(APPS) $(LIBRARY):
 $(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)): $(OUT)/%: $(OBJ)/apps/%.o $(APPS) $(LIBRARY)
 	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(APPS) $(LIBRARY) $(LIBS) -o $@
 
-$(OUT)/tests/couplet_tests: $(TEST_OBJ) $(APPS) $(LIBRARY)
+# Of an inline function the first object's is kept: the sources' own, which UBSan sees, before the tests'.
+$(OUT)/tests/couplet_tests: $(LIB_OBJ) $(APP_OBJ) $(TEST_OBJ)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) $(TEST_OBJ) $(APPS) $(LIBRARY) $(LIBS) -o $@
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 
 # The CUDA engine for machines without a GPU: the very sources, against the stand-ins and the kernels as the harness runs
 # them; beside it the programs, which find it there, and a driver for them to find.

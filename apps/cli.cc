@@ -2,27 +2,20 @@
 #include "apps/cli.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <charconv>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <map>
 
+#include "apps/console.h"
 #include "apps/version.h"
 #include "loaders/nearest_name.h"
 
 namespace couplet {
 namespace {
-
-std::atomic<int> caught_signal{0};
-bool quiet = false;
 
 // Flags that may stand without their value, and what they mean then.
 const std::map<std::string, std::string> kBareValues = {{"verify_cache", "yes"},
@@ -52,10 +45,6 @@ Result<std::string> FullName(const std::string& given, const std::vector<std::st
   const auto nearest = NearestNames(name, {names.begin(), names.end()}, 1);
   return BadInput(fmt::format("unknown flag --{}{}; --help lists them all", given,
                               nearest.empty() ? "" : fmt::format(" (nearest: --{})", nearest[0])));
-}
-
-void OnSignal(int number) {
-  if (caught_signal.exchange(number) != 0) _exit(128 + number);
 }
 
 }  // namespace
@@ -130,42 +119,8 @@ Status ParseCommandLine(CLI::App& app, int argc, char** argv) {
   return {};
 }
 
-void Write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
-
-int FinishOutput(const std::string& program, int code) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  if (errno == EPIPE) return static_cast<int>(Code::kIo);
-  return Fail(program, IoError("standard output: cannot write"));
-}
-
-double ShortestDouble(float value) { return std::stod(fmt::format("{}", value)); }
-
-int Fail(const std::string& program, const Status& status) {
-  std::fflush(stdout);
-  const bool memory = status.code() == Code::kOutOfMemory;
-  Err("{}: error: {}{}\n", program, status.message(),
-      memory ? "; a smaller network needs less, --device=cpu none of it" : "");
-  return status.exit_code();
-}
-
 AlphaMode ParseAlpha(const std::string& text) {
   return text == "white" ? AlphaMode::kWhite : text == "black" ? AlphaMode::kBlack : AlphaMode::kDrop;
 }
-
-void LogInfo(const std::string& line) {
-  if (!quiet) Err("INFO:tensorflow:{}\n", line);
-}
-void LogWarning(const std::string& line) { Err("WARNING:tensorflow:{}\n", line); }
-void SetQuiet(bool value) { quiet = value; }
-
-void InstallSignalHandlers() {
-  struct sigaction action {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-}
-int CaughtSignal() { return caught_signal.load(); }
 
 }  // namespace couplet

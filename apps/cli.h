@@ -1,22 +1,19 @@
 // Command lines as argparse reads them, on top of CLI11: `--flag value` and `--flag=value`, `-` and `_` alike in
-// names, unique prefixes, the nearest name for an unknown flag; the lines programs print; signals.
+// names, unique prefixes, the nearest name for an unknown flag.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <fmt/format.h>
-
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
-#include <cstdio>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "loaders/image.h"
 #include "runtime/status.h"
+
+// CLI11 takes seconds to compile: only what declares flags includes it.
+namespace CLI {
+class App;
+class Validator;
+}  // namespace CLI
 
 namespace couplet {
 
@@ -31,38 +28,7 @@ Status ParseCommandLine(CLI::App& app, int argc, char** argv);
 CLI::Validator AtLeast(double low);
 CLI::Validator Between(double low, double high);
 
-// fmt::print throws when the pipe is closed or the disk is full; these do not. What stdout could not take is found by
-// FinishOutput at the end, what stderr could not take is lost.
-void Write(std::FILE* file, std::string_view text);
-template <class... Args>
-void Out(fmt::format_string<Args...> format, Args&&... args) {
-  Write(stdout, fmt::format(format, std::forward<Args>(args)...));
-}
-template <class... Args>
-void Err(fmt::format_string<Args...> format, Args&&... args) {
-  Write(stderr, fmt::format(format, std::forward<Args>(args)...));
-}
-// Exit code `code`, or 4 when standard output could not be written: said on stderr, unless its reader just went away.
-int FinishOutput(const std::string& program, int code);
-
-// Of all doubles that read back to this float the one with the fewest digits: 0.99978, not 0.9997799992561340.
-double ShortestDouble(float value);
-
-// Prints `<program>: error: <message>` on stderr and gives the exit code.
-int Fail(const std::string& program, const Status& status);
-
 // "drop", "white" or "black", checked already.
 AlphaMode ParseAlpha(const std::string& text);
-
-// The original's log form on stderr: "INFO:tensorflow:<line>".
-void LogInfo(const std::string& line);
-void LogWarning(const std::string& line);
-// Silences LogInfo (--quiet); warnings and errors stay.
-void SetQuiet(bool quiet);
-
-// Turns SIGINT and SIGTERM into a flag that the loops poll; a second signal ends at once. SIGPIPE is ignored.
-void InstallSignalHandlers();
-// 0, or the signal that came.
-int CaughtSignal();
 
 }  // namespace couplet

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/cli.h"
+#include "apps/console.h"
 #include "loaders/files.h"
 #include "runtime/cuda_loader.h"
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/App.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,6 +11,10 @@
 #include "models/profile.h"
 #include "runtime/backend.h"
 #include "runtime/cuda_loader.h"
+
+namespace CLI {
+class App;
+}
 
 namespace couplet {
 

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 #include "loaders/files.h"
 #include "loaders/model_archive.h"
 #include "loaders/unpack.h"

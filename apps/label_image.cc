@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "apps/cli.h"
+#include "apps/console.h"
 #include "apps/device.h"
 #include "apps/label_image_output.h"
 #include "loaders/files.h"

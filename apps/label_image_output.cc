@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 
 namespace couplet {
 namespace {

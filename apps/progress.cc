@@ -6,7 +6,7 @@
 
 #include <cstdio>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 
 namespace couplet {
 namespace {

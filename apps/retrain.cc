@@ -2,10 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 #include "apps/device.h"
 #include "apps/progress.h"
 #include "apps/retrain_checkpoint.h"
@@ -170,10 +169,8 @@ Status Run(const RetrainOptions& o) {
 int main(int argc, char** argv) {
   using namespace couplet;
   InstallSignalHandlers();
-  CLI::App app("Retrains an image classifier on your photos, as TensorFlow for Poets' retrain.py does.", kProgram);
   RetrainOptions options;
-  DeclareRetrainFlags(app, options);
-  Status status = ParseCommandLine(app, argc, argv);
+  Status status = ParseRetrainFlags(kProgram, argc, argv, &options);
   SetQuiet(options.quiet);
   options.backbone.interrupted = [] { return CaughtSignal() != 0; };
   if (status.ok() && options.device.list_devices) {

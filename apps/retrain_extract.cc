@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 #include "apps/progress.h"
 
 namespace couplet {

@@ -94,6 +94,12 @@ void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
   DeclareDeviceFlags(app, options.device);
 }
 
+Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options) {
+  CLI::App app("Retrains an image classifier on your photos, as TensorFlow for Poets' retrain.py does.", program);
+  DeclareRetrainFlags(app, *options);
+  return ParseCommandLine(app, argc, argv);
+}
+
 Status CheckRetrainOptions(const RetrainOptions& o) {
   COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o.device));
   if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/App.hpp>
 #include <optional>
 #include <string>
 
@@ -13,6 +12,10 @@
 #include "models/feature_extractor.h"
 #include "models/training.h"
 #include "runtime/status.h"
+
+namespace CLI {
+class App;
+}
 
 namespace couplet {
 
@@ -53,6 +56,8 @@ struct RetrainOptions {
 };
 
 void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options);
+// The command line of `program`; prints help or version and exits when asked to.
+Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options);
 // What single flags cannot check. kBadInput names the flag.
 Status CheckRetrainOptions(const RetrainOptions& options);
 ImageListOptions MakeImageListOptions(const RetrainOptions& options);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 
 namespace couplet {
 namespace {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/cli.h"
+#include "apps/console.h"
 #include "apps/device.h"
 #include "loaders/files.h"
 #include "models/backbone.h"

@@ -354,8 +354,13 @@ TEST_CASE("cpu: our own kernels add in the order they promise") {
 }
 
 TEST_CASE("cpu: a machine with AVX2 only keeps the same promises") {
-  for (const char* name :
-       {"cpu: convolutions*bits*", "cpu: convolutions*exact*", "cpu: convolutions*rounding*"}) {
+  // A sanitizer sees nothing new here: what changes is the code that oneDNN generates.
+#if defined(__SANITIZE_ADDRESS__)
+  const std::vector<const char*> names = {"cpu: convolutions*exact*"};
+#else
+  const std::vector<const char*> names = {"cpu: convolutions*bits*", "cpu: convolutions*exact*", "cpu: convolutions*rounding*"};
+#endif
+  for (const char* name : names) {
     const ProcessResult result = RunProcess({"/proc/self/exe", std::string("--test-case=") + name},
                                             {"ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=AVX2"}, 300);
     CAPTURE(result.out);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/console.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace couplet {
+namespace {
+
+std::atomic<int> caught_signal{0};
+bool quiet = false;
+
+void OnSignal(int number) {
+  if (caught_signal.exchange(number) != 0) _exit(128 + number);
+}
+
+}  // namespace
+
+void Write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
+
+int FinishOutput(const std::string& program, int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  if (errno == EPIPE) return static_cast<int>(Code::kIo);
+  return Fail(program, IoError("standard output: cannot write"));
+}
+
+double ShortestDouble(float value) { return std::stod(fmt::format("{}", value)); }
+
+int Fail(const std::string& program, const Status& status) {
+  std::fflush(stdout);
+  const bool memory = status.code() == Code::kOutOfMemory;
+  Err("{}: error: {}{}\n", program, status.message(),
+      memory ? "; a smaller network needs less, --device=cpu none of it" : "");
+  return status.exit_code();
+}
+
+void LogInfo(const std::string& line) {
+  if (!quiet) Err("INFO:tensorflow:{}\n", line);
+}
+void LogWarning(const std::string& line) { Err("WARNING:tensorflow:{}\n", line); }
+void SetQuiet(bool value) { quiet = value; }
+
+void InstallSignalHandlers() {
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+int CaughtSignal() { return caught_signal.load(); }
+
+}  // namespace couplet
