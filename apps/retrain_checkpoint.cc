@@ -6,7 +6,7 @@
 
 #include <span>
 
-#include "apps/cli.h"
+#include "apps/console.h"
 #include "loaders/files.h"
 #include "loaders/hash.h"
 
