@@ -30,6 +30,9 @@ void LeaveCheckpoint(FaultJob* job) {
     job->Reset();
     job->Run("kill:write:" + std::to_string(at));
   }
+  // Killed while it wrote, it leaves a file of that name: not what the cases below are about.
+  for (const auto& entry : fs::directory_iterator(job->path("out")))
+    if (entry.path().filename().string().starts_with(".couplet-")) fs::remove(entry.path());
 }
 
 }  // namespace
