@@ -287,11 +287,11 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests --jobs=$$(nproc)
 
-BENCH_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(filter-out %/layers.cc,$(sort $(wildcard tests/bench/*.cc))))
+BENCH_OBJ := $(patsubst %,$(OBJ)/tests/bench/%.o,bench machine timing)
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
-$(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests/bench/timing.cc tests/support/model_layers.cc) $(LIBRARY)
+$(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests/bench/one_layer.cc tests/bench/timing.cc tests/support/model_layers.cc) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench layer-bench
@@ -312,6 +312,20 @@ $(OUT)/tests/ours: $(OBJ)/tests/bench/peers/ours.o $(patsubst %,$(OBJ)/tests/%.o
 bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5 KEEP=1)
 	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(PEERS_PYTHON) tests/bench/peers/peers.py --commit=$(COMMIT) \
 	  $(if $(ROWS),--rows=$(ROWS)) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(KEEP),--keep)
+
+# Instructions a stage, counted by valgrind's callgrind, which runs no instruction set beyond AVX2.
+INSTRUCTIONS := $(OUT)/tests/instructions
+$(INSTRUCTIONS): $(patsubst %,$(OBJ)/tests/%.o,bench/instructions bench/one_layer bench/timing gpu/material support/graph_generator support/graph_pieces \
+                   support/inception_generator support/model_layers support/pictures) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+.PHONY: check-instructions keep-instructions
+check-instructions keep-instructions:
+	@$(MAKE) --no-print-directory deps DEPS=valgrind
+	@$(MAKE) --no-print-directory $(INSTRUCTIONS)
+	@sh tests/check_instructions.sh $(@:-instructions=) $(INSTRUCTIONS) || [ $$? = 77 ]
+check-instructions:  ## count instructions of every stage of our code: at most 3 % from those in tests/golden (valgrind)
+keep-instructions:  ## keep them, as golden of this compiler and these libraries
 
 .PHONY: deps
 deps:  ## install the packages a build needs; asks dpkg, and does nothing when all is there
@@ -346,7 +360,7 @@ tensorboard: $(TENSORBOARD)  ## fetch TensorBoard into build/ and print how to s
 	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006'
 
 .PHONY: check-includes check-mutations check-fresh check-all deps-check
-CHECK_DEPS := debootstrap python3-venv
+CHECK_DEPS := debootstrap python3-venv valgrind
 deps-check:  ## install what make check-all needs beyond a build
 	@$(MAKE) --no-print-directory deps DEPS='$(CHECK_DEPS)'
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
@@ -369,6 +383,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
 	COUPLET_WHOLE=1 build/tests/couplet_tests -tc='programs: the codelab*'
 	$(MAKE) check-mutations
+	$(MAKE) check-instructions
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) check-faults

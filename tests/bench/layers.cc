@@ -14,34 +14,13 @@
 #include "models/photo_network.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/fma_peak.h"
+#include "tests/bench/one_layer.h"
 #include "tests/bench/timing.h"
-#include "tests/support/model_layers.h"
 
 namespace couplet::bench {
 namespace {
 
 using test::ConvShape;
-
-Layer MakeLayer(const ConvShape& s) {
-  const auto floats = [](int64_t count) {
-    std::vector<float> values(static_cast<size_t>(count));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7 % 13) / 13.0f - 0.5f;
-    return values;
-  };
-  const int64_t multiplier = s.depthwise ? 1 : s.oc;
-  const ConstTensor weights({s.kh, s.kw, s.ic, multiplier}, floats(int64_t{s.kh} * s.kw * s.ic * multiplier));
-  Layer layer;
-  layer.name = s.name;
-  layer.inputs = {0};
-  layer.shape = {.n = 1, .h = s.oh(), .w = s.ow(), .c = s.oc};
-  const auto fill = [&](auto attrs) {
-    attrs.sh = s.sh, attrs.sw = s.sw, attrs.pads = s.pads;
-    attrs.weights = weights, attrs.bias = floats(s.oc), attrs.activation = Activation::kRelu6;
-    layer.attrs = attrs;
-  };
-  s.depthwise ? fill(DepthwiseAttrs()) : fill(ConvAttrs());
-  return layer;
-}
 
 // Of this thread's processor time, so that what else runs on the machine takes no part in it but through the caches.
 double ProcessorSeconds() {
@@ -51,18 +30,13 @@ double ProcessorSeconds() {
 }
 
 struct Timed {
-  std::unique_ptr<PreparedOp> op;
-  std::unique_ptr<OpState> state;
-  Buffer scratch;
+  OneLayer layer;
   std::vector<double> microseconds = {};
 };
 
-double Run(const Timed& timed, const void* src, void* dst, int repeats) {
+double Run(const Timed& timed, int repeats) {
   const double start = ProcessorSeconds();
-  for (int i = 0; i < repeats; ++i)
-    if (!timed.op->run({.n = 1, .src = std::span(&src, 1), .dst = dst, .scratch = timed.scratch.data(),
-                        .state = timed.state.get()}).ok())
-      std::abort();
+  for (int i = 0; i < repeats; ++i) timed.layer.Run();
   return (ProcessorSeconds() - start) * 1e6 / repeats;
 }
 
@@ -84,21 +58,12 @@ void Bench(const std::string& network, const std::vector<ConvShape>& shapes, int
     const Layer layer = MakeLayer(s);
     const Shape src = {.n = 1, .h = s.ih, .w = s.iw, .c = s.ic};
     std::vector<Timed> timed;
-    for (const auto& backend : backends) {
-      auto op = backend->prepare(layer, std::span(&src, 1), {});
-      if (!op.ok()) std::abort();
-      auto scratch = backend->allocate((*op)->scratch_bytes());
-      timed.push_back({.op = std::move(*op), .state = nullptr, .scratch = std::move(*scratch)});
-      timed.back().state = timed.back().op->make_state();
-    }
-    const auto from = backends[0]->allocate(static_cast<size_t>(src.elements()) * 4);
-    const auto to = backends[0]->allocate(static_cast<size_t>(layer.shape.elements()) * 4);
-    for (int64_t i = 0; i < src.elements(); ++i) reinterpret_cast<float*>(from->data())[i] = static_cast<float>(i % 11) / 11.0f;
-    const int repeats = std::max(1, static_cast<int>(1e3 / std::max(1.0, Run(timed[0], from->data(), to->data(), 3))));
+    for (const auto& backend : backends) timed.push_back({OneLayer(*backend, layer, src)});
+    const int repeats = std::max(1, static_cast<int>(1e3 / std::max(1.0, Run(timed[0], 3))));
     for (int round = 0; round < rounds; ++round)
       for (size_t i = 0; i < timed.size(); ++i) {
         Timed& t = timed[round % 2 == 0 ? i : timed.size() - 1 - i];
-        t.microseconds.push_back(Run(t, from->data(), to->data(), repeats));
+        t.microseconds.push_back(Run(t, repeats));
       }
     const double flops = 2.0 * s.kh * s.kw * (s.depthwise ? 1 : s.ic) * s.oc * s.oh() * s.ow();
     std::string line = fmt::format("  {:<46} floor {:>8.1f}", s.name, 1e6 * flops / peak);
