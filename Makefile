@@ -57,7 +57,7 @@ TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
-                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc))
+                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
 CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
@@ -287,7 +287,7 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests --jobs=$$(nproc)
 
-BENCH_OBJ := $(patsubst %,$(OBJ)/tests/bench/%.o,bench machine timing)
+BENCH_OBJ := $(patsubst %,$(OBJ)/tests/bench/%.o,bench compare machine timing)
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
@@ -297,9 +297,9 @@ $(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests
 .PHONY: bench layer-bench
 layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's
 	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}"
-bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA)
+bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA; COMPARE=OLD.json)
 	@mkdir -p $(OUT)/bench
-	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json
+	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json $(if $(COMPARE),--compare '$(COMPARE)')
 
 # Ourselves beside TensorFlow, Keras, ONNX Runtime and OpenVINO, in a Python environment of their own under build/.
 PEERS_PYTHON ?= build/peers-venv/bin/python

@@ -16,6 +16,7 @@
 #include "models/feature_extractor.h"
 #include "models/training.h"
 #include "runtime/cpu/fma_peak.h"
+#include "tests/bench/compare.h"
 #include "tests/bench/machine.h"
 #include "tests/bench/timing.h"
 
@@ -108,7 +109,9 @@ Row LabelImageRow(const std::string& shared, const PhotoFiles& files, const std:
   return row;
 }
 
-int Run(const std::string& shared, const std::string& program, const std::string& temp, const std::string& json_path) {
+// `before`: the JSON of an earlier run, from `before_path`; "" for none.
+int Run(const std::string& shared, const std::string& program, const std::string& temp, const std::string& json_path,
+        const std::string& before, const std::string& before_path) {
   const int threads = UsableThreads();
   const auto backend = MakeCpuBackend();
   const PhotoFiles files = LoadPhotos(shared + "/data/flower_photos");
@@ -147,6 +150,11 @@ int Run(const std::string& shared, const std::string& program, const std::string
                *std::min_element(row.figures.begin(), row.figures.end()), *std::max_element(row.figures.begin(), row.figures.end()));
     json["rows"].push_back({{"name", row.name}, {"unit", row.unit}, {"median", median}, {"ceiling", floor}, {"fraction", fraction}, {"rounds", row.figures}});
   }
+  if (!before.empty()) {
+    const auto table = CompareRuns(before, before_path, json.dump());
+    if (!table.ok()) std::abort();  // it was looked at before
+    fmt::print("\n{}", *table);
+  }
   if (!json_path.empty() && !WriteFileAtomically(json_path, json.dump(1) + "\n").ok()) return 4;
   return 0;
 }
@@ -154,11 +162,23 @@ int Run(const std::string& shared, const std::string& program, const std::string
 }  // namespace
 }  // namespace couplet::bench
 
-// bench SHARED_DIR LABEL_IMAGE TEMP_DIR [JSON_FILE]
+// bench SHARED_DIR LABEL_IMAGE TEMP_DIR JSON_FILE [--compare OLD_JSON]
 int main(int argc, char** argv) {
-  if (argc < 4 || !std::filesystem::is_directory(std::string(argv[1]) + "/models")) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  const bool compare = args.size() == 6 && args[4] == "--compare";
+  if ((args.size() != 4 && !compare) || !std::filesystem::is_directory(args[0] + "/models")) {
     fmt::print(stderr, "bench: needs the shared graphs and photos (COUPLET_DATA or ../shared)\n");
     return 2;
   }
-  return couplet::bench::Run(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "");
+  // Read first: the run may be about to write over it, and takes minutes.
+  std::string before;
+  if (compare) {
+    std::vector<uint8_t> bytes;
+    couplet::Status status = couplet::ReadFile(args[5], uint64_t{1} << 24, &bytes);
+    before.assign(bytes.begin(), bytes.end());
+    if (status.ok()) status = couplet::bench::CompareRuns(before, args[5], before).status();
+    if (!status.ok()) fmt::print(stderr, "bench: {}\n", status.message());
+    if (!status.ok()) return status.exit_code();
+  }
+  return couplet::bench::Run(args[0], args[1], args[2], args[3], before, compare ? args[5] : "");
 }
