@@ -35,6 +35,7 @@ for file in runtime/*.h runtime/*.cc; do
     found=1
   fi
 done
+forbid "kernels are chosen by COUPLET_DISPATCH (runtime/cpu/dispatch.h says why)" '^[^/]*(HWY_DYNAMIC_DISPATCH|HWY_EXPORT)|<hwy/(aligned_allocator|nanobenchmark|targets|timer)' runtime loaders models apps
 # A product of sizes that a file may name is CheckedMul's (runtime/shape.h).
 forbid "a raw product of dims; use CheckedMul" 'dims(\(\))?\[[^]]*\] *\*[^/]|\* *[a-z_.]*dims(\(\))?\[' runtime loaders models
 exit $found

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/fma_peak.cc"
+#include "runtime/cpu/kernel_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -46,8 +47,9 @@ double FmaLoop(size_t iterations, float* sink) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/cpu/dispatch.h"
+
 namespace couplet::cpu {
-HWY_EXPORT(FmaLoop);
 
 double MeasureFmaPeak(int threads, double seconds) {
   using Clock = std::chrono::steady_clock;
@@ -59,7 +61,7 @@ double MeasureFmaPeak(int threads, double seconds) {
       double done = 0, elapsed = 0;
       for (const auto start = Clock::now(); elapsed < seconds;
            elapsed = std::chrono::duration<double>(Clock::now() - start).count())
-        done += HWY_DYNAMIC_DISPATCH(FmaLoop)(100'000, &sink);
+        done += COUPLET_DISPATCH(FmaLoop)(100'000, &sink);
       rate = done / elapsed;
     });
   pool.clear();

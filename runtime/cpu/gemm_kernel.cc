@@ -117,15 +117,13 @@ Panels PanelsImpl(int channels) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/cpu/dispatch.h"
+
 namespace couplet::cpu {
 
-HWY_EXPORT(PanelImpl);
-HWY_EXPORT(PanelsImpl);
-HWY_EXPORT(TargetImpl);
-
-Panels PanelsFor(int channels) { return HWY_DYNAMIC_DISPATCH(PanelsImpl)(channels); }
-const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetImpl)(); }
-void RunGemmPanel(const GemmPanel& panel) { HWY_DYNAMIC_DISPATCH(PanelImpl)(panel); }
+Panels PanelsFor(int channels) { return COUPLET_DISPATCH(PanelsImpl)(channels); }
+const char* KernelTarget() { return COUPLET_DISPATCH(TargetImpl)(); }
+void RunGemmPanel(const GemmPanel& panel) { COUPLET_DISPATCH(PanelImpl)(panel); }
 
 }  // namespace couplet::cpu
 #endif  // HWY_ONCE

@@ -8,8 +8,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/head_kernels.cc"
-// Accumulators are arrays of vectors, which vectors without a fixed size cannot be.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#include "runtime/cpu/kernel_targets.h"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/contrib/math/math-inl.h>
@@ -210,21 +209,19 @@ bool UpdateImpl(const Batch& batch, const float* slopes, float learning_rate, co
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/cpu/dispatch.h"
+
 namespace couplet::head {
 
-HWY_EXPORT(ForwardImpl);
-HWY_EXPORT(SoftmaxImpl);
-HWY_EXPORT(UpdateImpl);
-
 void Forward(const Batch& batch, const float* weights, const float* biases, float* logits) {
-  HWY_DYNAMIC_DISPATCH(ForwardImpl)(batch, weights, biases, logits);
+  COUPLET_DISPATCH(ForwardImpl)(batch, weights, biases, logits);
 }
 SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes,
                     float* probabilities) {
-  return HWY_DYNAMIC_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
+  return COUPLET_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
 }
 bool Update(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
-  return HWY_DYNAMIC_DISPATCH(UpdateImpl)(batch, slopes, learning_rate, src, dst);
+  return COUPLET_DISPATCH(UpdateImpl)(batch, slopes, learning_rate, src, dst);
 }
 
 }  // namespace couplet::head

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/head_trainer.h"
 
-#include <hwy/aligned_allocator.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/head_kernels.h"
 
 namespace couplet {
@@ -22,8 +21,7 @@ class Floats {
  public:
   float* resize(size_t count) {
     if (count > count_) {
-      data_ = hwy::AllocateAligned<float>(count);
-      COUPLET_CHECK(data_ != nullptr);
+      data_ = cpu::MakeAligned(count);
       count_ = count;
     }
     return data_.get();
@@ -32,7 +30,7 @@ class Floats {
   const float* data() const { return data_.get(); }
 
  private:
-  hwy::AlignedFreeUniquePtr<float[]> data_;
+  cpu::AlignedFloats data_;
   size_t count_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// The instruction sets that the convolutions' kernels are compiled for: to be included before Highway.
+// The instruction sets that kernels are compiled for, those of dispatch.h: to be included before Highway.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <new>
 
+#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/window_kernels.h"
@@ -25,15 +25,6 @@ std::vector<float> BiasOf(const Convolution& c, size_t padded) {
   std::vector<float> bias(padded, 0.0f);
   std::copy(c.bias.begin(), c.bias.end(), bias.begin());
   return bias;
-}
-
-struct FreeAligned {
-  void operator()(float* data) const { ::operator delete[](data, std::align_val_t{kArenaAlignment}); }
-};
-using AlignedFloats = std::unique_ptr<float[], FreeAligned>;
-AlignedFloats MakeAligned(size_t count) {
-  return AlignedFloats(static_cast<float*>(
-      ::operator new[](std::max<size_t>(count, 1) * sizeof(float), std::align_val_t{kArenaAlignment})));
 }
 
 // The source's rows (or columns) that window `out` sees, as a range of its own.

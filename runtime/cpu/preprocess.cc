@@ -10,6 +10,7 @@
 // set.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/preprocess.cc"
+#include "runtime/cpu/kernel_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -74,12 +75,10 @@ void LerpRowsDivide(const float* top, const float* bottom, float t, float mean, 
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/cpu/dispatch.h"
+
 namespace couplet::cpu {
 namespace {
-
-HWY_EXPORT(LerpBytes);
-HWY_EXPORT(LerpRowsMultiply);
-HWY_EXPORT(LerpRowsDivide);
 
 constexpr size_t kVector =
     64;  // floats: past the end of a row, enough for the widest vectors and 4-byte pixels
@@ -152,7 +151,7 @@ class Resizer {
     const uint8_t* row = bytes_ + static_cast<size_t>(stored) * static_cast<size_t>(image_.width) * 3;
     GatherPixels(row, space_.lo, wide_, width_, space_.lo_px);
     GatherPixels(row, space_.hi, wide_, width_, space_.hi_px);
-    HWY_DYNAMIC_DISPATCH(LerpBytes)
+    COUPLET_DISPATCH(LerpBytes)
     (space_.lo_px, space_.hi_px, space_.t, space_.rows[slot], static_cast<size_t>(width_) * 3);
     space_.held[slot] = source;
     return space_.rows[slot];
@@ -190,9 +189,9 @@ Status Preprocess(const ImageBatch& images, size_t index, int height, int width,
     // With t = 0 the lower row counts for nothing, so it is not made.
     const float* bottom = at.t == 0.0f ? top : resizer.Row(at.hi, paired ? 2 * y + 1 : at.hi, at.lo);
     if (divide)
-      HWY_DYNAMIC_DISPATCH(LerpRowsDivide)(top, bottom, at.t, normalization.mean, factor, dst, count);
+      COUPLET_DISPATCH(LerpRowsDivide)(top, bottom, at.t, normalization.mean, factor, dst, count);
     else
-      HWY_DYNAMIC_DISPATCH(LerpRowsMultiply)(top, bottom, at.t, normalization.mean, factor, dst, count);
+      COUPLET_DISPATCH(LerpRowsMultiply)(top, bottom, at.t, normalization.mean, factor, dst, count);
   }
   return {};
 }

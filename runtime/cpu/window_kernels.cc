@@ -149,15 +149,13 @@ void AveragePoolImpl(const PoolPixel& pixel) { PoolOfWidth<false>(pixel); }
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/cpu/dispatch.h"
+
 namespace couplet::cpu {
 
-HWY_EXPORT(Depthwise3x3RowImpl);
-HWY_EXPORT(MaxPoolImpl);
-HWY_EXPORT(AveragePoolImpl);
-
-void RunDepthwise3x3Row(const Depthwise3x3Row& row) { HWY_DYNAMIC_DISPATCH(Depthwise3x3RowImpl)(row); }
-void RunMaxPool(const PoolPixel& pixel) { HWY_DYNAMIC_DISPATCH(MaxPoolImpl)(pixel); }
-void RunAveragePool(const PoolPixel& pixel) { HWY_DYNAMIC_DISPATCH(AveragePoolImpl)(pixel); }
+void RunDepthwise3x3Row(const Depthwise3x3Row& row) { COUPLET_DISPATCH(Depthwise3x3RowImpl)(row); }
+void RunMaxPool(const PoolPixel& pixel) { COUPLET_DISPATCH(MaxPoolImpl)(pixel); }
+void RunAveragePool(const PoolPixel& pixel) { COUPLET_DISPATCH(AveragePoolImpl)(pixel); }
 
 }  // namespace couplet::cpu
 #endif  // HWY_ONCE

@@ -4,7 +4,6 @@
 // leaves DIR/counts.N, one a stage, named in its "desc: Trigger" line (tests/check_instructions.sh reads them). Ends with 77
 // on a processor without AVX2. SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <hwy/targets.h>
 #include <valgrind/callgrind.h>
 
 #include <cstring>
@@ -19,6 +18,7 @@
 #include "models/classifier_head.h"
 #include "models/feature_extractor.h"
 #include "runtime/backend.h"
+#include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/preprocess.h"
 #include "runtime/graph_passes.h"
 #include "runtime/session.h"
@@ -197,9 +197,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "instructions: needs a folder to write into\n");
     return 2;
   }
-  if ((hwy::SupportedTargets() & HWY_AVX2) == 0) return 77;
-  // Of what this processor has, nothing beyond AVX2: bits below it are better instruction sets.
-  hwy::DisableTargets(HWY_AVX2 - 1);
+  couplet::cpu::LimitSimd(couplet::cpu::Simd::kAvx2);
+  if (couplet::cpu::BestSimd() != couplet::cpu::Simd::kAvx2) return 77;
   using namespace couplet::bench;
   Photos();
   Layers();

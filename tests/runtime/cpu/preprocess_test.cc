@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <hwy/highway.h>
-#include <hwy/targets.h>
 
 #include <cstring>
 
+#include "runtime/cpu/dispatch.h"
 #include "tests/reference/resize.h"
 #include "tests/support/run_layer.h"
 #include "tests/support/test.h"
@@ -85,14 +84,11 @@ void CheckPhotos() {
 
 TEST_CASE("cpu: preprocessing gives TensorFlow's bits on every instruction set of this machine") {
   CheckPhotos();
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    INFO("instruction set ", hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  for (const cpu::Simd simd : {cpu::Simd::kBaseline, cpu::Simd::kAvx2, cpu::Simd::kAvx512}) {
+    INFO("instruction set ", cpu::Name(simd));
+    cpu::LimitSimd(simd);
     CheckPhotos();
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 TEST_CASE("cpu: preprocessing keeps a photo that has the network's size, and spans black to white") {
