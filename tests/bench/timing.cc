@@ -17,6 +17,7 @@
 #include "kernels/philox.h"
 #include "loaders/files.h"
 #include "loaders/image.h"
+#include "runtime/cpu/preprocess.h"
 #include "runtime/layer_cost.h"
 
 extern char** environ;
@@ -92,7 +93,7 @@ double GraphFlops(const Graph& graph) {
   return flops;
 }
 
-double DecodeRate(const PhotoFiles& files, int threads) {
+double DecodeRate(const PhotoFiles& files, int threads, int side) {
   std::atomic<size_t> next{0};
   const auto start = Clock::now();
   std::vector<std::jthread> pool;
@@ -100,9 +101,17 @@ double DecodeRate(const PhotoFiles& files, int threads) {
     pool.emplace_back([&] {
       Image image;
       DecodeOptions options;
-      options.resize_rows = 224;
-      for (size_t i; (i = next++) < files.bytes.size();)
+      options.resize_rows = side > 0 ? side : 224;
+      std::vector<uint8_t> thumbnail;
+      std::vector<float> pixels(static_cast<size_t>(side) * static_cast<size_t>(side) * 3);
+      std::vector<char> scratch(cpu::PreprocessScratchBytes(side) + 64);
+      char* aligned = scratch.data() + 64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64;
+      for (size_t i; (i = next++) < files.bytes.size();) {
         if (!DecodeImage(files.bytes[i], options, &image).ok()) std::abort();
+        if (side > 0 && (!MakeThumbnail(image, 96, &thumbnail).ok() ||
+                         !cpu::Preprocess({image.pixels, {&image.entry, 1}}, 0, side, side, {}, aligned, pixels.data()).ok()))
+          std::abort();
+      }
     });
   pool.clear();
   return static_cast<double>(files.bytes.size()) / SecondsSince(start);

@@ -34,7 +34,8 @@ std::shared_ptr<const HeadData> MakeHeadData(int features, int classes);
 
 // Multiply-adds times two of the layers that do nearly all the work, for one photo.
 double GraphFlops(const Graph& graph);
-// Photos a second decoded, each read from memory, on all `threads` threads together.
-double DecodeRate(const PhotoFiles& files, int threads);
+// Photos a second decoded, each read from memory, on all `threads` threads together. `side` > 0: also what else extraction
+// does to a photo before the network: resized to `side` x `side` floats, and made a thumbnail of.
+double DecodeRate(const PhotoFiles& files, int threads, int side = 0);
 
 }  // namespace couplet::bench

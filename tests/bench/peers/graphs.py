@@ -6,12 +6,14 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "oracle"))
 from frozen import load_graph_def, relative_l2  # noqa: E402, F401
 
 tf1 = tf.compat.v1
+tf.get_logger().setLevel("ERROR")  # its advice to use newer functions
 
 
 def ends(graph_def):
@@ -52,6 +54,39 @@ def evaluated(graph_def, source, wanted):
         with tf1.Session(graph=graph) as session:
             values = session.run([name + ":0" for name in constants])
     return dict(zip(constants, values)), order
+
+
+def modern(graph_def, wanted):
+    """The graph up to `wanted` in operations that TensorFlow 2 still has: the batch norm of 2015 as a multiplication and
+    an addition, which it then fuses into the convolution; checks of numbers are left out."""
+    graph_def = tf1.graph_util.extract_sub_graph(graph_def, [wanted])
+    constants = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph_def.node if node.op == "Const"}
+    made = tf1.GraphDef()
+
+    def add(op, name, inputs, **tensors):
+        node = made.node.add(op=op, name=name, input=inputs)
+        node.attr["dtype" if op == "Const" else "T"].type = tf.float32.as_datatype_enum
+        for key, value in tensors.items():
+            node.attr[key].tensor.CopyFrom(tf.make_tensor_proto(np.float32(value)))
+
+    for node in graph_def.node:
+        if node.op == "BatchNormWithGlobalNormalization":
+            mean, variance, beta, gamma = (np.float64(constants[name]) for name in node.input[1:])
+            scale = 1 / np.sqrt(variance + node.attr["variance_epsilon"].f)
+            if node.attr["scale_after_normalization"].b:
+                scale *= gamma
+            add("Const", node.name + "/scale", [], value=scale)
+            add("Const", node.name + "/offset", [], value=beta - mean * scale)
+            add("Mul", node.name + "/scaled", [node.input[0], node.name + "/scale"])
+            add("BiasAdd", node.name, [node.name + "/scaled", node.name + "/offset"])
+        elif node.op == "CheckNumerics":
+            add("Identity", node.name, node.input[:1])
+        else:
+            copy = made.node.add()
+            copy.CopyFrom(node)
+            if node.op == "Identity":  # whose control inputs are checks
+                del copy.input[1:]
+    return made
 
 
 class Backbone:

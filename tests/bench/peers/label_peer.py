@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A peer's label_image, a process from start to exit:  label_peer.py PEER NETWORK HEAD SIZE PHOTO...
 
-original: label_image.py of the codelab, NETWORK the retrained graph. keras: the same graph, tf.data, batches of 32.
+original: label_image.py of the codelab, NETWORK the retrained graph. keras: the same graph, tf.data, batches of 32 (Inception: 1).
 onnxruntime, openvino: NETWORK the converted backbone, HEAD weights and bias as .npy; Pillow decodes and resizes, as
 such programs do (its bilinear filter is not TensorFlow's, so scores differ in the second digit)."""
 import os
@@ -33,7 +33,7 @@ def keras(network, size, photos):
     import tensorflow_peers as peers
 
     tf, tf1 = peers.tf, peers.tf1
-    graph_def = peers.graphs.load_graph_def(network)
+    graph_def = peers.graphs.modern(peers.graphs.load_graph_def(network), "final_result")
     source = "Mul" if size == 299 else "input"
 
     def run(pixels):
@@ -41,7 +41,7 @@ def keras(network, size, photos):
 
     frozen = tf1.wrap_function(run, [tf.TensorSpec([None, size, size, 3], tf.float32)])
     at = 0
-    for batch in peers.dataset(list(photos), size, 32):
+    for batch in peers.dataset(list(photos), size, 1 if size == 299 else 32):  # Inception's reshape insists on one photo
         for scores in frozen(batch).numpy():
             yield photos[at], scores
             at += 1

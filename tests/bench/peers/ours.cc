@@ -7,7 +7,10 @@
 //   ours backbone GRAPH PIXELS THREADS BATCH SECS  photos/s of the layers behind the pixels
 //   ours vectors GRAPH PHOTO_DIR COUNT DIR         photos/s from files to stored vectors
 //   ours steps FEATURES CLASSES STEPS DIR          seconds of training, evaluated every 10 steps, event files written
-//   ours machine PHOTO_DIR SECS                    the ceilings: FLOP/s, photos decoded a second, as JSON
+//   ours machine PHOTO_DIR SECS SIDE               the ceilings: FLOP/s, photos decoded a second, as JSON; SIDE > 0: decoded,
+//                                                  resized to it and made a thumbnail of, as extraction does
+//   ours stat PHOTO_DIR                            seconds of one stat call a photo, each
+//   ours growth N FEATURES DIR                     seconds a photo: generated vectors stored, and found again by another run
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
@@ -164,12 +167,55 @@ std::string MachineRates(const Args& args) {
   files.bytes.resize(std::min<size_t>(files.bytes.size(), 200));
   const int threads = UsableThreads();
   const double seconds = std::stod(args[1]);
+  const int side = std::stoi(args[2]);
   return nlohmann::ordered_json{{"threads", threads},
                                 {"peak1", cpu::MeasureFmaPeak(1, seconds)},
                                 {"peak", cpu::MeasureFmaPeak(threads, seconds)},
-                                {"decode", DecodeRate(files, threads)},
+                                {"decode", DecodeRate(files, threads, side)},
                                 {"backend", MakeCpuBackend()->description()}}
       .dump();
+}
+
+double StatSeconds(const Args& args) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(args[0])) paths.push_back(entry.path().string());
+  const auto start = Clock::now();
+  for (const std::string& path : paths)
+    if (!StampFile(path)) gpu::Die(BadInput(path + ": gone"));
+  return SecondsSince(start) / static_cast<double>(paths.size());
+}
+
+// What extraction asks of the store, with vectors made from a seed: a row an empty file, written by batches, looked up all at once.
+double GrowthSeconds(const Args& args) {
+  const size_t photos = std::stoul(args[0]), batch = 64;
+  const int features = std::stoi(args[1]);
+  std::filesystem::remove_all(args[2]);
+  std::vector<std::string> paths;
+  for (size_t i = 0; i < photos; ++i) {
+    if (i % 1000 == 0) OrDie(MakeDirectories(JoinPath(args[2], std::to_string(i / 1000))));
+    paths.push_back(JoinPath(JoinPath(args[2], std::to_string(i / 1000)), std::to_string(i)));
+    OrDie(WriteFileAtomically(paths.back(), "", Durability::kSurviveCrash));
+  }
+  std::vector<float> made(batch * static_cast<size_t>(features)), found(photos * static_cast<size_t>(features));
+  for (size_t i = 0; i < made.size(); ++i) made[i] = static_cast<float>(i * 7 % 1013) / 1013.0f;
+  std::fill(found.begin(), found.end(), 0.0f);  // its pages are the caller's, not the store's
+  const std::string dir = JoinPath(args[2], "store");
+  const auto start = Clock::now();
+  {
+    const auto store = OrDie(BottleneckStore::Open(dir, {}, features));
+    for (size_t first = 0; first < photos; first += batch) {
+      std::vector<BottleneckStore::Record> records;
+      for (size_t i = first; i < std::min(first + batch, photos); ++i)
+        records.push_back({paths[i], *StampFile(paths[i]), Sha256(std::as_bytes(std::span(paths[i]))),
+                           std::span(made).subspan((i - first) * static_cast<size_t>(features), static_cast<size_t>(features)), {}});
+      OrDie(store->Put(records));
+    }
+  }
+  const auto rows = OrDie(OrDie(BottleneckStore::Open(dir, {}, features))->Find(paths, found));
+  const double seconds = SecondsSince(start);
+  for (const auto& row : rows)
+    if (!row.stamp) gpu::Die(BadInput("a file is gone"));
+  return seconds / static_cast<double>(photos);
 }
 
 std::string Facts(const Args& args) {
@@ -189,7 +235,8 @@ int main(int argc, char** argv) {
   const std::string verb = all.empty() ? "" : all[0];
   const Args args(all.begin() + (all.empty() ? 0 : 1), all.end());
   const std::map<std::string, size_t> wanted = {{"network", 2}, {"facts", 1},   {"pixels", 3}, {"outputs", 3},
-                                                {"backbone", 5}, {"vectors", 4}, {"steps", 4},  {"machine", 2}};
+                                                {"backbone", 5}, {"vectors", 4}, {"steps", 4},  {"machine", 3},
+                                                {"stat", 1},     {"growth", 3}};
   const auto known = wanted.find(verb);
   if (known == wanted.end() || args.size() < known->second) {
     fmt::print(stderr, "ours: see the top of tests/bench/peers/ours.cc for what it can be asked\n");
@@ -202,6 +249,8 @@ int main(int argc, char** argv) {
   if (verb == "backbone") fmt::print("{}\n", BackboneRate(args));
   if (verb == "vectors") fmt::print("{}\n", VectorRate(args));
   if (verb == "steps") fmt::print("{}\n", StepSeconds(args));
+  if (verb == "stat") fmt::print("{}\n", StatSeconds(args));
+  if (verb == "growth") fmt::print("{}\n", GrowthSeconds(args));
   if (verb == "machine") fmt::print("{}\n", MachineRates(args));
   return 0;
 }

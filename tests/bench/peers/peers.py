@@ -18,9 +18,14 @@ import statistics
 import time
 
 import material
+import program_rows
 import report
 import rows
+from contestants import PEERS, PeerFailed, Workers
 from material import PHOTOS, TEMP, ours
+
+GROUPS = {"a": rows.backbone_rows, "b": rows.vector_rows, "c": rows.step_rows, "d": rows.retrain_rows, "e": program_rows.label_rows,
+          "f": program_rows.thousand_rows, "g": program_rows.growth_rows}
 
 
 def stolen():
@@ -30,16 +35,34 @@ def stolen():
 
 
 def measure(row, rounds):
-    figures, machines = {name: [] for name in row.round}, []
-    for i in range(rounds):
-        machine, before = ours("machine", PHOTOS, 0.1), stolen()
+    """Rounds of a row. A peer that fails is left out of what remains of it, and named; that we fail ends the run."""
+    figures, machines, failed = {name: [] for name in row.round}, [], dict(row.left_out)
+
+    def ask(name):
+        if name in failed:
+            return
+        try:
+            figures[name].append(row.round[name]())
+        except PeerFailed as why:
+            if name == "ours":
+                raise SystemExit(f"({row.group}) {row.name}: {why}") from why
+            failed[name] = str(why)
+            print(f"({row.group}) {row.name}: {PEERS[name]} failed: {why}", flush=True)
+
+    if row.warm_up:
+        for name in row.round:
+            if name != "ours":
+                ask(name)
+        figures = {name: [] for name in row.round}
+    for i in range(min(rounds, row.most_rounds)):
+        machine, before = ours("machine", PHOTOS, 0.1, row.side), stolen()
         machine["load"] = os.getloadavg()[0]
         for name in (list(row.round) if i % 2 == 0 else reversed(row.round)):
-            figures[name].append(row.round[name]())
+            ask(name)
         after = stolen()
         machine["steal"] = (after[0] - before[0]) / max(1, after[1] - before[1])
         machines.append(machine)
-    return report.summary(row, figures, machines)
+    return report.summary(row, {name: found for name, found in figures.items() if name not in failed}, machines, failed)
 
 
 def facts(commit, measured):
@@ -47,7 +70,9 @@ def facts(commit, measured):
         cpu = [line.split(":")[1].strip() for line in file if line.startswith(("model name", "cpu family", "model\t"))]
     machines = [machine for row in measured for machine in row["machine"]]
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow_cpu", "keras", "onnxruntime", "openvino")]
-    medians = {key: statistics.median(m[key] for m in machines) for key in ("peak1", "peak", "decode", "load", "steal")}
+    medians = {key: statistics.median(m[key] for m in machines) for key in ("peak1", "peak", "load", "steal")}
+    medians["decode"] = ours("machine", PHOTOS, 0.1, 0)["decode"] if all(row["side"] for row in measured) else statistics.median(
+        machine["decode"] for row in measured if not row["side"] for machine in row["machine"])
     return {"date": datetime.date.today().isoformat(), "commit": commit, "threads": machines[0]["threads"],
             "cpu": f"{cpu[2]} (family {cpu[0]} model {cpu[1]})" if len(cpu) > 2 else platform.machine(),
             "versions": ", ".join([machines[0]["backend"], *versions]), **medians, "rows": measured}
@@ -72,39 +97,43 @@ def keep(run):
     shutil.copy(f"{TEMP}/peers.svg", "docs/measured/peers.svg")
 
 
+def write(run):
+    """After every group: a run that is ended early leaves what it has."""
+    with open(f"{TEMP}/peers.json", "w", encoding="utf-8") as file:
+        json.dump(run, file, indent=1)
+    with open(f"{TEMP}/peers.md", "w", encoding="utf-8") as file:
+        file.write(report.markdown(run))
+    report.picture(run, f"{TEMP}/peers.svg")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(rows.GROUPS), help="of a to f")
+    parser.add_argument("--rows", default=",".join(GROUPS), help="of a to g")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--commit", default="unknown")
     parser.add_argument("--keep", action="store_true", help="write docs/measured, too")
     options = parser.parse_args()
     chosen = options.rows.split(",")
-    if not set(chosen) <= set(rows.GROUPS):
-        raise SystemExit(f"rows: {','.join(rows.GROUPS)}")
+    if not set(chosen) <= set(GROUPS):
+        raise SystemExit(f"rows: {','.join(GROUPS)}")
     if not os.path.isdir(PHOTOS):
         raise SystemExit(f"{PHOTOS}: not there; set COUPLET_DATA to the folder with models and data")
     os.makedirs(TEMP, exist_ok=True)
     networks = [material.Network(name) for name in ("0.25_128", "0.50_224", "1.0_224", "Inception v3")]
     for network in networks:
         network.prepare()
-    cores, workers = len(os.sched_getaffinity(0)), rows.Workers()
+    cores, workers = len(os.sched_getaffinity(0)), Workers()
     measured = [row for row in earlier(f"{TEMP}/peers.json", options.commit) if row["group"] not in chosen]
     for group in chosen:
         begun = time.monotonic()
-        for row in rows.GROUPS[group](workers, networks, cores):
-            result = measure(row, options.rounds)
-            measured.append(result)
-            print(f"({group}) {row.name}: {report.number(result['ours'])} {row.unit}, {100 * result['fraction_of_floor']:.0f} % of the floor; "
-                  + "; ".join(f"{peer} {report.cell(found)}" for peer, found in result["peers"].items()), flush=True)
+        for row in GROUPS[group](workers, networks, cores):
+            started = time.monotonic()
+            measured.append(measure(row, options.rounds))
+            print(report.line(measured[-1]) + f" [{time.monotonic() - started:.0f} s]", flush=True)
         workers.close()
         print(f"({group}) took {time.monotonic() - begun:.0f} s", flush=True)
-    run = facts(options.commit, sorted(measured, key=lambda row: row["group"]))
-    with open(f"{TEMP}/peers.json", "w", encoding="utf-8") as file:
-        json.dump(run, file, indent=1)
-    with open(f"{TEMP}/peers.md", "w", encoding="utf-8") as file:
-        file.write(report.markdown(run))
-    report.picture(run, f"{TEMP}/peers.svg")
+        run = facts(options.commit, sorted(measured, key=lambda row: row["group"]))
+        write(run)
     print(report.markdown(run))
     if options.keep:
         keep(run)

@@ -2,10 +2,11 @@
 """Rounds -> medians, ratios and what can be said of them; a table as markdown, a picture."""
 import statistics
 
-from rows import PEERS
+from contestants import PEERS
+from targets import judge
 
 TITLES = {"a": "backbone alone", "b": "photos to vectors", "c": "4,000 steps", "d": "whole retrain", "e": "label_image, one photo",
-          "f": "label_image, 1,000 photos"}
+          "f": "label_image, 1,000 photos", "g": "growth"}
 
 
 def quiet_rounds(machines):
@@ -15,22 +16,25 @@ def quiet_rounds(machines):
     return (kept, True) if len(kept) >= min(3, len(machines)) else (list(range(len(machines))), False)
 
 
-def summary(row, figures, machines):
+def summary(row, figures, machines, failed):
     kept, quiet = quiet_rounds(machines)
     ceilings = {key: statistics.median(machines[i][key] for i in kept) for key in ("peak1", "peak", "decode")}
     mine = [figures["ours"][i] for i in kept]
     median, floor = statistics.median(mine), row.floor(ceilings)
-    result = {"group": row.group, "name": row.name, "unit": row.unit, "ours": median, "floor": floor,
-              "fraction_of_floor": median / floor if row.higher_is_better else floor / median, "quiet": quiet,
-              "rounds_kept": len(kept), "rounds": figures, "machine": machines, "notes": row.notes, "peers": {}}
+    result = {"group": row.group, "name": row.name, "unit": row.unit, "ours": median, "floor": floor, "side": row.side,
+              "fraction_of_floor": 0 if not floor else median / floor if row.higher_is_better else floor / median, "quiet": quiet,
+              "rounds_kept": len(kept), "rounds": figures, "machine": machines, "notes": row.notes, "failed": failed, "peers": {}}
+    rounds = {}
     for peer in figures:
         if peer == "ours":
             continue
         theirs = [figures[peer][i] for i in kept]
-        ratios = sorted(m / t if row.higher_is_better else t / m for m, t in zip(mine, theirs))
+        rounds[peer] = [m / t if row.higher_is_better else t / m for m, t in zip(mine, theirs)]
+        ratios = sorted(rounds[peer])
         low, middle, high = (statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3)
         told = (low > 1 or high < 1) and (high - low) / middle < 0.3
         result["peers"][peer] = {"median": statistics.median(theirs), "ratio": middle, "quartiles": [low, high], "told": told}
+    result["targets"] = judge(row.targets, result, rounds)
     return result
 
 
@@ -46,22 +50,49 @@ def cell(peer):
     return f"{number(peer['median'])}: {times}x" + ("" if peer["told"] else f" (too noisy to tell: {low:.2f} .. {high:.2f})")
 
 
+def judgement(target):
+    return f"{target['text']}: {target['found']}" + {True: ", reached", False: ", **not reached**", None: ""}[target["reached"]]
+
+
+def peer_cell(row, peer):
+    return "failed" if peer in row["failed"] else cell(row["peers"].get(peer))
+
+
+def title(row):
+    return f"({row['group']}) {TITLES[row['group']]}, {row['name']}"
+
+
+def floor_cell(row):
+    return f"{100 * row['fraction_of_floor']:.0f} %" if row["floor"] else "-"
+
+
+def line(row):
+    """A row for the terminal, as soon as it is measured."""
+    peers = "; ".join(f"{PEERS[peer]} {peer_cell(row, peer)}" for peer in PEERS if peer in row["peers"] or peer in row["failed"])
+    wanted = "; ".join(judgement(target).replace("*", "") for target in row["targets"])
+    return f"{title(row)}: {number(row['ours'])} {row['unit']}, {floor_cell(row)} of the floor; {peers}" + (f" -- {wanted}" if wanted else "")
+
+
 def markdown(run):
     lines = [f"`make bench-peers` on {run['date']}, commit {run['commit']}: {run['cpu']}, {run['threads']} threads; {run['versions']}.",
              f"Calibration: {run['peak'] / 1e9:.0f} GFLOP/s of fused multiply-adds ({run['peak1'] / 1e9:.0f} on one core), "
              f"{run['decode']:,.0f} photos/s decoded; load {run['load']:.1f}, {100 * run['steal']:.1f} % stolen (medians of the rounds).", "",
              "A peer's cell is its figure and how many times as fast we are: the median of the rounds' ratios. Of the floor: what the",
              "machine's own ceilings, measured in the same rounds, leave as possible, against our figure.", "",
-             "| work | unit | ours | of the floor | " + " | ".join(PEERS.values()) + " |", "|---" * (4 + len(PEERS)) + "|"]
+             "| work | unit | ours | of the floor | " + " | ".join(PEERS.values()) + " | wanted: found |", "|---" * (5 + len(PEERS)) + "|"]
     for row in run["rows"]:
-        name = f"({row['group']}) {TITLES[row['group']]}, {row['name']}" + ("" if row["quiet"] else " *")
-        lines.append(f"| {name} | {row['unit']} | {number(row['ours'])} | {100 * row['fraction_of_floor']:.0f} % | "
-                     + " | ".join(cell(row["peers"].get(peer)) for peer in PEERS) + " |")
+        lines.append(f"| {title(row)}{'' if row['quiet'] else ' *'} | {row['unit']} | {number(row['ours'])} | {floor_cell(row)} | "
+                     + " | ".join(peer_cell(row, peer) for peer in PEERS)
+                     + " | " + ("<br>".join(judgement(target) for target in row["targets"]) or "-") + " |")
+    judged = [target["reached"] for row in run["rows"] for target in row["targets"]]
+    lines += ["", f"Of {len(judged)} figures wanted {judged.count(True)} are reached, {judged.count(False)} are not, "
+              f"{judged.count(None)} could not be judged because a peer has no figure."]
     noisy = sum(not row["quiet"] for row in run["rows"])
     if noisy:
         lines += ["", f"\\* {noisy} of {len(run['rows'])} rows: fewer than three rounds within 3 % of the best calibration and 2 % of stolen "
                   "time, so all rounds were kept: the machine was too noisy for fine differences."]
     notes = {f"({row['group']}) {note}" for row in run["rows"] for note in row["notes"]}
+    notes |= {f"({row['group']}) {row['name']}: {PEERS[peer]} failed: {why}" for row in run["rows"] for peer, why in row["failed"].items()}
     return "\n".join(lines + [""] + [f"- {note}." for note in sorted(notes)]) + "\n"
 
 
@@ -73,7 +104,9 @@ def picture(run, path):
     import matplotlib.pyplot as plt
 
     matplotlib.rcParams["svg.hashsalt"] = "couplet"
-    rows = [row for row in run["rows"] if row["group"] != "a" or "batch 1, " in row["name"] and " 1 thread" not in row["name"]]
+    rows = [row for row in run["rows"] if row["peers"] and (row["group"] != "a" or "batch 1, " in row["name"] and " 1 thread" not in row["name"])]
+    if not rows:
+        return
     colours = dict(zip(PEERS, ("#d1703c", "#c9a227", "#4878a8", "#6aa56a")))
     figure, axes = plt.subplots(figsize=(8, 0.2 * sum(len(r["peers"]) + 1 for r in rows) + 1))
     at, ticks = 0, []

@@ -139,10 +139,10 @@ def original_steps_row(features, classes, steps, sample, temp):
 
 @functools.lru_cache(maxsize=2)
 def keras_of(graph_path):
-    """The frozen graph as a layer of a Keras model."""
+    """The frozen graph as a layer of a Keras model, up to the vectors: what follows insists on one photo."""
     graph_def = graphs.load_graph_def(graph_path)
     source, output, size = graphs.ends(graph_def)
-    graph_def = tf1.graph_util.extract_sub_graph(graph_def, [output])  # what follows insists on one photo
+    graph_def = graphs.modern(graph_def, output)
 
     def run(pixels):
         (vectors,) = tf1.import_graph_def(graph_def, name="", input_map={source + ":0": pixels},

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows that time programs from start to exit, and those of ourselves alone: how cost grows with photos."""
+import glob
+import json
+import os
+import resource
+import site
+import shutil
+import subprocess
+import sys
+
+import material
+from contestants import HERE, PeerFailed, run_seconds
+from material import BUILD, PHOTOS, TEMP, ours
+from rows import Row, network_floor
+from targets import at_most, times
+
+
+def drop_from_page_cache(paths):
+    """posix_fadvise DONTNEED; what another process has mapped (libc, libraries of a running peer) stays."""
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                os.fdatasync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError:
+            pass
+
+
+def libraries_of(program):
+    lines = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
+    return [program] + [word for word in lines if word.startswith("/")]
+
+
+def python_files(peer):
+    packages = {"original": ["tensorflow", "numpy", "keras", "google", "numpy.libs"], "onnxruntime": ["onnxruntime", "numpy", "PIL", "numpy.libs"],
+                "openvino": ["openvino", "numpy", "PIL", "numpy.libs"]}[peer]
+    return [os.path.join(folder, file) for package in packages
+            for folder, _, files in os.walk(os.path.join(site.getsitepackages()[0], package)) for file in files]
+
+
+def label_command(peer, net, made, photos):
+    graph, labels, head = made
+    if peer == "ours":
+        return [BUILD + "/label_image", f"--graph={graph}", f"--labels={labels}", *photos]
+    network = net.onnx if peer in ("onnxruntime", "openvino") else graph
+    return [sys.executable, os.path.join(HERE, "label_peer.py"), peer, network, head, str(net.size), *photos]
+
+
+def label_rows(workers, networks, cores):
+    """(e) label_image, one photo, process start to exit"""
+    photo = sorted(glob.glob(PHOTOS + "/*/*.jpg"))[0]
+    for net, wanted in ((networks[0], [at_most(10, "ms"), times(300, "original")]), (networks[-1], [at_most(150, "ms")])):
+        made = material.retrained(net)
+        for cold in (False, True):
+            def one(peer, net=net, made=made, cold=cold):
+                command = label_command(peer, net, made, [photo])
+                files = libraries_of(BUILD + "/label_image") if peer == "ours" else python_files(peer)
+
+                def run():
+                    if cold:
+                        drop_from_page_cache([*files, net.onnx, photo, *made])
+                        return 1e3 * run_seconds(command)
+                    return 1e3 * min(run_seconds(command) for _ in range(2))
+                return run
+            note = ("cold: program, libraries, graph and photo dropped by posix_fadvise; what others have mapped stays" if cold
+                    else "warm: the lesser of two runs, for everybody")
+            yield Row("e", f"{net.name}, {'cold' if cold else 'warm'} page cache", "ms",
+                      {peer: one(peer) for peer in ("ours", "original", "onnxruntime", "openvino")},
+                      lambda m, n=net: 1e3 * (run_seconds(["true"]) + cores / m["decode"] + n.flops / m["peak"]),
+                      [] if cold else wanted, [note])
+
+
+def thousand_rows(workers, networks, cores):
+    """(f) 1,000 photos through label_image"""
+    net, photos = networks[0], sorted(glob.glob(PHOTOS + "/*/*.jpg"))[:1000]
+    made = material.retrained(net)
+    round_of = {peer: lambda peer=peer: run_seconds(label_command(peer, net, made, photos))
+                for peer in ("ours", "keras", "onnxruntime", "openvino")}
+    round_of["original"] = lambda: len(photos) * run_seconds(label_command("original", net, made, photos[:1]))
+    yield Row("f", net.name, "s", round_of, lambda m: len(photos) / network_floor(net)(m),
+              notes=["the original labels one photo a process: one process times 1,000"])
+
+
+def our_retrain(net, folder, store, steps):
+    """(peak memory in MB, what --json says)"""
+    report = f"{TEMP}/growth.json"
+    with open(f"{TEMP}/growth.log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen([BUILD + "/retrain", "--quiet", f"--image_dir={folder}", f"--model_file={net.graph}",
+                                    f"--bottleneck_dir={store}", f"--summaries_dir={TEMP}/events", f"--how_many_training_steps={steps}",
+                                    f"--output_graph={TEMP}/out.pb", f"--output_labels={TEMP}/out.txt", f"--json={report}"],
+                                   stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise PeerFailed(f"retrain ended with code {process.returncode}; see {TEMP}/growth.log")
+    with open(report, encoding="utf-8") as file:
+        return usage.ru_maxrss / 1024, json.load(file)
+
+
+def growth_rows(workers, networks, cores):
+    """(g) how cost grows with photos: ourselves alone"""
+    net, count = networks[0], 10000
+    folder, store = material.many_photos(count), f"{TEMP}/growth_store"
+    vectors = count * net.features * 4 / 2**20
+
+    def cold():
+        shutil.rmtree(store, ignore_errors=True)
+        return our_retrain(net, folder, store, 100)[0]
+    yield Row("g", f"{net.name}, peak memory of retrain, {count:,} photos", "MB", {"ours": cold}, lambda m: vectors,
+              [at_most(round(250 + vectors), "MB")], [f"wanted: 250 MB and the vectors themselves, {vectors:.0f} MB"], most_rounds=1)
+
+    def warm():
+        seconds = our_retrain(net, folder, store, 10)[1]["seconds"]
+        return 1e6 * ((seconds["list"] + seconds["bottlenecks"]) / count - ours("stat", folder))
+    yield Row("g", f"{net.name}, warm start of retrain, {count:,} photos", "us a photo", {"ours": warm}, lambda m: 0,
+              [at_most(3, "us")], ["warm start: listing and looking up, without one stat call a photo, which is timed by itself"])
+
+    photos = [1000, 10000, int(os.environ.get("GROWTH", "100000"))]
+    before = {}
+    for smaller, n in zip([None, *photos], photos):
+        def grow(n=n):
+            before[n] = min(before.get(n, 1e9), 1e6 * ours("growth", n, net.features, f"{TEMP}/growth"))
+            return before[n]
+        yield Row("g", f"{n:,} generated vectors stored and found again", "us a photo", {"ours": grow},
+                  lambda m, n=n: before[photos[0]],
+                  [at_most(round(1.2 * before[smaller], 1), "us")] if smaller in before else [],
+                  [f"generated vectors: D={net.features}; the floor is the cost a photo of 1,000, wanted 1.2 times that of the row before; GROWTH=1000000 for a million"], most_rounds=2)
+    shutil.rmtree(f"{TEMP}/growth", ignore_errors=True)
