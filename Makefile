@@ -49,6 +49,7 @@ DEPS := make g++ $(if $(ONEDNN),libdnnl-dev) libprotobuf-dev protobuf-compiler l
         libssl-dev libboost-dev libhwy-dev libcurl4-openssl-dev libarchive-dev libcli11-dev libfmt-dev nlohmann-json3-dev doctest-dev \
         ca-certificates
 DEMO_DEPS        := tuxpaint-stamps-default
+JUDGE_DEPS       := tuxpaint-stamps-default fonts-noto-color-emoji unicode-data python3-venv
 TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
@@ -392,9 +393,10 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 
 # Python is for developers' checks and for making the default backbone, in environments of their own under build/.
 # ORACLE_PYTHON= and TRAIN_PYTHON= name one that is there already.
-.PHONY: oracle train-default
+.PHONY: oracle train-default judge-default
 ORACLE_PYTHON ?= build/oracle-venv/bin/python
 TRAIN_PYTHON  ?= build/train-venv/bin/python
+JUDGE_PYTHON  ?= build/judge-venv/bin/python
 define venv
 python3 -m venv $(1) || { echo 'cannot make a Python environment: apt-get install python3-venv'; rm -rf $(1); exit 1; }
 $(1)/bin/pip install --quiet $(2) || { rm -rf $(1); exit 1; }
@@ -403,6 +405,8 @@ build/oracle-venv/bin/python:
 	$(call venv,build/oracle-venv,tensorflow-cpu tensorboard)
 build/train-venv/bin/python:
 	$(call venv,build/train-venv,torch numpy pillow)
+build/judge-venv/bin/python:
+	$(call venv,build/judge-venv,numpy pillow)
 
 $(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(LIBRARY)
 	@mkdir -p $(@D)
@@ -410,8 +414,15 @@ $(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(L
 
 oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow's, layer by layer (fetches it)
 	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(ORACLE_PYTHON) tests/oracle/oracle.py $(ORACLE)
+# The pictures of the judgement first: what looks like one of them is kept out of the training.
 train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
+	@$(MAKE) --no-print-directory deps DEPS='$(JUDGE_DEPS)'
+	PYTHONDONTWRITEBYTECODE=1 $(TRAIN_PYTHON) weights/judge_default.py --pictures_only
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)
+judge-default: $(JUDGE_PYTHON)  ## retrain on five tasks with weights/*.pb, Google's graph and random weights; table in weights/README.md (JUDGE_FLAGS=)
+	@$(MAKE) --no-print-directory deps DEPS='$(JUDGE_DEPS)'
+	@$(MAKE) --no-print-directory all
+	PYTHONDONTWRITEBYTECODE=1 $(JUDGE_PYTHON) weights/judge_default.py --programs=$(OUT) --commit=$(COMMIT) $(JUDGE_FLAGS)
 
 .PHONY: reliability-report check-faults
 check-faults: tests  ## signals, kills, power cuts, failing calls, hostile surroundings: all of it, counted (half an hour)
@@ -427,15 +438,18 @@ devices: all  ## what there is to compute with: processor, GPUs, driver, librari
 comma := ,
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/couplet
+DATADIR := $(DESTDIR)$(PREFIX)/share/couplet
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/couplet
+OWN_FILES := $(wildcard weights/*.pb) weights/imagenet_labels.txt weights/MODEL_CARD.md
 install: all  ## copy the programs to PREFIX/bin (PREFIX=, DESTDIR=)
-	install -d $(BINDIR) $(DOCDIR)
+	install -d $(BINDIR) $(DATADIR) $(DOCDIR)
 	install $(PROGRAMS:%=$(OUT)/%) $(BINDIR)
 	$(if $(ENGINE),install -d $(LIBDIR) && install -m 644 $(ENGINE) $(LIBDIR))
+	install -m 644 $(OWN_FILES) $(DATADIR)
 	install -m 644 LICENSE README.md $(DOCDIR)
 uninstall:  ## remove what install copied
-	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(LIBDIR)/libcouplet_cuda.so $(DOCDIR)/LICENSE $(DOCDIR)/README.md
-	-@rmdir $(DOCDIR) $(LIBDIR) 2>/dev/null || true
+	rm -f $(PROGRAMS:%=$(BINDIR)/%) $(LIBDIR)/libcouplet_cuda.so $(OWN_FILES:weights/%=$(DATADIR)/%) $(DOCDIR)/LICENSE $(DOCDIR)/README.md
+	-@rmdir $(DATADIR) $(DOCDIR) $(LIBDIR) 2>/dev/null || true
 
 .PHONY: help print-config
 help:  ## this list

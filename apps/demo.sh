@@ -5,14 +5,11 @@
 set -eu
 programs=$1
 stamps=${COUPLET_STAMPS:-/usr/share/tuxpaint/stamps}
-graph=${COUPLET_DEMO_GRAPH:-weights/couplet_mobilenet_v1_0.25_128.pb}
 photos=build/demo
 unseen=build/demo_unseen
 out=build/demo_files
 
-for needed in "$stamps" "$graph"; do
-  [ -e "$needed" ] || { echo "demo: there is no $needed" >&2; exit 3; }
-done
+[ -e "$stamps" ] || { echo "demo: there is no $stamps" >&2; exit 3; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 show() {
   echo
@@ -20,26 +17,10 @@ show() {
   "$@"
 }
 
-# Photographs only: no cartoons, no toys of plush and plastic, no mirrored copies, and not the few stamps that are
-# drawings among photographs.
-drawn='bee|echidna|fly|hedgehog|highlighter|key|pizza'
-pictures_of() {
-  find "$stamps/$1" -name '*.png' | LC_ALL=C sort |
-    grep -vE "/(cartoon|plastic|toys)/|_(mirror|flip)\.png\$|/($drawn)\.png\$"
-}
-
 started=$(now_ms)
-rm -rf "$photos" "$unseen" "$out"
+rm -rf "$unseen" "$out"
 mkdir -p "$unseen" "$out"
-for class in animals food household plants; do
-  mkdir -p "$photos/$class"
-  pictures_of "$class" | while IFS= read -r picture; do
-    # Flat: mammals/cats/lion.png becomes animals/lion.png. Should two share a name, the second keeps its folder's.
-    name=${picture##*/} folder=${picture%/*}
-    [ ! -e "$photos/$class/$name" ] || name=${folder##*/}_$name
-    cp "$picture" "$photos/$class/$name"
-  done
-done
+sh apps/demo_pictures.sh "$stamps" "$photos"
 # Three that retrain will not see, of the three larger classes.
 for picture in animals/elephant food/strawberry plants/rose; do
   mv "$photos/$picture.png" "$unseen/"
@@ -50,7 +31,7 @@ for class in "$photos"/*; do
 done
 copied=$(now_ms)
 
-show "$programs/retrain" --model_file="$graph" --image_dir="$photos" --alpha=white --testing_percentage=20 \
+show "$programs/retrain" --architecture=couplet_0.25_128 --image_dir="$photos" --alpha=white --testing_percentage=20 \
   --eval_step_interval=500 --bottleneck_dir="$out/bottlenecks" --summaries_dir="$out/training_summaries" \
   --output_graph="$out/retrained_graph.pb" --output_labels="$out/retrained_labels.txt" --json="$out/report.json"
 trained=$(now_ms)

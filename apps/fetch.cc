@@ -44,7 +44,7 @@ Status FetchModel(const std::string& architecture, const std::string& dir) {
   COUPLET_ASSIGN_OR_RETURN(const auto spec, couplet::FindModel(architecture));
   auto request = couplet::RequestFor(spec, dir, /*offline=*/false);
   request.interrupted = [] { return couplet::CaughtSignal() != 0; };
-  COUPLET_ASSIGN_OR_RETURN(const std::string path, couplet::ObtainModel(request, Show));
+  COUPLET_ASSIGN_OR_RETURN(const std::string path, couplet::ObtainGraph(spec, request, Show));
   COUPLET_ASSIGN_OR_RETURN(const auto graph, couplet::GraphDef::Open(path));
   COUPLET_RETURN_IF_ERROR(couplet::CheckGraph(spec, graph));
   Show(path + " is there", false);

@@ -13,6 +13,7 @@
 #include "loaders/files.h"
 #include "loaders/image_list.h"
 #include "loaders/labels.h"
+#include "loaders/own_files.h"
 #include "loaders/threads.h"
 #include "models/photo_classifier.h"
 
@@ -42,7 +43,7 @@ void DeclareFlags(CLI::App& app, Options& o) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--image", o.image, "photo to label")->default_str(kDefaultImage)->group("The codelab's");
   app.add_option("--graph", c.graph, "frozen graph")->capture_default_str()->group("The codelab's");
-  app.add_option("--labels", o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph]")
+  app.add_option("--labels", o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph; ImageNet's for a MobileNet not retrained]")
       ->group("The codelab's");
   app.add_option("--input_height", c.input_height, "pixels [read off the graph]")->group("The codelab's");
   app.add_option("--input_width", c.input_width, "pixels [read off the graph]")->group("The codelab's");
@@ -66,13 +67,18 @@ void DeclareFlags(CLI::App& app, Options& o) {
   DeclareDeviceFlags(app, o.device);
 }
 
-// --labels, or what lies beside the graph, or in tf_files/; which was taken goes to stderr.
-Result<std::string> FindLabels(const Options& o) {
+// --labels, or what lies beside the graph, or ImageNet's for a graph that knows those, or in tf_files/; which was taken
+// goes to stderr.
+Result<std::string> FindLabels(const Options& o, bool knows_imagenet) {
   if (!o.labels.empty()) return o.labels;
   const size_t slash = o.classifier.graph.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : o.classifier.graph.substr(0, slash);
-  for (const std::string& candidate : {folder + "/retrained_labels.txt", folder + "/output_labels.txt",
-                                       std::string("tf_files/retrained_labels.txt")})
+  std::vector<std::string> candidates = {folder + "/retrained_labels.txt", folder + "/output_labels.txt"};
+  if (knows_imagenet) {
+    COUPLET_ASSIGN_OR_RETURN(candidates.emplace_back(), FindOwnFile(kImageNetLabels));
+  }
+  candidates.emplace_back("tf_files/retrained_labels.txt");
+  for (const std::string& candidate : candidates)
     if (FileExists(candidate)) {
       Err("labels: {}\n", candidate);
       return candidate;
@@ -107,7 +113,7 @@ class Labelling {
  private:
   // Labels the photos that are left.
   Status RunOn(Backend& backend, int threads);
-  Status CheckLabels(int classes);
+  Status CheckLabels(const PhotoClassifier& classifier);
   void Print(const PhotoPrediction& photo);
 
   Options& o_;
@@ -116,8 +122,9 @@ class Labelling {
   Status last_error_;
 };
 
-Status Labelling::CheckLabels(int classes) {
-  COUPLET_ASSIGN_OR_RETURN(const std::string path, FindLabels(o_));
+Status Labelling::CheckLabels(const PhotoClassifier& classifier) {
+  const int classes = classifier.classes();
+  COUPLET_ASSIGN_OR_RETURN(const std::string path, FindLabels(o_, classifier.knows_imagenet()));
   COUPLET_ASSIGN_OR_RETURN(labels_, ReadLabels(path));
   if (static_cast<int>(labels_.size()) == classes) return {};
   return BadInput(fmt::format("{} has {} labels, but {} gives {} scores; give the labels that belong to the graph",
@@ -143,7 +150,7 @@ void Labelling::Print(const PhotoPrediction& photo) {
 Status Labelling::RunOn(Backend& backend, int threads) {
   COUPLET_ASSIGN_OR_RETURN(const auto classifier,
                            PhotoClassifier::Open(o_.classifier, backend, threads, photos_.size() - done_));
-  if (labels_.empty()) COUPLET_RETURN_IF_ERROR(CheckLabels(classifier->classes()));
+  if (labels_.empty()) COUPLET_RETURN_IF_ERROR(CheckLabels(*classifier));
   std::string warning;
   const Status status = classifier->Classify(
       std::span(photos_).subspan(done_), o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },

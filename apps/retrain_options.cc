@@ -42,7 +42,7 @@ void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
   add("--random_brightness", o.random_brightness, "how much to brighten or darken training photos at random, per cent")
       ->check(Between(0, 100));
   add("--architecture", o.backbone.architecture,
-      "inception_v3 or mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized]");
+      "inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], or couplet_0.25_128, which needs no download");
 }
 
 void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {

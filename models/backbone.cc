@@ -63,7 +63,7 @@ Result<Backbone> Backbone::Open(const BackboneOptions& options, const ProgressFn
     COUPLET_ASSIGN_OR_RETURN(const ModelSpec spec, FindModel(options.architecture));
     ArchiveRequest request = RequestFor(spec, options.model_dir, options.offline);
     request.interrupted = options.interrupted;
-    COUPLET_ASSIGN_OR_RETURN(const std::string path, ObtainModel(request, progress));
+    COUPLET_ASSIGN_OR_RETURN(const std::string path, ObtainGraph(spec, request, progress));
     COUPLET_ASSIGN_OR_RETURN(backbone.def_, GraphDef::Open(path));
     COUPLET_RETURN_IF_ERROR(CheckGraph(spec, backbone.def_));
     backbone.import_ = FromSpec(spec);

@@ -9,6 +9,10 @@
 #include <optional>
 #include <string_view>
 
+#include "loaders/files.h"
+#include "loaders/hash.h"
+#include "loaders/own_files.h"
+
 namespace couplet {
 namespace {
 
@@ -42,6 +46,10 @@ constexpr KnownFile kKnownGraphs[] = {
     {"mobilenet_0.75_160_quantized", "4f4b12fbb684914f9296c6febb5ff671da09da80e431bd3031611b7c5608e9b2", 2969694},
     {"mobilenet_0.75_224_quantized", "5870f323860a793cce6a7d3a31b558535fe375528334ea0dfb23d5060b94a714", 2969694},
 };
+// The graph in weights/.
+constexpr std::string_view kOwnName = "couplet_0.25_128";
+constexpr KnownFile kOwnGraph = {
+    "couplet_mobilenet_v1_0.25_128.pb", "c3cc97a315cdbe74ae60a88e9a12a09ebeb3143782b20a3ad6f0de95ce94b81a", 1998252};
 // As TensorFlow's own list of data sets publishes it.
 constexpr KnownFile kFlowerPhotos = {
     "flower_photos.tgz", "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c", 228813984};
@@ -95,6 +103,17 @@ ModelSpec MobileNet(std::string_view width, std::string_view size, bool is_quant
   return spec;
 }
 
+ModelSpec OwnModel() {
+  ModelSpec spec = MobileNet("0.25", "128", false);
+  spec.architecture = kOwnName;
+  spec.url = spec.http_url = spec.archive_name = spec.folder = spec.archive_sha256 = "";
+  spec.archive_bytes = 0;
+  spec.graph_name = kOwnGraph.name;
+  spec.graph_sha256 = kOwnGraph.sha256;
+  spec.graph_bytes = kOwnGraph.bytes;
+  return spec;
+}
+
 std::vector<std::string> Split(const std::string& text, char separator) {
   std::vector<std::string> parts(1);
   for (const char c : text)
@@ -126,8 +145,9 @@ Result<ModelSpec> FindModel(const std::string& architecture) {
   for (char& c : name)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   if (name == "inception_v3") return Inception();
-  constexpr std::string_view kWayOut = "there are inception_v3 and mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>"
-                                       "[_quantized]; any other graph goes with --model_file";
+  if (name == kOwnName) return OwnModel();
+  constexpr std::string_view kWayOut = "there are inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>"
+                                       "[_quantized] and couplet_0.25_128; any other graph goes with --model_file";
   const auto parts = Split(name, '_');
   if (parts[0] != "mobilenet" || parts.size() < 3 || parts.size() > 4)
     return BadInput(fmt::format("couldn't understand architecture name '{}': {}", architecture, kWayOut));
@@ -149,6 +169,7 @@ std::vector<std::string> ModelNames() {
     for (const auto width : kWidths)
       for (const auto size : kSizes) names.push_back(MobileNet(width, size, is_quantized).architecture);
   names.push_back("inception_v3");
+  names.emplace_back(kOwnName);
   return names;
 }
 
@@ -162,9 +183,20 @@ ArchiveRequest RequestFor(const ModelSpec& spec, const std::string& model_dir, b
   request.http_url = spec.http_url;
   request.archive_sha256 = spec.archive_sha256;
   request.member_sha256 = spec.graph_sha256;
-  request.advice = "or give a graph with --model_file (weights/couplet_mobilenet_v1_0.25_128.pb comes with Couplet)";
+  request.advice = fmt::format("or take --architecture={}, which comes with Couplet, or a graph of yours with --model_file",
+                               kOwnName);
   request.offline = offline;
   return request;
+}
+
+Result<std::string> ObtainGraph(const ModelSpec& spec, const ArchiveRequest& request, const ProgressFn& progress) {
+  if (!spec.url.empty()) return ObtainModel(request, progress);
+  COUPLET_ASSIGN_OR_RETURN(const std::string path, FindOwnFile(spec.graph_name));
+  COUPLET_ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path, request.max_bytes));
+  if (const std::string got = ToHex(Sha256(file->bytes())); got != spec.graph_sha256)
+    return BadInput(fmt::format("{} has SHA-256 {}, the graph that comes with this version {}: it is damaged or another one; "
+                                "give it with --model_file", path, got, spec.graph_sha256));
+  return path;
 }
 
 Status CheckGraph(const ModelSpec& spec, const GraphDef& graph) {
@@ -209,7 +241,7 @@ std::string ManifestText() {
   for (const auto& name : ModelNames()) {
     const ModelSpec spec = FindModel(name).value();
     const std::string graph = spec.folder.empty() ? spec.graph_name : spec.folder + "/" + spec.graph_name;
-    lines += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", name, spec.url, text(spec.archive_sha256),
+    lines += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", name, text(spec.url), text(spec.archive_sha256),
                          number(spec.archive_bytes), graph, text(spec.graph_sha256), number(spec.graph_bytes),
                          spec.input_layer + ":0", spec.bottleneck_layer + ":0", spec.input_size, spec.features);
   }

@@ -15,8 +15,8 @@
 namespace couplet {
 
 struct ModelSpec {
-  std::string architecture;       // "mobilenet_0.50_224", "inception_v3", "mobilenet_1.0_192_quantized"
-  std::string url;                // archive, https
+  std::string architecture;       // "mobilenet_0.50_224", "inception_v3", "mobilenet_1.0_192_quantized", "couplet_0.25_128"
+  std::string url;                // archive, https; "" for the graph that comes with Couplet: there is no archive
   std::string http_url;           // the address the codelab prints
   std::string archive_sha256;     // "" where no hash is known
   std::string archive_name;       // "mobilenet_v1_0.50_224_frozen.tgz"
@@ -36,8 +36,11 @@ struct ModelSpec {
 Result<ModelSpec> FindModel(const std::string& architecture);
 std::vector<std::string> ModelNames();
 
-// What ObtainModel needs to bring the graph to model_dir.
+// What ObtainGraph needs to bring the graph to model_dir.
 ArchiveRequest RequestFor(const ModelSpec& spec, const std::string& model_dir, bool offline);
+
+// Path of the graph: ObtainModel's, or where Couplet's own lies, which is never looked for in model_dir.
+Result<std::string> ObtainGraph(const ModelSpec& spec, const ArchiveRequest& request, const ProgressFn& progress);
 
 // Whether a graph is of the family and the width and size that `spec` says: for graphs whose hash nobody published.
 Status CheckGraph(const ModelSpec& spec, const GraphDef& graph);

@@ -155,4 +155,8 @@ GraphFacts InspectGraph(const GraphDef& def) {
   return facts;
 }
 
+bool GivesImageNetClasses(const GraphFacts& facts, std::string_view output_layer) {
+  return facts.family == Family::kMobileNetV1 && output_layer.starts_with("MobilenetV1/Predictions/");
+}
+
 }  // namespace couplet

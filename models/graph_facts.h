@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "loaders/graphdef.h"
 #include "runtime/graph.h"
@@ -20,5 +21,9 @@ struct GraphFacts {
 };
 
 GraphFacts InspectGraph(const GraphDef& def);
+
+// Whether that layer gives the classes that the family was trained on, ImageNet's with a background, rather than those
+// of a retrained head: where it has 1001 of them, they are weights/imagenet_labels.txt.
+bool GivesImageNetClasses(const GraphFacts& facts, std::string_view output_layer);
 
 }  // namespace couplet

@@ -72,6 +72,9 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   graph = Optimize(std::move(graph));
   std::unique_ptr<PhotoClassifier> classifier(new PhotoClassifier);
   classifier->classes_ = static_cast<int>(graph.layers[static_cast<size_t>(graph.output)].shape.per_image());
+  constexpr int kImageNetClasses = 1001;
+  classifier->knows_imagenet_ =
+      classifier->classes_ == kImageNetClasses && GivesImageNetClasses(InspectGraph(def), import.output_layer);
   // A worker a photo at most; threads to spare are offered to the backend, which may use them within a photo.
   classifier->workers_ = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(threads)));
   classifier->decode_ = options.decode;

@@ -46,6 +46,7 @@ class PhotoClassifier {
                                                        int threads, size_t photos);
 
   int classes() const { return classes_; }
+  bool knows_imagenet() const { return knows_imagenet_; }  // its classes are the 1001 of weights/imagenet_labels.txt
 
   // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says
   // so; where the network cannot be run, why. `warning`: "" or that batches were made smaller.
@@ -63,6 +64,7 @@ class PhotoClassifier {
   DecodeOptions decode_;
   Profile* profile_ = nullptr;
   int workers_ = 1, classes_ = 0;
+  bool knows_imagenet_ = false;
 };
 
 // The `count` best of `scores`, best first.

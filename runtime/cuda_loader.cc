@@ -5,21 +5,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdlib>
-#include <string_view>
 #include <vector>
+
+#include "runtime/program_folder.h"
 
 namespace couplet {
 namespace {
-
-std::string ProgramFolder() {
-  std::array<char, 4096> path;
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  if (length <= 0 || static_cast<size_t>(length) == path.size()) return ".";
-  const std::string_view program(path.data(), static_cast<size_t>(length));
-  return std::string(program.substr(0, program.rfind('/')));
-}
 
 bool Exists(const std::string& path) {
   return access(path.c_str(), R_OK) == 0;

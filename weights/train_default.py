@@ -2,17 +2,21 @@
 """Trains the default backbone, weights/couplet_mobilenet_v1_0.25_128.pb, from random weights.
 
 A MobileNet v1 0.25_128 student learns to give the outputs of a teacher graph (Google's, same layout) on
-unlabelled photos; MODEL_CARD.md says which, and how good it came out. No weight of the teacher is copied: the
-student starts from seeded random numbers and sees the teacher through its layers' outputs alone.
+unlabelled photos; MODEL_CARD.md says which, and README.md how good it came out. No weight of the teacher is copied:
+the student starts from seeded random numbers, or with --start from an earlier student, and sees the teacher through
+its layers' outputs alone.
 
 Two stages:
  1. blockwise: each block (depthwise + pointwise) is fed with what the teacher feeds its own and learns to
     give what the teacher's gives. Thirteen shallow problems, each far better conditioned than the deep one.
  2. end to end: the student's own activations run through; the loss is on blocks, pooled features and logits.
 
-Interrupted or stopped, it goes on from its checkpoint. `make train-default` runs it.
+Written are the weights' moving average, of the moment when it was nearest to the teacher on photos that are held
+out. Photos that look like one the graph is judged on are left out first. Interrupted or stopped, it goes on from its
+checkpoint; curve.tsv tells how it went. `make train-default` runs it.
 """
 import argparse
+import copy
 import io
 import math
 import os
@@ -29,6 +33,7 @@ from PIL import Image  # noqa: E402
 from torch import nn  # noqa: E402
 
 from graphdef_edit import read_float_constants, write_with_constants  # noqa: E402
+from near_duplicates import leave_out_near_duplicates  # noqa: E402
 
 SIZE = 128       # of the network's input
 STORED = 160     # photos are kept squashed to this square, as retrain.py squashes them
@@ -133,9 +138,18 @@ def load_photos(tar_path, cache):
     return torch.from_numpy(np.load(cache))
 
 
+def colour_matrices(saturation, angle):
+    """[n, 3, 3]: rotates the colours about grey by an angle in radians and stretches them away from it. A red thing
+    may become blue: the teacher says what to make of it."""
+    grey = torch.full((3, 3), 1 / 3)
+    turn = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    s = saturation[:, None, None]
+    return grey + s * (torch.cos(angle)[:, None, None] * (torch.eye(3) - grey) + torch.sin(angle)[:, None, None] * turn)
+
+
 class Views:
-    """Batches of random views: crop of 15 to 100 % of the area, flip, brightness, contrast, colour, at times
-    two photos mixed."""
+    """Batches of random views: crop of 8 to 100 % of the area, flip, brightness, contrast, colour, at times two
+    photos mixed."""
 
     def __init__(self, photos, batch, seed):
         self.photos, self.batch = photos, batch
@@ -151,7 +165,7 @@ class Views:
             self.order = torch.cat([self.order, torch.randperm(len(self.photos), generator=self.rng)])
         index, self.order = self.order[:n], self.order[n:]
         x = self.photos[index].permute(0, 3, 1, 2).float()
-        area = self.uniform(n, low=0.15)
+        area = self.uniform(n, low=0.08)
         ratio = torch.exp(self.uniform(n, low=-0.3, high=0.3))
         h, w = (area / ratio).sqrt().clamp(max=1), (area * ratio).sqrt().clamp(max=1)
         cy, cx = (1 - h) * self.uniform(n, low=-1), (1 - w) * self.uniform(n, low=-1)
@@ -161,6 +175,9 @@ class Views:
         x = F.grid_sample(x, F.affine_grid(theta, [n, 3, SIZE, SIZE], align_corners=False), mode="bilinear",
                           padding_mode="border", align_corners=False)
         x = x * (1 / 127.5) - 1
+        angle = torch.where(self.uniform(n) < 0.5, self.uniform(n, low=-math.pi, high=math.pi), torch.zeros(n))
+        matrices = colour_matrices(self.uniform(n, low=0.5, high=1.6), angle)
+        x = torch.bmm(matrices, x.reshape(n, 3, -1)).reshape(x.shape)
         gain = self.uniform(n, 1, 1, 1, low=0.7, high=1.3) * self.uniform(n, 3, 1, 1, low=0.9, high=1.1)
         x = (x * gain + self.uniform(n, 1, 1, 1, low=-0.25, high=0.25)).clamp(-1, 1)
         if mix:
@@ -236,6 +253,10 @@ def linear_probe(model, photos, labels, folds=5):
 
 
 class Trainer:
+    HELD_OUT = 256          # photos, to choose the best weights by
+    AVERAGE_OVER = 500      # steps
+    SOLVE_VIEWS = 16384     # to fit the last layer on
+
     def __init__(self, args):
         self.args = args
         torch.manual_seed(args.seed)
@@ -247,87 +268,146 @@ class Trainer:
         # Compiled, a step takes less than half the time: batch norm and ReLU6 are fused.
         self.teacher_outputs = torch.compile(self.teacher)
         self.losses = {True: torch.compile(blockwise_losses), False: torch.compile(end_to_end_losses)}
-        self.variances = None   # of the teacher's outputs, measured on the first batch
-        self.steps = 0
-        self.last_step = args.views // args.batch
-        self.blockwise_steps = int(args.blockwise * self.last_step)
+        self.steps, self.seconds, self.best = 0, 0.0, math.inf
+        if args.start and not os.path.exists(self.checkpoint):
+            self.student.load_graph(args.start)
+            if any(torch.equal(a.conv.weight, b.conv.weight)
+                   for a, b in zip(self.student.layers(), self.teacher.layers())):
+                raise SystemExit(f"--start={args.start}: has weights of the teacher, which a student must not copy")
+        self.average = copy.deepcopy(self.student)
         if os.path.exists(self.checkpoint):
             state = torch.load(self.checkpoint)
             self.student.load_state_dict(state["student"])
+            self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.steps = state["steps"]
+            self.steps, self.seconds, self.best = state["steps"], state["seconds"], state["best"]
             print(f"going on after {self.steps * args.batch} views", flush=True)
-        # After a resume: other views, not the first ones again.
         photos = load_photos(args.photos, f"{args.work}/photos.npy")
-        self.views = Views(photos, args.batch, args.seed + self.steps)
-        self.sample = self.views.next(mix=False)[:8].contiguous(memory_format=torch.channels_last)
+        photos = leave_out_near_duplicates(photos, args.judged)
+        photos = photos[torch.randperm(len(photos), generator=torch.Generator().manual_seed(args.seed))]
+        held_out = Views(photos[:self.HELD_OUT], self.HELD_OUT, args.seed)
+        self.held_out = held_out.next(mix=False)
+        # After a resume: other views, not the first ones again.
+        self.views = Views(photos[self.HELD_OUT:], args.batch, args.seed + self.steps)
+        with torch.no_grad():
+            outputs, pooled, logits = self.teacher(self.held_out)
+        self.held_out_targets = [*outputs, pooled, logits]
+        self.variances = [float(t.var()) for t in self.held_out_targets]
 
-    def learning_rate(self, blockwise):
+    def progress(self):
+        """0 at the beginning, 1 at the end, over all runs on one checkpoint."""
+        done = self.steps * self.args.batch / self.args.views
+        return max(done, self.seconds / (60 * self.args.minutes)) if self.args.minutes else done
+
+    def is_blockwise(self):
+        return self.progress() < self.args.blockwise
+
+    def learning_rate(self):
         """Each stage: a short ramp, then a cosine to almost nothing."""
-        begin, end, peak = ((0, self.blockwise_steps, 4e-3) if blockwise else
-                            (self.blockwise_steps, self.last_step, 2e-3))
-        t = min(1.0, (self.steps - begin) / max(1, end - begin))
+        share = self.args.blockwise
+        begin, end, peak = (0, share, 4e-3) if self.is_blockwise() else (share, 1, 2e-3)
+        t = min(1.0, (self.progress() - begin) / (end - begin))
         return peak * min(1.0, t / 0.03 + 0.05) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
 
     def step(self):
-        blockwise = self.steps < self.blockwise_steps
+        blockwise = self.is_blockwise()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(blockwise)
+            group["lr"] = self.learning_rate()
         self.student.train()
         x = self.views.next(mix=not blockwise and self.steps % 2 == 0)
         with torch.no_grad():
             outputs, pooled, logits = self.teacher_outputs(x)
-        targets = [*outputs, pooled, logits]
-        if self.variances is None:
-            self.variances = [float(t.var()) for t in targets]
-        losses = self.losses[blockwise](self.student, x, targets, self.variances)
+        losses = self.losses[blockwise](self.student, x, [*outputs, pooled, logits], self.variances)
         self.optimizer.zero_grad(set_to_none=True)
-        weights = [0 if blockwise else 1, 1 if blockwise else 2]
-        sum(l * w for l, w in zip(losses, [1 if blockwise else 0.3] * len(outputs) + weights)).backward()
+        # The inner blocks lead the way at first; in the end what counts are features and logits.
+        weights = [1] * 13 + [0, 1] if blockwise else [0.3 - 0.25 * self.progress()] * 13 + [1, 2]
+        sum(l * w for l, w in zip(losses, weights)).backward()
         self.optimizer.step()
         self.steps += 1
+        with torch.no_grad():
+            keep = min(1 - 1 / self.AVERAGE_OVER, self.steps / (10 + self.steps))
+            now = self.student.state_dict()
+            for name, value in self.average.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(now[name], 1 - keep)
         return blockwise, losses
 
     def save(self):
-        torch.save({"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict(),
-                    "steps": self.steps}, self.checkpoint + ".part")
+        torch.save({"student": self.student.state_dict(), "average": self.average.state_dict(),
+                    "optimizer": self.optimizer.state_dict(), "steps": self.steps, "seconds": self.seconds,
+                    "best": self.best}, self.checkpoint + ".part")
         os.replace(self.checkpoint + ".part", self.checkpoint)
-        self.student.save_graph(self.args.teacher, self.args.output)
-        # For verify_default.py: what the exported graph has to give.
-        self.student.eval()
-        with torch.no_grad():
-            outputs, pooled, logits = self.student(self.sample)
-        np.savez(f"{self.args.work}/outputs.npz", pixels=self.sample.permute(0, 2, 3, 1).numpy(),
-                 block_13=outputs[-1].permute(0, 2, 3, 1).numpy(), logits=logits.numpy())
 
-    def probe(self):
-        if not self.args.probe:
-            return ""
-        photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
-        return f", linear probe {linear_probe(self.student, photos, labels):.1%}"
+    def measure(self):
+        """A row of the curve; writes the graph if its logits are the nearest to the teacher's so far."""
+        self.average.eval()
+        with torch.no_grad():
+            outputs, pooled, logits = self.average(self.held_out)
+        # What the student misses of the teacher's variance, on photos that are not trained on.
+        missed = [float(F.mse_loss(g, t)) / v for g, t, v in
+                  zip([pooled, logits], self.held_out_targets[-2:], self.variances[-2:])]
+        row = {"minutes": f"{self.seconds / 60:.1f}", "views": self.steps * self.args.batch,
+               "missed_of_features": f"{missed[0]:.4f}", "missed_of_logits": f"{missed[1]:.4f}", "probe": "-"}
+        if missed[1] < self.best:
+            self.best = missed[1]
+            self.average.save_graph(self.args.teacher, self.args.output)
+            # For verify_default.py: what the exported graph has to give.
+            np.savez(f"{self.args.work}/outputs.npz", pixels=self.held_out[:8].permute(0, 2, 3, 1).numpy(),
+                     block_13=outputs[-1][:8].permute(0, 2, 3, 1).numpy(), logits=logits[:8].numpy())
+        if self.args.probe:
+            photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
+            row["probe"] = f"{linear_probe(self.average, photos, labels):.4f}"
+        print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
+        curve = f"{self.args.work}/curve.tsv"
+        header = "" if os.path.exists(curve) else "\t".join(row) + "\n"
+        with open(curve, "a") as file:
+            file.write(header + "\t".join(map(str, row.values())) + "\n")
+
+    def solve_last_layer(self):
+        """The last layer of the average anew, as the least squares fit of the teacher's logits on the student's own
+        features: descent is slow to get there, as many features go together."""
+        self.average.eval()
+        width = WIDTHS[-1] + 1
+        squares, products = torch.zeros(width, width, dtype=torch.double), torch.zeros(width, 1001, dtype=torch.double)
+        for i in range(self.SOLVE_VIEWS // self.args.batch):
+            x = self.views.next(mix=i % 2 == 0)
+            with torch.no_grad():
+                features = F.pad(self.average(x)[1], (0, 1), value=1).double()
+                logits = self.teacher(x)[2].double()
+            squares += features.T @ features
+            products += features.T @ logits
+        ridge = 1e-5 * squares.diagonal().mean() * torch.eye(width, dtype=torch.double)
+        fit = torch.linalg.solve(squares + ridge, products)
+        with torch.no_grad():
+            self.average.fc.weight.copy_(fit[:-1].T)
+            self.average.fc.bias.copy_(fit[-1])
 
     def train(self):
         if self.args.probe:
             photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
             print(f"teacher: linear probe {linear_probe(self.teacher, photos, labels):.1%}", flush=True)
-        start = saved = probed = shown = time.monotonic()
-        while self.steps < self.last_step:
+        self.measure()
+        last = saved = measured = shown = time.monotonic()
+        while self.progress() < 1:
             blockwise, losses = self.step()
             now = time.monotonic()
-            views = self.steps * self.args.batch
+            self.seconds, last = self.seconds + now - last, now
             if now - shown > 30:
                 shown = now
                 stage = "blockwise" if blockwise else "end to end"
-                print(f"{(now - start) / 60:5.1f} min, {views} views, {stage}: "
+                print(f"{self.seconds / 60:5.1f} min, {self.steps * self.args.batch} views, {stage}: "
                       + " ".join(f"{float(x.detach()):.3f}" for x in losses), flush=True)
+            if now - measured > 60 * self.args.measure_every:
+                measured = now
+                self.measure()
             if now - saved > 120:
                 saved = now
                 self.save()
-            if now - probed > 600:
-                probed = now
-                print(f"{views} views{self.probe()}", flush=True)
-        self.save()
-        print(f"{self.args.output}: {self.steps * self.args.batch} views{self.probe()}")
+        self.measure()
+        self.save()   # before the last layer: a run that goes on trains all of it
+        self.solve_last_layer()
+        self.measure()
+        print(f"{self.args.output}: misses {self.best:.4f} of the variance of its teacher's logits")
 
 
 def main():
@@ -336,11 +416,16 @@ def main():
     parser.add_argument("--photos", default="../shared/data/distil/photos_160.tar", help="unlabelled photos")
     parser.add_argument("--teacher", default="../shared/models/mobilenet_v1_0.25_128/frozen_graph.pb")
     parser.add_argument("--probe", default="../shared/data/flower_photos",
-                        help="labelled folders, to measure with only; empty: do not measure")
+                        help="labelled folders, for a column of the curve only; empty: do not measure")
+    parser.add_argument("--judged", default="build/judge/pictures",
+                        help="folder of the pictures that the graph is judged on: photos that look alike are left out")
+    parser.add_argument("--start", default="", help="graph of an earlier student to start from; empty: random weights")
     parser.add_argument("--output", default="build/train-default/couplet_mobilenet_v1_0.25_128.pb")
     parser.add_argument("--work", default="build/train-default", help="checkpoint and decoded photos")
     parser.add_argument("--views", type=int, default=1_000_000,
                         help="how many random views to train on, over all runs on one checkpoint")
+    parser.add_argument("--minutes", type=float, default=0, help="end, and let the learning rate fall, by then; 0: by --views")
+    parser.add_argument("--measure_every", type=float, default=10, help="minutes between rows of the curve")
     parser.add_argument("--blockwise", type=float, default=0.35, help="share of them for the first stage")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "loaders/labels.h"
 #include "tests/support/graph_generator.h"
 #include "tests/support/pictures.h"
 #include "tests/support/test.h"
@@ -139,6 +141,40 @@ TEST_CASE("label_image: labels beside the graph are found, and must fit it") {
   CHECK(run.err == "labels: " + (desk.dir / "output_labels.txt") + "\n");
   fs::remove(desk.dir / "output_labels.txt");
   CheckRefused(desk.Label({photo}), 2, "give --labels");
+}
+
+TEST_CASE("label_image: a MobileNet that was not retrained gives ImageNet's names, installed as well") {
+  Desk desk;
+  const std::string graph = "weights/couplet_mobilenet_v1_0.25_128.pb", photo = desk.Photo("a/a_0.jpg");
+  const auto labels = couplet::ReadLabels("weights/imagenet_labels.txt");
+  REQUIRE(labels.ok());
+  const auto built = desk.Label({"--graph=" + graph, "--format=tsv", "--top_k=1001", photo}, false);
+  REQUIRE_MESSAGE(built.code == 0, built.err);
+  CHECK_HAS(built.err, "weights/imagenet_labels.txt\n");
+  std::vector<std::string> named;
+  for (const std::string& line : Lines(built.out)) {
+    const size_t end = line.rfind('\t'), begin = line.rfind('\t', end - 1) + 1;
+    named.push_back(line.substr(begin, end - begin));
+  }
+  auto expected = *labels;
+  std::ranges::sort(named);
+  std::ranges::sort(expected);
+  CHECK(named == expected);
+  // As make install lays it out; the working folder has no weights/.
+  for (const char* folder : {"bin", "share/couplet"}) fs::create_directories(desk.dir / folder);
+  fs::copy_file(ProgramPath("label_image"), desk.dir / "bin/label_image");
+  fs::copy_file(graph, desk.dir / "share/couplet/graph.pb");
+  const auto run = [&] {
+    return RunProcess({"bin/label_image", "--graph=share/couplet/graph.pb", "--format=tsv", "--top_k=1001", photo}, {}, 120,
+                      desk.dir.path());
+  };
+  // Anything else that lies in tf_files/ is not taken for them.
+  fs::create_directory(desk.dir / "tf_files");
+  Spill(desk.dir / "tf_files/retrained_labels.txt", "ant\nbee\n");
+  fs::copy_file("weights/imagenet_labels.txt", desk.dir / "share/couplet/imagenet_labels.txt");
+  const auto installed = run();
+  CHECK(installed.out == built.out);
+  CHECK_HAS(installed.err, "/bin/../share/couplet/imagenet_labels.txt\n");
 }
 
 TEST_CASE("label_image: what cannot be done is one line and exit 2, with the nearest name where there is one") {

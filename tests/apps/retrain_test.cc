@@ -63,6 +63,18 @@ std::string LastLine(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("retrain: --architecture=couplet_0.25_128 is the graph in weights/, and needs no network and no --model_dir") {
+  Workshop shop;
+  fs::copy_file("weights/couplet_mobilenet_v1_0.25_128.pb", shop.dir / "backbone.pb", fs::copy_options::overwrite_existing);
+  REQUIRE(shop.Retrain("by_file", {}, 5).code == 0);
+  // The later --model_file= takes the first one back.
+  const ProcessResult run = shop.Retrain("by_name", {"--model_file=", "--architecture=couplet_0.25_128", "--offline",
+                                                     "--model_dir=/proc/nowhere"}, 5);
+  REQUIRE_MESSAGE(run.code == 0, run.err);
+  CHECK(Slurp(shop.dir / "by_name.pb") == Slurp(shop.dir / "by_file.pb"));
+  CHECK(shop.Json("by_name")["architecture"] == "couplet_0.25_128");
+}
+
 TEST_CASE("retrain: photos become a graph that label_image uses") {
   Workshop shop;
   // The shipped backbone: pictures of one colour a label are easy for it.
@@ -231,6 +243,8 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
   check({"--image_dir=" + (shop.dir / "photos"), "--architecture=mobilenet_0.5_128"}, 2, "0.5");
   check({"--image_dir=" + (shop.dir / "photos"), "--architecture=mobilenet_0.50_128", "--offline",
          "--model_dir=" + (shop.dir / "models")}, 4, "mobilenet_v1_0.50_128");
+  check({"--image_dir=" + (shop.dir / "photos"), "--architecture=mobilenet_0.50_128", "--offline",
+         "--model_dir=" + (shop.dir / "models")}, 4, "or take --architecture=couplet_0.25_128, which comes with Couplet");
   check({"--image_dir=" + (shop.dir / "photos"), "--model_file=" + (shop.dir / "photos/red/red_0.jpg")}, 2, "red_0.jpg");
   check({"--image_dir=" + (shop.dir / "photos"), "--model_file=" + (shop.dir / "backbone.pb"),
          "--bottleneck_dir=" + (shop.dir / "b"), "--summaries_dir=" + (shop.dir / "s"), "--output_graph=/proc/nowhere/x.pb",

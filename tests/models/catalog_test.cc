@@ -10,10 +10,10 @@
 namespace couplet {
 namespace {
 
-TEST_CASE("catalog: thirty-two MobileNets and Inception, each found by its name") {
+TEST_CASE("catalog: thirty-two MobileNets, Inception and our own, each found by its name") {
   const auto names = ModelNames();
-  CHECK(names.size() == 33);
-  CHECK(std::set<std::string>(names.begin(), names.end()).size() == 33);
+  CHECK(names.size() == 34);
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == 34);
   for (const auto& name : names) {
     CAPTURE(name);
     const auto spec = FindModel(name);
@@ -72,6 +72,27 @@ TEST_CASE("catalog: a name that is none is told which part is wrong, in retrain.
   CHECK_HAS(message("mobilenet_0.5_224"), "but found '0.5' for architecture 'mobilenet_0.5_224'");
   CHECK_HAS(message("mobilenet_0.50_225"), "but found '225' for architecture");
   CHECK_HAS(message("mobilenet_0.50_224_quantised"), "architecture suffix 'quantised'");
+}
+
+TEST_CASE("catalog: the graph that comes with Couplet is found beside the programs, never in model_dir, nor downloaded") {
+  const auto spec = FindModel("Couplet_0.25_128");
+  REQUIRE(spec.ok());
+  CHECK(spec->url == "");
+  CHECK(spec->input_size == 128);
+  const test::TempDir dir;
+  ArchiveRequest request = RequestFor(*spec, dir / "models", /*offline=*/true);
+  const auto path = ObtainGraph(*spec, request, {});
+  REQUIRE_MESSAGE(path.ok(), path.status().message());
+  CHECK(test::FileContents(*path) == test::FileContents("weights/couplet_mobilenet_v1_0.25_128.pb"));
+  CHECK(!FileExists(dir / "models"));
+  auto graph = GraphDef::Open(*path);
+  REQUIRE(graph.ok());
+  CHECK(CheckGraph(*spec, *graph).message() == "");
+  auto other = *spec;
+  other.graph_sha256[0] = other.graph_sha256[0] == '0' ? '1' : '0';
+  const Status damaged = ObtainGraph(other, request, {}).status();
+  CHECK(damaged.code() == Code::kBadInput);
+  CHECK_HAS(damaged.message(), "it is damaged or another one; give it with --model_file");
 }
 
 TEST_CASE("catalog: weights/manifest.tsv says the same") {

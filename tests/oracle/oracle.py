@@ -51,6 +51,7 @@ def main():
         "decode": check_decode.check,
         "bottlenecks": check_layers.check_bottlenecks,
         "layers": check_layers.check_graphs,
+        "default": check_layers.check_default,
         "logits": check_layers.check_logits,
         "label_image": check_programs.check_label_image,
         "retrain": check_programs.check_retrain,
