@@ -101,6 +101,11 @@ $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 # Kept: make would remove it as intermediate, and make it and all that includes it again the next time.
 .SECONDARY: $(PROTO:%.proto=$(GEN)/%.pb.h) $(PROTO:%.proto=$(GEN)/%.pb.cc)
 
+# Pages' style and script as string literals, for apps/html.cc.
+EMBEDDED := $(patsubst %,$(GEN)/%.inc,$(wildcard apps/page.*))
+$(EMBEDDED): $(GEN)/%.inc: %
+	@mkdir -p $(@D); { printf 'R"embedded('; cat $<; printf ')embedded"\n'; } > $@
+
 # Generated code is not ours to warn about.
 $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	@mkdir -p $(@D)
@@ -111,7 +116,7 @@ FLAGS = $(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS
 $(OBJ)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 
-$(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h)
+$(OBJ)/%.o: %.cc $(OBJ)/flags | $(PROTO:%.proto=$(GEN)/%.pb.h) $(EMBEDDED)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) $(WARNINGS) -c $< -o $@
 
@@ -361,7 +366,7 @@ tensorboard: $(TENSORBOARD)  ## fetch TensorBoard into build/ and print how to s
 	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006'
 
 .PHONY: check-includes check-mutations check-fresh check-all deps-check
-CHECK_DEPS := debootstrap python3-venv valgrind
+CHECK_DEPS := debootstrap python3-venv valgrind chromium
 deps-check:  ## install what make check-all needs beyond a build
 	@$(MAKE) --no-print-directory deps DEPS='$(CHECK_DEPS)'
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back

@@ -7,6 +7,7 @@
 #include "apps/console.h"
 #include "apps/device.h"
 #include "apps/progress.h"
+#include "apps/report_page.h"
 #include "apps/retrain_checkpoint.h"
 #include "apps/retrain_extract.h"
 #include "apps/retrain_options.h"
@@ -15,8 +16,8 @@
 #include "loaders/files.h"
 #include "loaders/labels.h"
 #include "loaders/threads.h"
-#include "models/distorted_batches.h"
 #include "kernels/philox.h"
+#include "models/distorted_batches.h"
 
 namespace couplet {
 namespace {
@@ -53,7 +54,7 @@ Status StoreIntermediate(const RetrainOptions& o, const Backbone& backbone, int 
 
 // Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
-                 const HeadData& data, RetrainReport* report) {
+                 HeadData& data, RetrainReport* report) {
   const HeadShape shape{data.features, data.classes};
   COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<HeadTrainer> trainer, backend.make_head_trainer(shape));
   TrainOptions options = MakeTrainOptions(o);
@@ -89,12 +90,19 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
   report->Lap("test");
+  if (o.report.empty()) return {};
+  COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(*trainer, data));
+  // Without it the list of wrong labels is shorter, no more.
+  auto unseen = ScoreUnseen(*trainer, data, options, report->scores);
+  report->unseen_scores = unseen.ok() ? *std::move(unseen) : report->scores;
+  report->near_duplicates = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads());
+  report->Lap("checks");
   return {};
 }
 
 // The outputs' folders, made and tried before anything is computed.
 Status PrepareOutputFolders(const RetrainOptions& o) {
-  for (const std::string& path : {o.output_graph, o.output_labels, o.json}) {
+  for (const std::string& path : {o.output_graph, o.output_labels, o.json, o.report}) {
     if (path.empty()) continue;
     const std::string folder = ParentDirectory(path);
     COUPLET_RETURN_IF_ERROR(MakeDirectories(folder));
@@ -104,9 +112,10 @@ Status PrepareOutputFolders(const RetrainOptions& o) {
 }
 
 Status WriteOutputs(const RetrainOptions& o, const Backbone& backbone, const PhotoSet& set,
-                    const RetrainReport& report) {
+                    RetrainReport* report) {
   COUPLET_ASSIGN_OR_RETURN(const std::string graph,
-                           Freeze(o, backbone, static_cast<int>(set.labels.size()), report.training.params));
+                           Freeze(o, backbone, static_cast<int>(set.labels.size()), report->training.params));
+  if (!o.report.empty()) report->output_graph_sha256 = ToHex(Sha256(std::as_bytes(std::span(graph))));
   const std::string labels = FormatLabels(set.labels);
   COUPLET_RETURN_IF_ERROR(
       WriteFilesAtomically(std::vector<FileToWrite>{{o.output_labels, labels}, {o.output_graph, graph}}));
@@ -155,11 +164,16 @@ Status Run(const RetrainOptions& o) {
   }
   COUPLET_RETURN_IF_ERROR(Compute(o, backbone, std::move(backend), &set, &report));
   PrintTest(set, report, o.print_misclassified_test_images);
-  COUPLET_RETURN_IF_ERROR(WriteOutputs(o, backbone, set, report));
+  COUPLET_RETURN_IF_ERROR(WriteOutputs(o, backbone, set, &report));
   report.Lap("write");
+  if (!o.report.empty()) {
+    COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.report, ReportHtml(o, backbone, set, report), Durability::kSurviveCrash));
+    report.Lap("report");
+  }
   PrintSummary(report);
   if (!o.json.empty()) COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.json, ReportJson(o, set, report)));
-  LogInfo(fmt::format("Wrote {} and {}", o.output_graph, o.output_labels));
+  LogInfo(fmt::format("Wrote {} and {}{}", o.output_graph, o.output_labels,
+                      o.report.empty() ? "" : "; " + o.report + " opens in a browser"));
   return report.training.stopped;
 }
 

@@ -5,8 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <filesystem>
+#include <span>
+#include <system_error>
 
 #include "apps/cli.h"
+#include "apps/html.h"
+#include "loaders/files.h"
 #include "loaders/threads.h"
 
 namespace couplet {
@@ -82,7 +87,33 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
       "steps between checkpoints of the training (or half a minute), 0 = only when interrupted")->check(AtLeast(0));
   flag("--strict", o.strict, "a photo that cannot be read is an error");
   add("--json", o.json, "file for every figure printed");
+  add("--report", o.report, "page with all answers: which photos, which classes, how sure; --report= for none");
   flag("--quiet", o.quiet, "only warnings, errors and the answer");
+}
+
+// Resolves the report's default; command and settings for the report.
+void NoteForReport(const CLI::App& app, std::span<char* const> argv, RetrainOptions& o) {
+  if (o.report == kReportBesideGraph) {
+    const std::string& graph = o.output_graph;
+    const bool pb = graph.ends_with(".pb");
+    // A device or pipe has nothing beside it.
+    std::error_code ignored;
+    const bool device = FileExists(graph) && !std::filesystem::is_regular_file(graph, ignored);
+    o.report = device ? "" : (pb ? graph.substr(0, graph.size() - 3) : graph) + "_report.html";
+  }
+  bool seed_given = false;
+  for (const char* argument : argv) {
+    o.command += (o.command.empty() ? "" : " ") + ShellQuote(argument);
+    seed_given = seed_given || std::string_view(argument).starts_with("--seed");
+  }
+  if (!seed_given) o.command += fmt::format(" --seed={}", o.seed);
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty() || option == app.get_help_ptr() || option == app.get_version_ptr()) continue;
+    std::string value = option->get_default_str();
+    if (option->count() > 0) value = option->get_items_expected_min() > 0 ? option->as<std::string>() : "yes";
+    if (option->get_items_expected_min() == 0 && option->count() == 0) value = "no";
+    o.settings.emplace_back("--" + option->get_lnames()[0], value);
+  }
 }
 
 }  // namespace
@@ -97,7 +128,9 @@ void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
 Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options) {
   CLI::App app("Retrains an image classifier on your photos, as TensorFlow for Poets' retrain.py does.", program);
   DeclareRetrainFlags(app, *options);
-  return ParseCommandLine(app, argc, argv);
+  COUPLET_RETURN_IF_ERROR(ParseCommandLine(app, argc, argv));
+  NoteForReport(app, {argv, static_cast<size_t>(argc)}, *options);
+  return {};
 }
 
 Status CheckRetrainOptions(const RetrainOptions& o) {

@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apps/device.h"
 #include "loaders/image_list.h"
@@ -18,6 +20,9 @@ class App;
 }
 
 namespace couplet {
+
+// The default of --report, as the help shows it.
+inline constexpr const char* kReportBesideGraph = "OUTPUT_GRAPH_report.html";
 
 struct RetrainOptions {
   // The codelab's retrain.py.
@@ -49,6 +54,10 @@ struct RetrainOptions {
   bool exif = false, strict = false, quiet = false, resume = false;
   int checkpoint_interval = 1000;
   std::string json;
+  std::string report = kReportBesideGraph;  // "" none; a path once parsed
+  // For the report: the command as a shell reads it, and every flag with its value.
+  std::string command;
+  std::vector<std::pair<std::string, std::string>> settings;
 
   bool distorted() const {
     return flip_left_right || random_crop != 0 || random_scale != 0 || random_brightness != 0;
@@ -56,7 +65,8 @@ struct RetrainOptions {
 };
 
 void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options);
-// The command line of `program`; prints help or version and exits when asked to.
+// The command line of `program`; prints help or version and exits when asked to. Resolves the report's default and notes
+// command and settings.
 Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options);
 // What single flags cannot check. kBadInput names the flag.
 Status CheckRetrainOptions(const RetrainOptions& options);

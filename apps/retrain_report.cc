@@ -2,6 +2,7 @@
 #include "apps/retrain_report.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -63,8 +64,8 @@ Json TestJson(const PhotoSet& set, const RetrainReport& report) {
 }
 
 double SecondsOf(const RetrainReport& report, const std::string& stage) {
-  for (const auto& [name, seconds] : report.seconds)
-    if (name == stage) return seconds;
+  for (const Stage& one : report.stages)
+    if (one.name == stage) return one.seconds;
   return 0;
 }
 
@@ -73,12 +74,16 @@ double SecondsOf(const RetrainReport& report, const std::string& stage) {
 void RetrainReport::Lap(const std::string& stage) {
   const auto now = std::chrono::steady_clock::now();
   const double took = std::chrono::duration<double>(now - std::exchange(last_lap, now)).count();
-  for (auto& [name, total] : seconds)
-    if (name == stage) {
-      total += took;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const size_t peak_bytes = static_cast<size_t>(usage.ru_maxrss) << 10;
+  for (Stage& one : stages)
+    if (one.name == stage) {
+      one.seconds += took;
+      one.peak_bytes = peak_bytes;
       return;
     }
-  seconds.emplace_back(stage, took);
+  stages.push_back({stage, took, peak_bytes});
 }
 
 void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainReport* report) {
@@ -86,6 +91,8 @@ void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainRep
   report->cached = result.cached;
   report->mismatched = result.mismatched;
   report->jpeg_warnings = result.jpeg_warnings;
+  report->photo_sha256 = result.photo_sha256;
+  report->store = result.store;
   for (const std::string& note : result.notes) LogInfo(note);
   for (const FailedPhoto& failed : result.failed) {
     report->left_out.emplace_back(set.photos[failed.index].path, failed.reason);
@@ -126,9 +133,9 @@ void PrintSummary(const RetrainReport& report) {
   }
   std::string line = "Time:";
   double total = 0;
-  for (const auto& [stage, seconds] : report.seconds) {
-    line += fmt::format(" {} {:.2f} s,", stage, seconds);
-    total += seconds;
+  for (const Stage& stage : report.stages) {
+    line += fmt::format(" {} {:.2f} s,", stage.name, stage.seconds);
+    total += stage.seconds;
   }
   LogInfo(fmt::format("{} in all {:.2f} s", line, total));
 }
@@ -150,13 +157,16 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
     Json entry = {{"step", point.step}, {"train_accuracy", ShortestDouble(point.train_accuracy / 100)},
                   {"cross_entropy", ShortestDouble(static_cast<float>(point.cross_entropy))}};
     entry["validation_accuracy"] = point.validation_n > 0 ? Json(ShortestDouble(point.validation_accuracy / 100)) : Json(nullptr);
+    entry["validation_cross_entropy"] =
+        point.validation_n > 0 ? Json(ShortestDouble(static_cast<float>(point.validation_cross_entropy))) : Json(nullptr);
     entry["validation_count"] = point.validation_n;
     json["history"].push_back(std::move(entry));
   }
   json["test"] = TestJson(set, report);
-  for (const auto& [stage, value] : report.seconds) json["seconds"][stage] = value;
+  for (const Stage& stage : report.stages) json["seconds"][stage.name] = stage.seconds;
   json["output_graph"] = options.output_graph;
   json["output_labels"] = options.output_labels;
+  json["report"] = options.report;
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

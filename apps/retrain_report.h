@@ -3,15 +3,23 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/retrain_options.h"
+#include "models/photo_checks.h"
 #include "models/photo_set.h"
 #include "models/training.h"
 
 namespace couplet {
+
+struct Stage {
+  std::string name;
+  double seconds = 0;
+  size_t peak_bytes = 0;  // the most memory this process had resident, from its start to the stage's end
+};
 
 struct RetrainReport {
   std::string architecture, graph_sha256;
@@ -22,7 +30,13 @@ struct RetrainReport {
   TrainResult training;
   HeadBatch test_batch;
   Evaluation test;
-  std::vector<std::pair<std::string, double>> seconds;  // a stage, in order
+  std::vector<Stage> stages;  // in order
+  // For the page.
+  std::vector<Sha256Digest> photo_sha256;  // as ExtractResult's
+  std::shared_ptr<BottleneckStore> store;  // of thumbnails; null: there are none
+  std::vector<PhotoScore> scores, unseen_scores;  // by the head itself, and by heads that had not seen the photo
+  std::vector<PhotoPair> near_duplicates;
+  std::string output_graph_sha256;
   std::chrono::steady_clock::time_point last_lap = std::chrono::steady_clock::now();
 
   // Ends a stage: notes the time since the last one. A stage that is done anew counts once.

@@ -30,6 +30,7 @@ void ExtractionCollector::Take(ExtractionOutcome outcome) {
       result.failed.push_back({outcome.index, std::move(outcome.reason)});
       return;
   }
+  result.photo_sha256[outcome.index] = outcome.photo_sha256;
   if (store_ != nullptr && outcome.stamp.has_value()) unsaved_.push_back(std::move(outcome));
 }
 

@@ -18,6 +18,7 @@ class ExtractionCollector {
  public:
   ExtractionCollector(const std::vector<Photo>& photos, size_t dim) : photos_(photos), dim_(dim) {
     result.vectors.resize(photos.size() * dim);
+    result.photo_sha256.resize(photos.size());
   }
 
   std::span<float> Row(size_t index) { return std::span(result.vectors).subspan(index * dim_, dim_); }

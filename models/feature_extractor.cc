@@ -171,10 +171,12 @@ Status Extraction::LookUp() {
     }
   }
   for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i].has_vector && options_.verify == ExtractOptions::Verify::kNo)
+    if (found[i].has_vector && options_.verify == ExtractOptions::Verify::kNo) {
       ++collector_.result.cached;
-    else
+      collector_.result.photo_sha256[i] = found[i].photo_sha256;
+    } else {
       jobs_.push_back({i, found[i].known ? std::optional(found[i].photo_sha256) : std::nullopt});
+    }
   }
   collector_.UseStore(store_.get());
   return {};
@@ -463,6 +465,8 @@ Result<ExtractResult> Extraction::Run(const std::function<void(const ExtractProg
   if (store_ != nullptr) result.damaged += static_cast<size_t>(store_->damaged());
   if (line_ != nullptr) result.batch_warning = line_->warning();
   progress(collector_.progress());
+  collector_.UseStore(nullptr);
+  result.store = std::move(store_);
   return std::move(collector_).Finish();
 }
 

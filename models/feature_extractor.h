@@ -50,6 +50,9 @@ struct ExtractResult {
   std::vector<std::string> notes;  // lines about single photos for the log, in the photos' order
   std::string store_warning;       // set when the cache could not be used or written; the run went on without
   std::string batch_warning;  // set when the device's memory took fewer photos at a time than were asked for
+  // For reports. [photos]; zeros where the photo was not read, as from a cache of text files.
+  std::vector<Sha256Digest> photo_sha256;
+  std::shared_ptr<BottleneckStore> store;  // still open, for its thumbnails; null: there is none
 };
 
 struct ExtractProgress {
