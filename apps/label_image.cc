@@ -11,7 +11,7 @@
 #include "apps/device.h"
 #include "apps/label_image_output.h"
 #include "loaders/files.h"
-#include "loaders/image_list.h"
+#include "loaders/image_extension.h"
 #include "loaders/labels.h"
 #include "loaders/own_files.h"
 #include "loaders/threads.h"

@@ -20,11 +20,18 @@
 namespace couplet {
 namespace {
 
+// Looked up once: OpenSSL 3 looks EVP_sha1() up in its providers, under locks, for every digest, which takes as long as the
+// digest of a path. Kept until the process ends.
+const EVP_MD* Fetch(const char* name) {
+  const EVP_MD* algorithm = EVP_MD_fetch(nullptr, name, nullptr);
+  COUPLET_CHECK(algorithm != nullptr);  // fails only where OpenSSL was set up without it
+  return algorithm;
+}
+
 template <size_t kSize>
 std::array<uint8_t, kSize> Digest(std::span<const std::byte> bytes, const EVP_MD* algorithm) {
   std::array<uint8_t, kSize> digest;
   unsigned size = 0;
-  // Fails only where OpenSSL was set up without the algorithm.
   COUPLET_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, algorithm, nullptr) == 1);
   COUPLET_CHECK(size == kSize);
   return digest;
@@ -77,10 +84,12 @@ uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
 }  // namespace
 
 Sha1Digest Sha1(std::span<const std::byte> bytes) {
-  return Digest<20>(bytes, EVP_sha1());
+  static const EVP_MD* const kAlgorithm = Fetch("SHA1");
+  return Digest<20>(bytes, kAlgorithm);
 }
 Sha256Digest Sha256(std::span<const std::byte> bytes) {
-  return Digest<32>(bytes, EVP_sha256());
+  static const EVP_MD* const kAlgorithm = Fetch("SHA256");
+  return Digest<32>(bytes, kAlgorithm);
 }
 
 std::string ToHex(std::span<const uint8_t> bytes) {

@@ -2,7 +2,6 @@
 #include "loaders/image_list.h"
 
 #include <algorithm>
-#include <iterator>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -11,31 +10,13 @@
 
 #include "loaders/files.h"
 #include "loaders/hash.h"
+#include "loaders/image_extension.h"
 
 namespace couplet {
 namespace {
 
 constexpr uint32_t kMaxImagesPerClass = (1u << 27) - 1;
 constexpr size_t kFewImages = 20;
-
-// The original's four, in its order and case.
-constexpr const char* kJpegExtensions[] = {"jpg", "jpeg", "JPG", "JPEG"};
-// Couplet's own, in any case.
-constexpr const char* kOtherExtensions[] = {"png", "bmp", "gif"};
-
-// As the glob '*.jpg' does: ".jpg" alone matches too.
-bool HasExtension(std::string_view file, std::string_view extension) {
-  return file.size() > extension.size() && file.ends_with(extension) &&
-         file[file.size() - extension.size() - 1] == '.';
-}
-
-bool HasExtensionInAnyCase(std::string_view file, std::string_view extension) {
-  if (file.size() < extension.size()) return false;
-  std::string lower(file);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return HasExtension(lower, extension);
-}
 
 std::string ExtensionOf(const std::string& file) {
   const size_t dot = file.rfind('.');
@@ -209,13 +190,6 @@ std::string CleanLabel(const std::string& folder) {
     }
   }
   return label;
-}
-
-bool HasImageExtension(const std::string& file) {
-  const auto exact = [&](const char* extension) { return HasExtension(file, extension); };
-  const auto any_case = [&](const char* extension) { return HasExtensionInAnyCase(file, extension); };
-  return std::any_of(std::begin(kJpegExtensions), std::end(kJpegExtensions), exact) ||
-         std::any_of(std::begin(kOtherExtensions), std::end(kOtherExtensions), any_case);
 }
 
 Result<ImageLists> CreateImageLists(const ImageListOptions& options) {

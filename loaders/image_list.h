@@ -45,8 +45,6 @@ struct ImageLists {
 double SplitPercentage(const std::string& path);
 Split ChooseSplit(const std::string& path, double testing_percentage, double validation_percentage);
 std::string CleanLabel(const std::string& folder);
-// jpg, jpeg, JPG, JPEG exactly; png, bmp, gif in any case.
-bool HasImageExtension(const std::string& file);
 
 // Sub-folders in byte order, links to folders followed, one level; files beside them don't matter. Names are
 // never patterns (the original globs, and finds nothing in a folder called "old [1]").

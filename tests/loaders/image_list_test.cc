@@ -215,17 +215,6 @@ TEST_CASE("image_list: which files, in which order") {
   CHECK(other->classes[0].files[0].size() == 7);
 }
 
-TEST_CASE("image_list: image extensions") {
-  for (const char* name : {"a.jpg", "a.jpeg", "a.JPG", "a.JPEG", "a.PnG", "a.bmp", "a.GIF", "a.tar.gif"}) {
-    CAPTURE(name);
-    CHECK(HasImageExtension(name));
-  }
-  for (const char* name : {"a.Jpg", "a.jpg.txt", "jpg", "", "ajpg", "png", "a.webp", "a.jpg~"}) {
-    CAPTURE(name);
-    CHECK_FALSE(HasImageExtension(name));
-  }
-}
-
 TEST_CASE("image_list: folders of every kind") {
   const test::TempDir dir;
   FillFolder(dir / "zebra", 20);

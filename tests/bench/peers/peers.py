@@ -87,14 +87,20 @@ def earlier(path, commit):
     return run["rows"] if (run["commit"], run["date"]) == (commit, datetime.date.today().isoformat()) else []
 
 
-def keep(run):
-    """The table between the marks of docs/measured/cpu.md, the picture beside it."""
-    path, begin, end = "docs/measured/cpu.md", "<!-- bench-peers -->\n", "<!-- end of bench-peers -->\n"
+def between_marks(path, text):
+    begin, end = "<!-- bench-peers -->\n", "<!-- end of bench-peers -->\n"
     with open(path, encoding="utf-8") as file:
         before, rest = file.read().split(begin)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(before + begin + report.markdown(run) + end + rest.split(end)[1])
-    shutil.copy(f"{TEMP}/peers.svg", "docs/measured/peers.svg")
+        file.write(before + begin + text + end + rest.split(end)[1])
+
+
+def keep(run):
+    """The table between the marks of docs/measured/cpu.md, the picture beside it and in the README."""
+    between_marks("docs/measured/cpu.md", report.markdown(run))
+    if os.path.exists(f"{TEMP}/peers.svg"):
+        shutil.copy(f"{TEMP}/peers.svg", "docs/measured/peers.svg")
+        between_marks("README.md", f"![How many times as fast as each of them, {run['date']}](docs/measured/peers.svg)\n")
 
 
 def write(run):
