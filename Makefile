@@ -383,7 +383,7 @@ check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kern
 	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)
-check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the oracle, fresh systems: two hours or so
+check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the oracle, the default backbone, fresh systems: two hours or so
 	.ci/run
 	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
@@ -394,10 +394,11 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) check-faults
 	$(MAKE) oracle
+	$(MAKE) judge-default JUDGE_FLAGS=--readme=
 	$(MAKE) check-fresh
 
 # Python is for developers' checks and for making the default backbone, in environments of their own under build/.
-# ORACLE_PYTHON= and TRAIN_PYTHON= name one that is there already.
+# ORACLE_PYTHON=, TRAIN_PYTHON= and JUDGE_PYTHON= name one that is there already.
 .PHONY: oracle train-default judge-default
 ORACLE_PYTHON ?= build/oracle-venv/bin/python
 TRAIN_PYTHON  ?= build/train-venv/bin/python
