@@ -185,9 +185,10 @@ double StatSeconds(const Args& args) {
   return SecondsSince(start) / static_cast<double>(paths.size());
 }
 
-// What extraction asks of the store, with vectors made from a seed: a row an empty file, written by batches, looked up all at once.
+// What extraction asks of the store, with vectors made from a seed: a row an empty file, written in transactions as large
+// as its largest, looked up all at once.
 double GrowthSeconds(const Args& args) {
-  const size_t photos = std::stoul(args[0]), batch = 64;
+  const size_t photos = std::stoul(args[0]), batch = 512;
   const int features = std::stoi(args[1]);
   std::filesystem::remove_all(args[2]);
   std::vector<std::string> paths;

@@ -9,15 +9,16 @@ TITLES = {"a": "backbone alone", "b": "photos to vectors", "c": "4,000 steps", "
           "f": "label_image, 1,000 photos", "g": "growth"}
 
 
-def quiet_rounds(machines):
-    """The rounds whose calibration is within 3 % of the best; all of them, and False, where fewer than three are."""
+def quiet_rounds(machines, least):
+    """The rounds in which nothing else ran: calibration within 3 % of the best, less than 2 % of time stolen, a load that our own
+    threads explain. All rounds, and False, where fewer than `least` are: then nothing fine can be told."""
     best = max(m["peak"] for m in machines)
-    kept = [i for i, m in enumerate(machines) if m["peak"] >= 0.97 * best and m["steal"] < 0.02]
-    return (kept, True) if len(kept) >= min(3, len(machines)) else (list(range(len(machines))), False)
+    kept = [i for i, m in enumerate(machines) if m["peak"] >= 0.97 * best and m["steal"] < 0.02 and m["load"] < 2 * m["threads"] + 1]
+    return (kept, True) if len(kept) >= least else (list(range(len(machines))), False)
 
 
 def summary(row, figures, machines, failed):
-    kept, quiet = quiet_rounds(machines)
+    kept, quiet = quiet_rounds(machines, min(3, row.most_rounds))
     ceilings = {key: statistics.median(machines[i][key] for i in kept) for key in ("peak1", "peak", "decode")}
     mine = [figures["ours"][i] for i in kept]
     median, floor = statistics.median(mine), row.floor(ceilings)
@@ -32,7 +33,7 @@ def summary(row, figures, machines, failed):
         rounds[peer] = [m / t if row.higher_is_better else t / m for m, t in zip(mine, theirs)]
         ratios = sorted(rounds[peer])
         low, middle, high = (statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3)
-        told = (low > 1 or high < 1) and (high - low) / middle < 0.3
+        told = len(ratios) > 1 and (low > 1 or high < 1) and (high - low) / middle < 0.3
         result["peers"][peer] = {"median": statistics.median(theirs), "ratio": middle, "quartiles": [low, high], "told": told}
     result["targets"] = judge(row.targets, result, rounds)
     return result
@@ -89,8 +90,8 @@ def markdown(run):
               f"{judged.count(None)} could not be judged because a peer has no figure."]
     noisy = sum(not row["quiet"] for row in run["rows"])
     if noisy:
-        lines += ["", f"\\* {noisy} of {len(run['rows'])} rows: fewer than three rounds within 3 % of the best calibration and 2 % of stolen "
-                  "time, so all rounds were kept: the machine was too noisy for fine differences."]
+        lines += ["", f"\\* {noisy} of {len(run['rows'])} rows: fewer than three rounds in which the machine did nothing else (calibration within "
+                  "3 % of the best, under 2 % of time stolen, load as our own threads make it), so all were kept: too noisy for fine differences."]
     notes = {f"({row['group']}) {note}" for row in run["rows"] for note in row["notes"]}
     notes |= {f"({row['group']}) {row['name']}: {PEERS[peer]} failed: {why}" for row in run["rows"] for peer, why in row["failed"].items()}
     return "\n".join(lines + [""] + [f"- {note}." for note in sorted(notes)]) + "\n"
