@@ -6,8 +6,8 @@ BUILD  ?= release
 PREFIX ?= /usr/local
 # `make help` lists the targets, `make print-config` every decision taken here.
 
-ifeq ($(filter $(BUILD),release debug asan tsan),)
-$(error BUILD=$(BUILD) is none of release, debug, asan, tsan)
+ifeq ($(filter $(BUILD),release debug asan tsan fuzz),)
+$(error BUILD=$(BUILD) is none of release, debug, asan, tsan, fuzz)
 endif
 ifeq ($(filter $(CUDA),auto 0 1),)
 $(error CUDA=$(CUDA) is none of auto, 0, 1)
@@ -30,6 +30,8 @@ OPT_release := -O3 -DNDEBUG -g1
 OPT_debug   := -O0 -g
 OPT_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
+# Built by clang alone, by `make fuzz`.
+OPT_fuzz    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 CXX      ?= g++
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
@@ -57,8 +59,9 @@ PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.c
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
+FUZZ_TARGETS_SRC := $(sort $(wildcard tests/fuzz/*targets.cc))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
-                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
+                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc $(FUZZ_TARGETS_SRC) tests/fuzz/*_test.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
 CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
@@ -159,7 +162,7 @@ $(PCH_USERS): $(PCH).gch
 $(PCH_USERS): private CXXFLAGS_ALL += -include $(PCH)
 endif
 # The CPU kernels' inner loops at -O1 with UBSan take minutes for one Inception: AddressSanitizer alone, optimised.
-ifeq ($(BUILD),asan)
+ifneq ($(filter asan fuzz,$(BUILD)),)
 $(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o: private CXXFLAGS_ALL += -O2 -fno-sanitize=undefined
 endif
 # ThreadSanitizer watches the kernels; the harness under them tells it what a barrier orders.
@@ -293,6 +296,18 @@ test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 	$(OUT)/tests/couplet_tests --jobs=$$(nproc)
 
+# The fuzzers: one program under the name of every target.
+FUZZ_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(FUZZ_TARGETS_SRC) $(addprefix tests/support/,hostile_graphs.cc image_files.cc make_archive.cc))
+$(OUT)/fuzzers: $(OBJ)/tests/fuzz/driver.o $(FUZZ_OBJ) $(APPS) $(LIBRARY)
+	$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LIBS) -o $@
+$(OUT)/fuzz_starts: $(OBJ)/tests/fuzz/starts.o $(FUZZ_OBJ) $(APPS) $(LIBRARY)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+.PHONY: fuzz
+fuzz:  ## feed damaged files to every reader under clang's sanitizers (SECONDS=60 each, TARGET=png, JOBS=1)
+	@$(MAKE) --no-print-directory deps DEPS='clang libclang-rt-dev'
+	@$(MAKE) --no-print-directory BUILD=fuzz CUDA=0 CXX=clang++ WARNINGS= PCH= build/fuzz/fuzzers build/fuzz/fuzz_starts
+	JOBS=$(or $(JOBS),1) sh tests/fuzz/run.sh build/fuzz $(or $(SECONDS),60) $(TARGET)
+
 BENCH_OBJ := $(patsubst %,$(OBJ)/tests/bench/%.o,bench compare machine timing)
 $(OUT)/tests/bench: $(BENCH_OBJ) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -371,6 +386,16 @@ deps-check:  ## install what make check-all needs beyond a build
 	@$(MAKE) --no-print-directory deps DEPS='$(CHECK_DEPS)'
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 	@sh tests/check_includes.sh
+
+.PHONY: check-static sbom
+# clang 14 cannot read CUDA 13's headers, so what needs them is cppcheck's alone.
+STATIC_SRC := $(filter-out runtime/cuda/%,$(LIB_SRC)) $(APP_SRC) $(PROGRAMS:%=apps/%.cc) $(TOOLS:%=apps/%.cc)
+check-static: $(PROTO:%.proto=$(GEN)/%.pb.h)  ## clang-tidy and cppcheck find nothing but what .clang-tidy and tests/cppcheck.supp give a reason for
+	@$(MAKE) --no-print-directory deps DEPS='clang-tidy cppcheck'
+	@GEN=$(GEN) sh tests/check_static.sh $(OUT)/static $$(nproc) '-std=c++20 -I. -I$(GEN) -DCOUPLET_ONEDNN=1 -DCOUPLET_CPU=kAuto -DCOUPLET_VERSION="" -DCOUPLET_COMMIT=""' $(or $(FILES),$(STATIC_SRC))
+sbom: all  ## what the programs are linked with, as SPDX JSON in build/sbom.spdx.json
+	python3 .ci/sbom.py $(VERSION) $(COMMIT) $(PROGRAMS:%=$(OUT)/%) $(ENGINE) > $(OUT)/sbom.spdx.json.part
+	mv $(OUT)/sbom.spdx.json.part $(OUT)/sbom.spdx.json
 # The harness's programs: one kernel apiece, with whatever else the tests' support needs.
 MUTANT_ARCHIVE := $(OUT)/mutants/support.a
 $(MUTANT_ARCHIVE): $(filter-out %_test.o $(OBJ)/tests/main.o,$(TEST_OBJ))
@@ -383,7 +408,7 @@ check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kern
 	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)
-check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the oracle, the default backbone, fresh systems: two hours or so
+check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, static checks, fuzzing, the oracle, the default backbone, fresh systems: hours
 	.ci/run
 	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
@@ -393,6 +418,8 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) check-faults
+	$(MAKE) check-static
+	$(MAKE) fuzz SECONDS=60
 	$(MAKE) oracle
 	$(MAKE) judge-default JUDGE_FLAGS=--readme=
 	$(MAKE) check-fresh
@@ -432,7 +459,7 @@ judge-default: $(JUDGE_PYTHON)  ## retrain on five tasks with weights/*.pb, Goog
 
 .PHONY: reliability-report check-faults
 check-faults: tests  ## signals, kills, power cuts, failing calls, hostile surroundings: all of it, counted (half an hour)
-	COUPLET_WHOLE=1 $(OUT)/tests/couplet_tests --jobs=$$(nproc) -tc='resume*,faults*'
+	COUPLET_WHOLE=1 $(OUT)/tests/couplet_tests --jobs=$$(nproc) -tc='resume*,faults*,store: a byte*,hostile*'
 reliability-report:  ## gather what the reliability targets counted into docs/reliability.md
 	@python3 tests/reliability/reliability.py report
 

@@ -30,18 +30,34 @@ int FinishOutput(const std::string& program, int code) {
 
 double ShortestDouble(float value) { return std::stod(fmt::format("{}", value)); }
 
+std::string OneLine(std::string_view text) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= ' ' && byte != 0x7f) {
+      line += c;
+    } else if (const size_t at = std::string_view("\n\r\t").find(c); at != std::string_view::npos) {
+      line += {'\\', "nrt"[at]};
+    } else {
+      line += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return line;
+}
+
 int Fail(const std::string& program, const Status& status) {
   std::fflush(stdout);
   const bool memory = status.code() == Code::kOutOfMemory;
-  Err("{}: error: {}{}\n", program, status.message(),
+  Err("{}: error: {}{}\n", program, OneLine(status.message()),
       memory ? "; a smaller network needs less, --device=cpu none of it" : "");
   return status.exit_code();
 }
 
 void LogInfo(const std::string& line) {
-  if (!quiet) Err("INFO:tensorflow:{}\n", line);
+  if (!quiet) Err("INFO:tensorflow:{}\n", OneLine(line));
 }
-void LogWarning(const std::string& line) { Err("WARNING:tensorflow:{}\n", line); }
+void LogWarning(const std::string& line) { Err("WARNING:tensorflow:{}\n", OneLine(line)); }
 void SetQuiet(bool value) { quiet = value; }
 
 void InstallSignalHandlers() {

@@ -30,6 +30,10 @@ int FinishOutput(const std::string& program, int code);
 // Of all doubles that read back to this float the one with the fewest digits: 0.99978, not 0.9997799992561340.
 double ShortestDouble(float value);
 
+// Control characters written as in C: the names of files, and what stands in them, reach messages, and must
+// neither break a line nor command a terminal. Fail, LogInfo and LogWarning print nothing else.
+std::string OneLine(std::string_view text);
+
 // Prints `<program>: error: <message>` on stderr and gives the exit code.
 int Fail(const std::string& program, const Status& status);
 

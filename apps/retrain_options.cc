@@ -80,7 +80,7 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
   add("--image_extensions", o.image_extensions, "comma-separated; [jpg,jpeg,JPG,JPEG and png, bmp, gif in any case]");
   add("--max_pixels", o.max_pixels, "largest photo; 40 million at most where a decoder must hold it whole")
       ->check(AtLeast(1));
-  add("--verify_cache", o.verify_cache, "read every photo and compare its content; --verify_cache=all: recompute every bottleneck too")
+  add("--verify_cache", o.verify_cache, "check the store, read every photo, compare its content and recompute a sample of the bottlenecks; --verify_cache=all: recompute every one")
       ->check(CLI::IsMember({"no", "yes", "all"}));
   flag("--resume", o.resume, "go on from the checkpoint beside --output_graph, where there is one: the same graph as undisturbed");
   add("--checkpoint_interval", o.checkpoint_interval,

@@ -3,9 +3,11 @@
 //   models      id, key: SHA-256 of the text of a FeatureKey and the vector's length, description: that text
 //   vectors     model, photo: SHA-256 of the photo's bytes, crc, vector: float32, little endian
 //   thumbnails  photo, crc, jpeg
-//   paths       path -> photo, with the size, times and inode the file had, and when that was noted
+//   paths       path -> photo, with the size, times and inode the file had, and when that was noted; behind the photo's
+//               hash, in the same blob, stands the row's crc
 //
-// A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well.
+// A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well. A note
+// without one (of Couplet 0.1.0's first stores) is not believed: the photo is read, and the note made again.
 // Rollback journal, not WAL: WAL needs shared memory (no network folders) and a writable folder even to read,
 // and its gain, readers beside a writer, is nothing to us, who read once and then write about once a second.
 // SPDX-License-Identifier: Apache-2.0
@@ -15,8 +17,10 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -114,6 +118,13 @@ class Statement {
   sqlite3_stmt* handle_ = nullptr;
 };
 
+// Of a row of `paths`; numbers: size, mtime, ctime, inode, when noted.
+uint32_t NoteChecksum(std::string_view path, const Sha256Digest& photo, const std::array<int64_t, 5>& numbers) {
+  const uint32_t parts[3] = {Crc32c(std::as_bytes(std::span(path))), Crc32c(BytesOf(std::span<const uint8_t>(photo))),
+                             Crc32c(std::as_bytes(std::span(numbers)))};
+  return Crc32c(std::as_bytes(std::span(parts)));
+}
+
 bool ReadDigest(std::span<const std::byte> blob, Sha256Digest* digest) {
   if (blob.size() != digest->size()) return false;
   std::memcpy(digest->data(), blob.data(), blob.size());
@@ -129,7 +140,9 @@ class SqliteStore final : public BottleneckStore {
     sqlite3_close(db_);
   }
 
-  Status Init(const FeatureKey& key);
+  Status Init(const FeatureKey& key, Integrity integrity);
+  // Whether the last error was damage that SQLite itself found.
+  bool is_damaged() const { return is_damaged_; }
   Result<std::vector<Found>> Find(std::span<const std::string> paths, std::span<float> vectors) override;
   bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) override;
   std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) override;
@@ -145,6 +158,7 @@ class SqliteStore final : public BottleneckStore {
   Status Error(int code, const char* verb) const;
   int Exec(const char* sql) { return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr); }
   int ReadNumber(const char* sql, int64_t* value);
+  int CheckPages();
   Status CheckOrMakeLayout();
   Status MakeLayout();
   Status FindModel(const std::string& description);
@@ -158,6 +172,7 @@ class SqliteStore final : public BottleneckStore {
   const size_t dim_;
   sqlite3* db_ = nullptr;
   bool read_only_ = false;
+  mutable bool is_damaged_ = false;
   Sha256Digest model_key_{};
   int64_t model_ = 0;  // 0: this model has no row yet and none can be made (read-only)
   std::unique_ptr<Statements> statements_;
@@ -173,6 +188,7 @@ Status SqliteStore::Error(int code, const char* verb) const {
   std::string reason = sqlite3_errstr(code);
   if ((kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) && system_error != 0)
     reason = std::generic_category().message(system_error);
+  is_damaged_ = kind == SQLITE_CORRUPT;
   switch (kind) {
     case SQLITE_NOTADB:
       return BadInput(fmt::format(
@@ -211,7 +227,18 @@ int SqliteStore::ReadNumber(const char* sql, int64_t* value) {
   return SQLITE_OK;
 }
 
-Status SqliteStore::Init(const FeatureKey& key) {
+// Every page, every row against its indices: seconds a gigabyte.
+int SqliteStore::CheckPages() {
+  Statement check;
+  int code = check.Prepare(db_, "PRAGMA integrity_check(1)");
+  if (code == SQLITE_OK) code = check.Step();
+  if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_CORRUPT : code;
+  const std::span<const std::byte> answer = check.Blob(0);
+  const std::string_view text(reinterpret_cast<const char*>(answer.data()), answer.size());
+  return text == "ok" ? SQLITE_OK : SQLITE_CORRUPT;
+}
+
+Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   const std::string description = Describe(key, static_cast<int>(dim_));
   model_key_ = Sha256(std::as_bytes(std::span(description)));
   errno = 0;
@@ -229,6 +256,10 @@ Status SqliteStore::Init(const FeatureKey& key) {
   if (code != SQLITE_OK) return Error(code, "open");
   read_only_ = sqlite3_db_readonly(db_, "main") == 1;
   COUPLET_RETURN_IF_ERROR(CheckOrMakeLayout());
+  if (integrity == Integrity::kWhole) {
+    code = CheckPages();
+    if (code != SQLITE_OK) return Error(code, "read");
+  }
   COUPLET_RETURN_IF_ERROR(FindModel(description));
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
   code = LoadKnownPhotos();
@@ -279,7 +310,7 @@ Status SqliteStore::MakeLayout() {
             .c_str());
   if (code == SQLITE_OK) code = Exec("COMMIT");
   if (code != SQLITE_OK) {
-    const Status status = Error(code, "make");
+    Status status = Error(code, "make");
     Exec("ROLLBACK");
     return status;
   }
@@ -360,11 +391,17 @@ int SqliteStore::LookUpPath(std::string_view path, Found* found) {
   const int code = get.Bind(1, path).Step();
   if (code == SQLITE_ROW) {
     const FileStamp& now = *found->stamp;
-    const int64_t noted_ns = get.Int(5);
+    const std::array<int64_t, 5> numbers = {get.Int(1), get.Int(2), get.Int(3), get.Int(4), get.Int(5)};
+    const auto& [size, mtime_ns, ctime_ns, inode, noted_ns] = numbers;
+    const std::span<const std::byte> blob = get.Blob(0);
+    uint32_t crc = 0;
+    const bool has_crc = blob.size() == sizeof(Sha256Digest) + sizeof crc && ReadDigest(blob.first(sizeof(Sha256Digest)), &found->photo_sha256);
+    if (has_crc) std::memcpy(&crc, blob.data() + sizeof(Sha256Digest), sizeof crc);
+    const bool good = has_crc && crc == NoteChecksum(path, found->photo_sha256, numbers);
+    if (!good && blob.size() != sizeof(Sha256Digest)) ++damaged_;
     const int64_t apart_ns = noted_ns > now.mtime_ns ? noted_ns - now.mtime_ns : now.mtime_ns - noted_ns;
-    found->known = get.Int(1) == now.size && get.Int(2) == now.mtime_ns && get.Int(3) == now.ctime_ns &&
-                   get.Int(4) == static_cast<int64_t>(now.inode) && apart_ns >= kTrustAfterNs &&
-                   ReadDigest(get.Blob(0), &found->photo_sha256);
+    found->known = good && size == now.size && mtime_ns == now.mtime_ns && ctime_ns == now.ctime_ns &&
+                   inode == static_cast<int64_t>(now.inode) && apart_ns >= kTrustAfterNs;
   }
   get.Reset();
   return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
@@ -444,9 +481,15 @@ int SqliteStore::PutRecord(const Record& record) {
   }
   if (code != SQLITE_OK) return code;
   const FileStamp& stamp = record.stamp;
-  s.put_path.Bind(1, std::string_view(record.path)).Bind(2, record.photo_sha256).Bind(3, stamp.size);
-  s.put_path.Bind(4, stamp.mtime_ns).Bind(5, stamp.ctime_ns).Bind(6, static_cast<int64_t>(stamp.inode));
-  return s.put_path.Bind(7, stamp.taken_ns).Run();
+  const std::array<int64_t, 5> numbers = {stamp.size, stamp.mtime_ns, stamp.ctime_ns, static_cast<int64_t>(stamp.inode),
+                                          stamp.taken_ns};
+  const uint32_t crc = NoteChecksum(record.path, record.photo_sha256, numbers);
+  std::array<uint8_t, sizeof(Sha256Digest) + sizeof crc> photo;
+  std::copy(record.photo_sha256.begin(), record.photo_sha256.end(), photo.begin());
+  std::memcpy(photo.data() + sizeof(Sha256Digest), &crc, sizeof crc);
+  s.put_path.Bind(1, std::string_view(record.path)).Bind(2, std::span<const uint8_t>(photo));
+  for (size_t i = 0; i < numbers.size(); ++i) s.put_path.Bind(static_cast<int>(3 + i), numbers[i]);
+  return s.put_path.Run();
 }
 
 Status SqliteStore::Put(std::span<const Record> records) {
@@ -457,7 +500,7 @@ Status SqliteStore::Put(std::span<const Record> records) {
   for (size_t i = 0; i < records.size() && code == SQLITE_OK; ++i) code = PutRecord(records[i]);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return {};
-  const Status status = Error(code, "write");
+  Status status = Error(code, "write");
   // Some errors have rolled back by themselves.
   if (sqlite3_get_autocommit(db_) == 0) statements_->rollback.Run();
   return status;
@@ -475,10 +518,22 @@ std::optional<FileStamp> StampFile(const std::string& path) {
 }
 
 Result<std::unique_ptr<BottleneckStore>> BottleneckStore::Open(const std::string& dir, const FeatureKey& key,
-                                                               int dim) {
+                                                               int dim, Integrity integrity, std::string* set_aside) {
   COUPLET_RETURN_IF_ERROR(MakeDirectories(dir));
-  auto store = std::make_unique<SqliteStore>(JoinPath(dir, "bottlenecks.sqlite"), dim);
-  COUPLET_RETURN_IF_ERROR(store->Init(key));
+  const std::string path = JoinPath(dir, "bottlenecks.sqlite");
+  auto store = std::make_unique<SqliteStore>(path, dim);
+  Status status = store->Init(key, integrity);
+  if (status.ok()) return std::unique_ptr<BottleneckStore>(std::move(store));
+  if (set_aside == nullptr || !store->is_damaged()) return status;
+  store.reset();
+  // A run that still has the file open is told by SQLite that it was moved, and writes no more into it.
+  const std::string aside = path + ".damaged";
+  if (rename(path.c_str(), aside.c_str()) != 0)
+    return IoError(fmt::format("{}; it cannot be renamed to {}: {}", status.message(), aside, std::strerror(errno)));
+  unlink((path + "-journal").c_str());
+  *set_aside = aside;
+  store = std::make_unique<SqliteStore>(path, dim);
+  COUPLET_RETURN_IF_ERROR(store->Init(key, Integrity::kTouched));
   return std::unique_ptr<BottleneckStore>(std::move(store));
 }
 

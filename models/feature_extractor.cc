@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <random>
 #include <system_error>
 #include <thread>
 
@@ -39,6 +40,7 @@ constexpr float kTextTolerance = 1e-3f;
 struct Job {
   size_t index;
   std::optional<Sha256Digest> noted;  // its hash, by a note that looks valid
+  bool recompute = false;             // though there may be a vector, which is then compared
 };
 
 // A photo on its way through the network.
@@ -78,12 +80,12 @@ class Extraction {
   };
 
   bool text() const { return options_.format == ExtractOptions::Format::kText; }
-  bool recompute() const { return options_.verify == ExtractOptions::Verify::kAll; }
   std::span<float> Row(size_t index) { return collector_.Row(index); }
 
   // Before the workers start.
   Status OpenStore();
   Status LookUp();
+  void ChooseRecomputed();
   Status StartWorkers(std::vector<std::thread>* workers);
 
   // On the workers. None: the line will deliver the outcome, or the run is over.
@@ -139,7 +141,16 @@ class Extraction {
 };
 
 Status Extraction::OpenStore() {
-  auto store = BottleneckStore::Open(options_.bottleneck_dir, options_.key, static_cast<int>(dim_));
+  using Integrity = BottleneckStore::Integrity;
+  const bool verify = options_.verify != ExtractOptions::Verify::kNo;
+  std::string set_aside;
+  auto store = BottleneckStore::Open(options_.bottleneck_dir, options_.key, static_cast<int>(dim_),
+                                     verify ? Integrity::kWhole : Integrity::kTouched, verify ? &set_aside : nullptr);
+  if (!set_aside.empty()) {
+    ++collector_.result.damaged;
+    collector_.result.notes.push_back(
+        fmt::format("the bottleneck store was damaged; it lies in {}, and its vectors are computed again", set_aside));
+  }
   if (store.ok()) {
     store_ = std::move(*store);
     return {};
@@ -150,9 +161,24 @@ Status Extraction::OpenStore() {
   return {};
 }
 
+// How many vectors a sample computes again.
+size_t SampleSize(size_t photos) {
+  constexpr size_t kAlways = 16, kOneIn = 64;
+  return photos <= kAlways ? photos : kAlways + (photos - kAlways) / kOneIn;
+}
+
+// Evenly over all photos, from a place of chance, so that runs together see more than one does.
+void Extraction::ChooseRecomputed() {
+  if (options_.verify == ExtractOptions::Verify::kNo || jobs_.empty()) return;
+  const size_t chosen = options_.verify == ExtractOptions::Verify::kAll ? jobs_.size() : SampleSize(jobs_.size());
+  const size_t first = std::random_device()() % jobs_.size();
+  for (size_t i = 0; i < chosen; ++i) jobs_[(first + i * jobs_.size() / chosen) % jobs_.size()].recompute = true;
+}
+
 Status Extraction::LookUp() {
   if (text()) {
     for (size_t i = 0; i < photos_.size(); ++i) jobs_.push_back({i, std::nullopt});
+    ChooseRecomputed();
     return {};
   }
   COUPLET_RETURN_IF_ERROR(OpenStore());
@@ -178,6 +204,7 @@ Status Extraction::LookUp() {
       jobs_.push_back({i, found[i].known ? std::optional(found[i].photo_sha256) : std::nullopt});
     }
   }
+  ChooseRecomputed();
   collector_.UseStore(store_.get());
   return {};
 }
@@ -304,13 +331,13 @@ std::optional<Outcome> Extraction::ProcessWithStore(const Job& job, WorkerState*
     outcome.note = photo.path + " has changed, though neither its size nor its times have";
   }
   std::span<float> old = Row(job.index);
-  if (recompute()) {
+  if (job.recompute) {
     pending->old.resize(dim_);
     old = pending->old;
   }
   const bool has_old = store_ != nullptr && store_->Get(outcome.photo_sha256, old);
   if (!has_old) pending->old.clear();
-  if (has_old && !recompute()) {
+  if (has_old && !job.recompute) {
     outcome.kind = Outcome::Kind::kCached;
     if (job.noted != outcome.photo_sha256) outcome.stamp = stamp;
     return std::move(outcome);
@@ -333,7 +360,7 @@ std::optional<Outcome> Extraction::ProcessWithText(const Job& job, WorkerState* 
     outcome.damaged = !has_old;
     if (!has_old) outcome.note = "Invalid float found, recreating bottleneck (" + status.message() + ")";
   }
-  if (has_old && !recompute()) {
+  if (has_old && !job.recompute) {
     outcome.kind = Outcome::Kind::kCached;
     return std::move(outcome);
   }
@@ -481,23 +508,26 @@ Result<ExtractResult> ExtractFeatures(const std::vector<Photo>& photos, int dim,
 }
 
 Result<size_t> CountMissing(const std::vector<Photo>& photos, int dim, const ExtractOptions& options) {
+  const bool verify = options.verify != ExtractOptions::Verify::kNo;
   if (options.verify == ExtractOptions::Verify::kAll) return photos.size();
+  const size_t sample = verify ? SampleSize(photos.size()) : 0;
   if (options.format == ExtractOptions::Format::kText)
-    return static_cast<size_t>(std::count_if(photos.begin(), photos.end(), [&](const Photo& photo) {
+    return std::min(photos.size(), sample + static_cast<size_t>(std::count_if(photos.begin(), photos.end(), [&](const Photo& photo) {
       return !FileExists(
           BottleneckTextPath(options.bottleneck_dir, photo.folder, photo.file, options.architecture));
-    }));
+    })));
   auto store = BottleneckStore::Open(options.bottleneck_dir, options.key, dim);
-  if (!store.ok() && store.status().code() == Code::kIo) return photos.size();
+  // Verifying begins a damaged one anew; what else there is to say of it, the run says.
+  if (!store.ok() && (verify || store.status().code() == Code::kIo)) return photos.size();
   COUPLET_RETURN_IF_ERROR(store.status());
   std::vector<std::string> paths;
   for (const Photo& photo : photos) paths.push_back(photo.path);
   std::vector<float> vectors(photos.size() * static_cast<size_t>(dim));
   auto found = (*store)->Find(paths, vectors);
-  if (!found.ok() && found.status().code() == Code::kIo) return photos.size();
+  if (!found.ok() && (verify || found.status().code() == Code::kIo)) return photos.size();
   COUPLET_RETURN_IF_ERROR(found.status());
-  return static_cast<size_t>(
-      std::count_if(found->begin(), found->end(), [](const auto& one) { return !one.has_vector; }));
+  return std::min(photos.size(), sample + static_cast<size_t>(std::count_if(found->begin(), found->end(),
+                                                                          [](const auto& one) { return !one.has_vector; })));
 }
 
 }  // namespace couplet

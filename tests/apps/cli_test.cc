@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "apps/console.h"
 #include "apps/retrain_options.h"
 #include "tests/support/test.h"
 
@@ -81,6 +82,15 @@ TEST_CASE("cli: retrain.py's 23 flags are there with their defaults") {
     CHECK(option->get_default_str() == value);
     CHECK(option->get_group() == "The codelab's");
   }
+}
+
+// Found by fuzzing: an archive's entry, a flag and a bottleneck file could each break a message's line or send escape
+// sequences to the terminal.
+TEST_CASE("cli: a message is one line of text, whatever names it repeats") {
+  CHECK(OneLine("a\nb\r\tc") == "a\\nb\\r\\tc");
+  CHECK(OneLine("\x1b[31m\x7f") == "\\x1b[31m\\x7f");
+  CHECK(OneLine("Gänseblümchen \\ 雛菊") == "Gänseblümchen \\ 雛菊");
+  CHECK(OneLine(std::string("nul\0", 4)) == "nul\\x00");
 }
 
 TEST_CASE("cli: options that contradict each other are refused") {

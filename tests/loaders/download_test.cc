@@ -10,6 +10,7 @@
 #include "loaders/files.h"
 #include "loaders/hash.h"
 #include "tests/support/http_server.h"
+#include "tests/support/make_archive.h"
 #include "tests/support/test.h"
 
 namespace couplet {
@@ -261,6 +262,45 @@ TEST_CASE("download: a server that falls silent is given up [threads]") {
   const Status status = Download(request, Ignore);
   CHECK(status.code() == Code::kIo);
   CHECK_HAS(status.message(), "too slow");
+}
+
+TEST_CASE("download: a body that says it is compressed is kept as it came, never unpacked [threads]") {
+  const test::TempDir dir;
+  // 10 MB of nothing, packed: what a client that unpacks on the way would write.
+  test::MakeArchive(dir / "bomb", {{test::ArchiveEntry::Kind::kFile, "zeros", std::string(10'000'000, '\0')}});
+  const std::string bomb = FileContents(dir / "bomb");
+  REQUIRE(bomb.size() < 50'000);
+  for (const std::string encoding : {"gzip", "deflate", "br", "gzip, gzip"}) {
+    CAPTURE(encoding);
+    const HttpServer server([&](const HttpRequest& request) {
+      CHECK(request.headers.count("accept-encoding") == 0);
+      return HttpReply{.headers = {"Content-Encoding: " + encoding}, .body = bomb};
+    });
+    auto request = Request(server, dir);
+    request.max_bytes = 50'000;
+    const Status status = Download(request, Ignore);
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    CHECK(FileContents(request.path) == bomb);
+  }
+}
+
+TEST_CASE("download: an answer of no meaning, none at all, and one shorter than it says end well [threads]") {
+  const test::TempDir dir;
+  const HttpServer server([](const HttpRequest& request) -> HttpReply {
+    if (request.path == "/nowhere") return {.status = 302};
+    if (request.path == "/short") return {.body = Noise(1000), .cut_after = 500};
+    if (request.path == "/refused") return {.status = 403, .body = "a page of text that is no archive"};
+    return {.status = 999, .body = "?"};
+  });
+  for (const std::string path : {"/nowhere", "/short", "/refused", "/999"}) {
+    CAPTURE(path);
+    auto request = Request(server, dir);
+    request.url = server.Url(path);
+    const Status status = Download(request, Ignore);
+    CHECK(status.code() == Code::kIo);
+    CHECK_HAS(status.message(), request.url);
+    CHECK(!FileExists(request.path));
+  }
 }
 
 TEST_CASE("download: an interrupt ends it and keeps what has come [threads]") {

@@ -154,45 +154,91 @@ TEST_CASE("extract: verifying finds a wrong note and a wrong vector") {
   const ExtractResult first = bed.Run();
   bed.options.verify = ExtractOptions::Verify::kHashes;
   const ExtractResult clean = bed.Run();
-  CHECK(clean.cached == 6);
+  CHECK(clean.computed == 6);  // so few photos are their own sample
   CHECK(clean.mismatched == 0);
   CHECK(clean.notes.empty());
 
-  const std::string path = "CAST('" + bed.photos[2].path + "' AS BLOB)";
-  bed.Sql("UPDATE paths SET photo = (SELECT photo FROM paths WHERE path <> " + path +
-          ") WHERE path = " + path);
+  const auto hash_of = [&](size_t photo) {
+    std::vector<uint8_t> bytes;
+    REQUIRE(ReadFile(bed.photos[photo].path, 1 << 20, &bytes).ok());
+    return Sha256(std::as_bytes(std::span(bytes)));
+  };
+  const auto put = [&](size_t photo, const Sha256Digest& hash, std::span<const float> vector) {
+    auto store = BottleneckStore::Open(bed.options.bottleneck_dir, bed.options.key, kDim);
+    REQUIRE(store.ok());
+    const BottleneckStore::Record record{bed.photos[photo].path, *StampFile(bed.photos[photo].path), hash, vector, {}};
+    REQUIRE((*store)->Put({&record, 1}).ok());
+  };
+  // A note that is whole and wrong.
+  put(2, hash_of(3), {});
   bed.options.verify = ExtractOptions::Verify::kNo;
   CHECK_FALSE(SameBits(bed.Run().vectors, first.vectors));  // that is what verifying is for
   bed.options.verify = ExtractOptions::Verify::kHashes;
   const ExtractResult found = bed.Run();
   CHECK(found.mismatched == 1);
-  CHECK(found.cached == 6);
   REQUIRE(found.notes.size() == 1);
   CHECK(found.notes[0].find(bed.photos[2].path) == 0);
   CHECK(SameBits(found.vectors, first.vectors));
   CHECK(bed.Run().mismatched == 0);
 
   // A vector that is whole and wrong.
+  const std::vector<float> wrong(kDim, 0.5f);
+  for (const auto verify : {ExtractOptions::Verify::kHashes, ExtractOptions::Verify::kAll}) {
+    put(4, hash_of(4), wrong);
+    bed.options.verify = ExtractOptions::Verify::kNo;
+    CHECK_FALSE(SameBits(bed.Run().vectors, first.vectors));
+    bed.options.verify = verify;
+    const ExtractResult all = bed.Run();
+    CHECK(all.computed == 6);
+    CHECK(all.mismatched == 1);
+    CHECK(SameBits(all.vectors, first.vectors));
+    CHECK(bed.Run().mismatched == 0);
+  }
+}
+
+TEST_CASE("extract: verifying computes a sample of the vectors again, or all of them") {
+  Bed bed(100);
+  const ExtractResult first = bed.Run();
+  // Every vector is wrong, and by its checksum whole.
   {
     auto store = BottleneckStore::Open(bed.options.bottleneck_dir, bed.options.key, kDim);
     REQUIRE(store.ok());
-    std::vector<uint8_t> bytes;
-    REQUIRE(ReadFile(bed.photos[4].path, 1 << 20, &bytes).ok());
     const std::vector<float> wrong(kDim, 0.5f);
-    const BottleneckStore::Record record{bed.photos[4].path,
-                                         *StampFile(bed.photos[4].path),
-                                         Sha256(std::as_bytes(std::span(bytes))),
-                                         wrong,
-                                         {}};
-    REQUIRE((*store)->Put({&record, 1}).ok());
+    for (const Photo& photo : bed.photos) {
+      const std::string bytes = test::FileContents(photo.path);
+      const BottleneckStore::Record record{photo.path, *StampFile(photo.path), Sha256(std::as_bytes(std::span(bytes))), wrong, {}};
+      REQUIRE((*store)->Put({&record, 1}).ok());
+    }
   }
-  CHECK(bed.Run().mismatched == 0);  // the hash is right
+  bed.options.verify = ExtractOptions::Verify::kHashes;
+  CHECK(*CountMissing(bed.photos, kDim, bed.options) == 17);
+  const ExtractResult sample = bed.Run();
+  CHECK(sample.computed == 17);
+  CHECK(sample.mismatched == 17);
   bed.options.verify = ExtractOptions::Verify::kAll;
   const ExtractResult all = bed.Run();
-  CHECK(all.computed == 6);
-  CHECK(all.mismatched == 1);
+  CHECK(all.computed == 100);
+  CHECK(all.mismatched == 83);
   CHECK(SameBits(all.vectors, first.vectors));
-  CHECK(bed.Run().mismatched == 0);
+}
+
+TEST_CASE("extract: verifying sets a damaged store aside and computes its vectors again") {
+  Bed bed(4);
+  const ExtractResult first = bed.Run();
+  const std::string file = bed.options.bottleneck_dir + "/bottlenecks.sqlite";
+  std::string bytes = test::FileContents(file);
+  bytes[65536] = 0x55;
+  REQUIRE(WriteFileAtomically(file, bytes).ok());
+  bed.options.verify = ExtractOptions::Verify::kHashes;
+  CHECK(*CountMissing(bed.photos, kDim, bed.options) == 4);
+  const ExtractResult mended = bed.Run();
+  CHECK(mended.computed == 4);
+  CHECK(mended.damaged == 1);
+  REQUIRE(mended.notes.size() == 1);
+  CHECK(mended.notes[0].find(file + ".damaged") != std::string::npos);
+  CHECK(SameBits(mended.vectors, first.vectors));
+  bed.options.verify = ExtractOptions::Verify::kNo;
+  CHECK(bed.Run().cached == 4);
 }
 
 TEST_CASE("extract: what was computed before an interruption is kept [threads]") {

@@ -7,6 +7,7 @@
 Ends with "N held, N failed"; exit 1 when one failed.
 """
 import os
+import subprocess
 import sys
 
 import tf_reference as ref
@@ -37,6 +38,12 @@ class Report:
         else:
             self.fail(what)
 
+    def count(self, topic, required, done, findings, part, notes):
+        """For docs/reliability.md; a count that is too low is a failure."""
+        command = [sys.executable, "tests/reliability/reliability.py", "count", topic, f"--required={required}", f"--done={done}",
+                   f"--open={findings}", f"--command=make oracle {part}", f"--notes={notes}"]
+        self.expect(f"{topic}: {done} of {required}", subprocess.run(command, check=False).returncode == 0)
+
     def fail(self, what):
         self.failed += 1
         print(f"  FAILED  {what}", flush=True)
@@ -44,11 +51,13 @@ class Report:
 
 def main():
     import check_decode
+    import check_differential
     import check_layers
     import check_programs
 
     parts = {
         "decode": check_decode.check,
+        "differential": check_differential.check,
         "bottlenecks": check_layers.check_bottlenecks,
         "layers": check_layers.check_graphs,
         "default": check_layers.check_default,
