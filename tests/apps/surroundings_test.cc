@@ -203,7 +203,7 @@ TEST_CASE("faults: paths with spaces, line breaks, bytes that are no UTF-8 and 4
   CHECK(EndsWithOneError(too_deep));
   // The graph's name has no room beside it for a name of its own, but for a short one.
   flags = no_splits;
-  flags.push_back(fmt::format("--output_graph={:g>244}", ""));
+  flags.push_back(fmt::format("--output_graph={:g>230}", ""));
   CHECK(place.Retrain("long", flags).code == 0);
   flags.back() = fmt::format("--output_graph={:g>256}", "");
   const ProcessResult too_long = place.Retrain("longer", flags);

@@ -61,8 +61,13 @@ class LongRun:
             return
         proc = pathlib.Path("/proc") / str(self.process.pid)
         resident = int((proc / "statm").read_text().split()[1])
-        # A checkpoint that is being written has descriptors of its own for a moment.
-        descriptors = min(len(list((proc / "fd").iterdir())) for _ in range(3))
+        descriptors = 0
+        for fd in (proc / "fd").iterdir():
+            try:
+                # A checkpoint that is just being written has two of its own.
+                descriptors += "/.couplet-" not in os.readlink(fd)
+            except OSError:
+                pass
         self.samples.append((time.monotonic() - self.begun, resident, descriptors))
 
     def end(self, finding):

@@ -335,8 +335,8 @@ SHIM int fchmod(int fd, mode_t mode) {
 
 namespace {
 
-// oneDNN 2.6 does not survive that memory of its own is refused: it then reads what was never made. Its allocations and mappings succeed, and
-// the report says "at libdnnl".
+// oneDNN 2.6 and OpenSSL 3.0 do not survive that memory of their own is refused: they then read what was never made. Their allocations and
+// mappings succeed, and the report says "at library".
 bool Refused(Kind kind, const char* name) {
   const int wanted_errno = kind == kMemory ? ENOMEM : code;
   if (!Hit(kind, name)) return false;
@@ -346,10 +346,11 @@ bool Refused(Kind kind, const char* name) {
   bool spared = false;
   for (int i = 0; i < count && !spared; ++i) {
     Dl_info info;
-    spared = dladdr(frames[i], &info) != 0 && info.dli_fname != nullptr && strstr(info.dli_fname, "libdnnl") != nullptr;
+    if (dladdr(frames[i], &info) == 0 || info.dli_fname == nullptr) continue;
+    spared = strstr(info.dli_fname, "libdnnl") != nullptr || strstr(info.dli_fname, "libcrypto") != nullptr;
   }
   running = was;
-  if (spared) Say("at libdnnl\n");
+  if (spared) Say("at library\n");
   errno = wanted_errno;
   return !spared;
 }
