@@ -43,7 +43,8 @@ void LogWarning(const std::string& line);
 // Silences LogInfo (--quiet); warnings and errors stay.
 void SetQuiet(bool quiet);
 
-// Turns SIGINT and SIGTERM into a flag that the loops poll; a second signal ends at once. SIGPIPE is ignored.
+// Turns SIGINT and SIGTERM into a flag that the loops poll; a second signal ends at once. SIGPIPE is
+// ignored, and SIGXFSZ: what the limit on files refuses is an error of the write.
 void InstallSignalHandlers();
 // 0, or the signal that came.
 int CaughtSignal();

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/console.h"
+#include "apps/guarded_main.h"
 #include "loaders/files.h"
 #include "loaders/model_archive.h"
 #include "loaders/unpack.h"
@@ -51,9 +52,7 @@ Status FetchModel(const std::string& architecture, const std::string& dir) {
   return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   couplet::InstallSignalHandlers();
   const std::string what = argc > 1 ? argv[1] : "";
   if (argc == 2 && what == "manifest") {
@@ -64,4 +63,10 @@ int main(int argc, char** argv) {
     return couplet::Fail("fetch", couplet::BadInput("usage: fetch flower_photos|ARCHITECTURE DIR, or fetch manifest"));
   const Status status = what == "flower_photos" ? FetchFlowers(argv[2]) : FetchModel(what, argv[2]);
   return status.ok() ? 0 : couplet::Fail("fetch", status);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return couplet::GuardedMain("fetch", [&] { return Main(argc, argv); });
 }

@@ -8,6 +8,7 @@
 
 #include "apps/cli.h"
 #include "apps/console.h"
+#include "apps/guarded_main.h"
 #include "apps/device.h"
 #include "apps/label_image_output.h"
 #include "loaders/files.h"
@@ -184,11 +185,7 @@ Status Labelling::Run() {
                                       : fmt::format("{} of {} photos could not be labelled", failed_, photos_.size()));
 }
 
-}  // namespace
-}  // namespace couplet
-
-int main(int argc, char** argv) {
-  using namespace couplet;
+int Main(int argc, char** argv) {
   InstallSignalHandlers();
   CLI::App app("Labels photos with a retrained graph, as TensorFlow for Poets' label_image does.", kProgram);
   Options options;
@@ -199,7 +196,17 @@ int main(int argc, char** argv) {
     return FinishOutput(kProgram, 0);
   }
   if (status.ok()) status = Labelling(options).Run();
-  if (CaughtSignal() != 0) return 128 + CaughtSignal();
+  if (CaughtSignal() != 0) {
+    Fail(kProgram, {Code::kInterrupted, "interrupted; what is printed is complete, photo by photo"});
+    return 128 + CaughtSignal();
+  }
   if (std::ferror(stdout) != 0) status = Status();  // FinishOutput says it
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+}
+
+}  // namespace
+}  // namespace couplet
+
+int main(int argc, char** argv) {
+  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
 }

@@ -6,6 +6,7 @@
 
 #include "apps/console.h"
 #include "apps/device.h"
+#include "apps/guarded_main.h"
 #include "apps/progress.h"
 #include "apps/report_page.h"
 #include "apps/retrain_checkpoint.h"
@@ -107,7 +108,9 @@ Status PrepareOutputFolders(const RetrainOptions& o) {
     const std::string folder = ParentDirectory(path);
     COUPLET_RETURN_IF_ERROR(MakeDirectories(folder));
     COUPLET_RETURN_IF_ERROR(CheckWritableDirectory(folder));
+    RemoveAbandonedFiles(folder);
   }
+  if (o.intermediate_store_frequency > 0) RemoveAbandonedFiles(ParentDirectory(o.intermediate_output_graphs_dir + "x"));
   return {};
 }
 
@@ -167,7 +170,7 @@ Status Run(const RetrainOptions& o) {
   COUPLET_RETURN_IF_ERROR(WriteOutputs(o, backbone, set, &report));
   report.Lap("write");
   if (!o.report.empty()) {
-    COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.report, ReportHtml(o, backbone, set, report), Durability::kSurviveCrash));
+    COUPLET_RETURN_IF_ERROR(WriteFileAtomically(o.report, ReportHtml(o, backbone, set, report), Durability::kMayBeOld));
     report.Lap("report");
   }
   PrintSummary(report);
@@ -177,11 +180,7 @@ Status Run(const RetrainOptions& o) {
   return report.training.stopped;
 }
 
-}  // namespace
-}  // namespace couplet
-
-int main(int argc, char** argv) {
-  using namespace couplet;
+int Main(int argc, char** argv) {
   InstallSignalHandlers();
   RetrainOptions options;
   Status status = ParseRetrainFlags(kProgram, argc, argv, &options);
@@ -197,4 +196,11 @@ int main(int argc, char** argv) {
     return 128 + CaughtSignal();
   }
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+}
+
+}  // namespace
+}  // namespace couplet
+
+int main(int argc, char** argv) {
+  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
 }

@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "apps/console.h"
 #include "apps/progress.h"
+#include "loaders/files.h"
 
 namespace couplet {
 namespace {
@@ -22,6 +25,11 @@ ExtractOptions MakeOptions(const RetrainOptions& o, const Backbone& backbone, co
 Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbone, Backend& backend,
                                 PhotoSet* set, RetrainReport* report) {
   ExtractOptions options = MakeOptions(o, backbone, backend);
+  if (options.format == ExtractOptions::Format::kText) {
+    std::set<std::string> folders;
+    for (const Photo& photo : set->photos) folders.insert(photo.folder);
+    for (const std::string& folder : folders) RemoveAbandonedFiles(JoinPath(o.bottleneck_dir, folder));
+  }
   Profile profile;
   options.profile = WantedProfile(o.device, backend, &profile);
   Progress progress("Creating bottlenecks", o.quiet);

@@ -7,6 +7,7 @@
 
 #include "apps/cli.h"
 #include "apps/console.h"
+#include "apps/guarded_main.h"
 #include "apps/device.h"
 #include "loaders/files.h"
 #include "models/backbone.h"
@@ -53,11 +54,7 @@ Status Run(const Options& o) {
   return {};
 }
 
-}  // namespace
-}  // namespace couplet
-
-int main(int argc, char** argv) {
-  using namespace couplet;
+int Main(int argc, char** argv) {
   CLI::App app("Chooses, by timing them, how this machine's GPU does the layers of a network.", kProgram);
   Options o;
   app.add_option("--architecture", o.backbone.architecture, "as in retrain")->capture_default_str();
@@ -70,4 +67,11 @@ int main(int argc, char** argv) {
   Status status = ParseCommandLine(app, argc, argv);
   if (status.ok()) status = Run(o);
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+}
+
+}  // namespace
+}  // namespace couplet
+
+int main(int argc, char** argv) {
+  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
 }

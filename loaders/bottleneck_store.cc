@@ -75,7 +75,8 @@ uint32_t Checksum(std::span<const uint8_t> model, std::span<const uint8_t> photo
   return Crc32c(std::as_bytes(std::span(parts)));
 }
 
-// One prepared statement. Bound memory must live until the next Reset.
+// One prepared statement. Bound memory must live until the next Reset. A value that could not be bound is the next Step's
+// error: the statement must not run with what was there before.
 class Statement {
  public:
   ~Statement() { sqlite3_finalize(handle_); }
@@ -87,19 +88,22 @@ class Statement {
     return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
   }
   Statement& Bind(int index, int64_t value) {
-    sqlite3_bind_int64(handle_, index, value);
+    Note(sqlite3_bind_int64(handle_, index, value));
     return *this;
   }
   // Never null: an empty value is an empty blob.
   Statement& Bind(int index, std::span<const std::byte> value) {
-    sqlite3_bind_blob64(handle_, index, value.empty() ? "" : static_cast<const void*>(value.data()),
-                        value.size(), SQLITE_STATIC);
+    Note(sqlite3_bind_blob64(handle_, index, value.empty() ? "" : static_cast<const void*>(value.data()),
+                             value.size(), SQLITE_STATIC));
     return *this;
   }
   Statement& Bind(int index, std::span<const uint8_t> value) { return Bind(index, BytesOf(value)); }
   Statement& Bind(int index, std::string_view value) { return Bind(index, std::as_bytes(std::span(value))); }
-  int Step() { return sqlite3_step(handle_); }
-  void Reset() { sqlite3_reset(handle_); }
+  int Step() { return bound_ == SQLITE_OK ? sqlite3_step(handle_) : bound_; }
+  void Reset() {
+    sqlite3_reset(handle_);
+    bound_ = SQLITE_OK;
+  }
   // Runs a statement without rows: SQLITE_OK or the error.
   int Run() {
     const int code = Step();
@@ -115,7 +119,12 @@ class Statement {
   }
 
  private:
+  void Note(int code) {
+    if (bound_ == SQLITE_OK) bound_ = code;
+  }
+
   sqlite3_stmt* handle_ = nullptr;
+  int bound_ = SQLITE_OK;
 };
 
 // Of a row of `paths`; numbers: size, mtime, ctime, inode, when noted.
@@ -245,7 +254,7 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   // Our own mutex stands for SQLite's. A file that cannot be written is opened for reading by itself.
   int code = sqlite3_open_v2(path_.c_str(), &db_,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  if (db_ == nullptr) return Internal("SQLite has no memory for a connection");
+  if (db_ == nullptr) return IoError(fmt::format("cannot open {}: not enough memory", path_));
   if (code != SQLITE_OK) return Error(code, FileExists(path_) ? "open" : "make");
   sqlite3_extended_result_codes(db_, 1);
   sqlite3_busy_timeout(db_, kWaitForOthersMs);

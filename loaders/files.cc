@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -30,8 +31,11 @@ class Fd {
   ~Fd() {
     if (fd_ >= 0) ::close(fd_);
   }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   int get() const { return fd_; }
   // 0 or errno. Some file systems (NFS) report a failed write only here.
   int Close() {
@@ -91,19 +95,23 @@ std::string FolderOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// A file beside its final name: renamed by Commit, or gone when this object dies.
+constexpr std::string_view kTempPrefix = ".couplet-";
+
+// A file beside its final name: renamed by Commit, or gone when this object dies. Locked as long as it lives, so that
+// RemoveAbandonedFiles knows it from one whose process was killed.
 class StagedFile {
  public:
   explicit StagedFile(std::string path) : path_(std::move(path)) {}
   StagedFile(StagedFile&& other) noexcept
-      : path_(std::move(other.path_)), target_(std::move(other.target_)), temp_(std::move(other.temp_)) {
-    other.temp_.clear();
-  }
+      : path_(std::move(other.path_)),
+        target_(std::move(other.target_)),
+        temp_(std::exchange(other.temp_, {})),
+        lock_(std::move(other.lock_)) {}
   ~StagedFile() {
     if (!temp_.empty()) unlink(temp_.c_str());
   }
 
-  Status Stage(std::string_view contents, Durability durability) {
+  Status Stage(std::string_view contents) {
     target_ = path_;
     mode_t mode = 0666 & ~Umask();
     struct stat info;
@@ -117,10 +125,14 @@ class StagedFile {
     }
     const int opened = OpenTemp();
     if (opened < 0) return Explain(errno);
-    Fd fd(opened);
+    lock_ = Fd(opened);
+    // What is closed below is another descriptor of the same open file, so the lock stays.
+    Fd fd(fcntl(opened, F_DUPFD_CLOEXEC, 0));
+    if (fd.get() < 0) return Failed("write", path_, errno);
     int error = fchmod(fd.get(), mode) == 0 || errno == EPERM || errno == ENOTSUP ? 0 : errno;
     if (error == 0) error = WriteAll(fd.get(), contents);
-    if (error == 0 && durability == Durability::kSurvivePowerLoss) error = Sync(fd.get());
+    // Renamed unsynced, it may come back empty or cut off; text that is cut off can look like text that is not.
+    if (error == 0) error = Sync(fd.get());
     const int close_error = fd.Close();
     if (error == 0) error = close_error;
     return error == 0 ? Status() : Failed("write", path_, error);
@@ -160,14 +172,21 @@ class StagedFile {
     for (int attempt = 0; attempt < 100; ++attempt) {
       uint64_t random = 0;
       if (getrandom(&random, sizeof random, 0) != sizeof random) random = static_cast<uint64_t>(attempt);
-      temp_ = JoinPath(FolderOf(target_), fmt::format(".couplet-{}-{:016x}", getpid(), random));
+      temp_ = JoinPath(FolderOf(target_), fmt::format("{}{}-{:016x}", kTempPrefix, getpid(), random));
       const int fd =
           RetryOnSignal([&] { return open(temp_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); });
-      if (fd >= 0) return fd;
-      if (errno != EEXIST) break;
+      if (fd >= 0 && LockFresh(fd)) return fd;
+      if (fd >= 0) close(fd);
+      if (fd < 0 && errno != EEXIST) break;
     }
     temp_.clear();
     return -1;
+  }
+
+  // False when the file was taken for an abandoned one before it was locked. No lock where the file system has none.
+  static bool LockFresh(int fd) {
+    struct stat info;
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &info) != 0 || info.st_nlink > 0;
   }
 
   Status Explain(int error) const {
@@ -190,6 +209,7 @@ class StagedFile {
   std::string path_;    // as the user named it
   std::string target_;  // with symbolic links followed
   std::string temp_;    // empty: nothing to rename or remove
+  Fd lock_{-1};
 };
 
 }  // namespace
@@ -237,7 +257,7 @@ Status WriteFilesAtomically(std::span<const FileToWrite> files, Durability durab
   staged.reserve(files.size());
   for (const FileToWrite& file : files) {
     staged.emplace_back(file.path);
-    COUPLET_RETURN_IF_ERROR(staged.back().Stage(file.contents, durability));
+    COUPLET_RETURN_IF_ERROR(staged.back().Stage(file.contents));
   }
   for (StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.Commit());
   if (durability == Durability::kSurvivePowerLoss)
@@ -248,6 +268,19 @@ Status WriteFilesAtomically(std::span<const FileToWrite> files, Durability durab
 Status WriteFileAtomically(const std::string& path, std::string_view contents, Durability durability) {
   const FileToWrite file{path, contents};
   return WriteFilesAtomically({&file, 1}, durability);
+}
+
+void RemoveAbandonedFiles(const std::string& folder) {
+  const auto names = ListDirectory(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(kTempPrefix)) continue;
+    const std::string path = JoinPath(folder, name);
+    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat info;
+    if (fd.get() >= 0 && fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) && flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
+      unlink(path.c_str());
+  }
 }
 
 Status MakeDirectories(const std::string& path) {

@@ -34,9 +34,9 @@ class MappedFile {
 // `out` becomes the file's bytes, its capacity reused. Errors as MappedFile::Open's; then `out` is empty.
 Status ReadFile(const std::string& path, uint64_t max_bytes, std::vector<uint8_t>* out);
 
-// kSurvivePowerLoss fsyncs the file and its folder. kSurviveCrash leaves that to the system: for caches, which are
-// checked when read and made again.
-enum class Durability { kSurvivePowerLoss, kSurviveCrash };
+// Either way a power cut leaves the old file or the new one, whole. kSurvivePowerLoss also waits until it is sure to be the new
+// one; for a cache, whose files are many and can be made again, kMayBeOld does not.
+enum class Durability { kSurvivePowerLoss, kMayBeOld };
 
 // Writes beside `path` and renames over it. kIo with path and errno's text; then `path` is untouched and nothing is
 // left beside it. A symbolic link stays and what it points to is replaced; an existing file keeps its permissions;
@@ -50,6 +50,10 @@ struct FileToWrite {
 };
 Status WriteFilesAtomically(std::span<const FileToWrite> files,
                             Durability durability = Durability::kSurvivePowerLoss);
+
+// Removes from `folder` what writers that were killed left beside their files; a file that is being written stays. What
+// cannot be removed stays, too.
+void RemoveAbandonedFiles(const std::string& folder);
 
 Status MakeDirectories(const std::string& path);  // as mkdir -p
 std::string ParentDirectory(const std::string& path);      // "." for a bare name

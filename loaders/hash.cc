@@ -6,6 +6,7 @@
 #include <bit>
 #include <boost/crc.hpp>
 #include <cstring>
+#include <new>
 
 #include "runtime/status.h"
 
@@ -24,7 +25,7 @@ namespace {
 // digest of a path. Kept until the process ends.
 const EVP_MD* Fetch(const char* name) {
   const EVP_MD* algorithm = EVP_MD_fetch(nullptr, name, nullptr);
-  COUPLET_CHECK(algorithm != nullptr);  // fails only where OpenSSL was set up without it
+  if (algorithm == nullptr) throw std::bad_alloc();  // every OpenSSL we build with has it; it may lack the memory to say so
   return algorithm;
 }
 
@@ -32,7 +33,7 @@ template <size_t kSize>
 std::array<uint8_t, kSize> Digest(std::span<const std::byte> bytes, const EVP_MD* algorithm) {
   std::array<uint8_t, kSize> digest;
   unsigned size = 0;
-  COUPLET_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, algorithm, nullptr) == 1);
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, algorithm, nullptr) != 1) throw std::bad_alloc();
   COUPLET_CHECK(size == kSize);
   return digest;
 }

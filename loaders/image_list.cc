@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loaders/image_list.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "loaders/files.h"
 #include "loaders/hash.h"
@@ -62,6 +65,14 @@ void CountIgnored(const std::string& folder, const std::vector<std::string>& nam
   for (const std::string& name : names)
     if (!std::binary_search(taken.begin(), taken.end(), name) && !IsDirectory(JoinPath(folder, name)))
       ++(*ignored)[ExtensionOf(name)];
+}
+
+// A folder that cannot be looked at is no reason to leave a class out without a word. What is not there, or a loop of links, is no folder.
+Result<bool> IsFolder(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode);
+  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return false;
+  return IoError(fmt::format("cannot look at {}: {}", path, std::generic_category().message(errno)));
 }
 
 Result<std::string> LabelOf(const std::string& folder, ImageListOptions::LabelNames mode) {
@@ -197,9 +208,10 @@ Result<ImageLists> CreateImageLists(const ImageListOptions& options) {
     return BadInput(fmt::format("Image directory '{}' not found.", options.image_dir));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.image_dir));
   ImageLists lists;
-  for (const std::string& name : names)
-    if (IsDirectory(JoinPath(options.image_dir, name)))
-      COUPLET_RETURN_IF_ERROR(ListFolder(name, options, &lists));
+  for (const std::string& name : names) {
+    COUPLET_ASSIGN_OR_RETURN(const bool folder, IsFolder(JoinPath(options.image_dir, name)));
+    if (folder) COUPLET_RETURN_IF_ERROR(ListFolder(name, options, &lists));
+  }
   if (lists.classes.empty())
     return BadInput(fmt::format("No valid folders of images found at {}", options.image_dir));
   if (lists.classes.size() == 1)

@@ -235,6 +235,8 @@ Status Extraction::PrepareNetwork(WorkerState* state) {
     const std::lock_guard lock(network_mutex_);
     if (!network_made_) {
       network_made_ = true;
+      // Stays when there is not even memory to say so.
+      network_status_ = DeviceError("not enough memory for the network; end other programs or use a smaller one");
       network_status_ = MakeNetwork();
     }
     COUPLET_RETURN_IF_ERROR(network_status_);
@@ -381,7 +383,7 @@ void Extraction::WriteText(const std::string& path, size_t index) {
   }
   Status status = MakeDirectories(JoinPath(options_.bottleneck_dir, photos_[index].folder));
   if (status.ok())
-    status = WriteFileAtomically(path, FormatBottleneckText(Row(index)), Durability::kSurviveCrash);
+    status = WriteFileAtomically(path, FormatBottleneckText(Row(index)), Durability::kMayBeOld);
   if (status.ok()) return;
   const std::lock_guard lock(mutex_);
   if (write_warning_.empty()) write_warning_ = status.message();

@@ -112,6 +112,8 @@ class PhotoClassifier::Job {
       scores_.resize(ring_.size() * scores_per_photo_);
     }
     std::vector<std::jthread> threads;
+    // Goes before the threads do: when handing on throws, they must not wait for it.
+    const std::unique_ptr<Job, void (*)(Job*)> end(this, [](Job* job) { job->Fail({}); });
     for (int i = 0; i < classifier_.workers_; ++i) threads.emplace_back([this] { Work(); });
     HandOn(each, interrupted);
     if (line_ != nullptr) line_->Stop();

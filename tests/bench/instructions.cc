@@ -154,7 +154,7 @@ void Files(const std::string& temp) {
     const std::string folder = JoinPath(temp, i % 2 == 0 ? "photos/one" : "photos/two");
     OrDie(MakeDirectories(folder));
     paths.push_back(JoinPath(folder, fmt::format("{}.jpg", i)));
-    OrDie(WriteFileAtomically(paths.back(), std::to_string(i), Durability::kSurviveCrash));
+    OrDie(WriteFileAtomically(paths.back(), std::to_string(i), Durability::kMayBeOld));
   }
   ImageListOptions listed;
   listed.image_dir = JoinPath(temp, "photos");

@@ -60,6 +60,10 @@ std::vector<std::string> FaultJob::Command(const std::vector<std::string>& more)
 }
 
 Disturbed FaultJob::Run(const std::string& fault, const std::vector<std::string>& more, const std::vector<std::string>& env) {
+  return RunOther(Command(more), fault, env);
+}
+
+Disturbed FaultJob::RunOther(const std::vector<std::string>& argv, const std::string& fault, const std::vector<std::string>& env) {
   const std::string report = fs::absolute(dir_ / "report").string();
   fs::remove(report);
   std::vector<std::string> all = options_.env;
@@ -70,7 +74,7 @@ Disturbed FaultJob::Run(const std::string& fault, const std::vector<std::string>
     all.push_back("COUPLET_FAULTS_REPORT=" + report);
   }
   Disturbed run;
-  run.process = RunProcess(Command(more), all, 120, dir_.path());
+  run.process = RunProcess(argv, all, 120, dir_.path());
   std::ifstream lines(report);
   for (std::string key, value; lines >> key >> value;) {
     if (key == "calls") run.calls = std::atol(value.c_str());
@@ -103,10 +107,10 @@ std::string FaultJob::Again(const std::vector<std::string>& more) {
   const Disturbed run = Run("", more);
   if (run.process.code != 0) return "the next run ends with " + std::to_string(run.process.code) + ": " + run.process.err;
   if (!IsNew()) return "the next run writes another graph: " + run.process.err;
-  if (const std::string wrong = OldOrNew(); !wrong.empty()) return "after the next run " + wrong;
   for (const char* word : {"WARNING:tensorflow:cannot", "damaged", "no checkpoint:"})
     if (run.process.err.find(word) != std::string::npos) return "the next run complains: " + run.process.err;
   if (fs::exists(dir_ / "out/graph.pb.checkpoint")) return "the next run leaves its checkpoint";
+  if (const std::string wrong = OldOrNewAndClean(); !wrong.empty()) return "after the next run " + wrong;
   return "";
 }
 

@@ -36,6 +36,8 @@ class FaultJob {
   void Reset();
   // `fault`: COUPLET_FAULTS, "" for none.
   Disturbed Run(const std::string& fault, const std::vector<std::string>& more = {}, const std::vector<std::string>& env = {});
+  // Another program, in the job's folder.
+  Disturbed RunOther(const std::vector<std::string>& argv, const std::string& fault, const std::vector<std::string>& env = {});
   std::vector<std::string> Command(const std::vector<std::string>& more = {}) const;
 
   // "" or what is wrong: graph and labels are the old or the new ones, whole.

@@ -195,7 +195,7 @@ double GrowthSeconds(const Args& args) {
   for (size_t i = 0; i < photos; ++i) {
     if (i % 1000 == 0) OrDie(MakeDirectories(JoinPath(args[2], std::to_string(i / 1000))));
     paths.push_back(JoinPath(JoinPath(args[2], std::to_string(i / 1000)), std::to_string(i)));
-    OrDie(WriteFileAtomically(paths.back(), "", Durability::kSurviveCrash));
+    OrDie(WriteFileAtomically(paths.back(), "", Durability::kMayBeOld));
   }
   std::vector<float> made(batch * static_cast<size_t>(features)), found(photos * static_cast<size_t>(features));
   for (size_t i = 0; i < made.size(); ++i) made[i] = static_cast<float>(i * 7 % 1013) / 1013.0f;
