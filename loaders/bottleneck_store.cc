@@ -197,13 +197,15 @@ Status SqliteStore::Error(int code, const char* verb) const {
   std::string reason = sqlite3_errstr(code);
   if ((kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) && system_error != 0)
     reason = std::generic_category().message(system_error);
-  is_damaged_ = kind == SQLITE_CORRUPT;
+  // Our statements are right for what we made: one that SQLite finds no sense in has met with something else.
+  is_damaged_ = kind == SQLITE_CORRUPT || kind == SQLITE_ERROR;
   switch (kind) {
     case SQLITE_NOTADB:
       return BadInput(fmt::format(
           "{} is not a bottleneck store: it is no SQLite file; move it away or name another --bottleneck_dir",
           path_));
     case SQLITE_CORRUPT:
+    case SQLITE_ERROR:
       return BadInput(fmt::format(
           "the bottleneck store {} is damaged ({}); delete it, its vectors will be computed again", path_,
           sqlite3_errstr(code)));
@@ -380,7 +382,7 @@ Status SqliteStore::PrepareStatements() {
   for (const auto& [statement, sql] : wanted)
     // A table that is missing though the version is ours is damage.
     if (const int code = statement->Prepare(db_, sql); code != SQLITE_OK)
-      return Error((code & 0xff) == SQLITE_ERROR ? SQLITE_CORRUPT : code, "read");
+      return Error(code, "read");
   return {};
 }
 
@@ -515,6 +517,15 @@ Status SqliteStore::Put(std::span<const Record> records) {
   return status;
 }
 
+// By the file's first bytes alone, however damaged the rest is.
+bool SaysItIsOurs(const std::string& path) {
+  constexpr size_t kIdAt = 68;
+  constexpr std::array<uint8_t, 4> kId = {kApplicationId >> 24, kApplicationId >> 16 & 255, kApplicationId >> 8 & 255, kApplicationId & 255};
+  const auto file = MappedFile::Open(path, UINT64_MAX);
+  if (!file.ok() || (*file)->bytes().size() < kIdAt + kId.size()) return false;
+  return std::memcmp((*file)->bytes().data() + kIdAt, kId.data(), kId.size()) == 0;
+}
+
 }  // namespace
 
 std::optional<FileStamp> StampFile(const std::string& path) {
@@ -533,8 +544,9 @@ Result<std::unique_ptr<BottleneckStore>> BottleneckStore::Open(const std::string
   auto store = std::make_unique<SqliteStore>(path, dim);
   Status status = store->Init(key, integrity);
   if (status.ok()) return std::unique_ptr<BottleneckStore>(std::move(store));
-  if (set_aside == nullptr || !store->is_damaged()) return status;
+  const bool is_damaged = store->is_damaged();
   store.reset();
+  if (set_aside == nullptr || !is_damaged || !SaysItIsOurs(path)) return status;
   // A run that still has the file open is told by SQLite that it was moved, and writes no more into it.
   const std::string aside = path + ".damaged";
   if (rename(path.c_str(), aside.c_str()) != 0)

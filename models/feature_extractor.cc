@@ -93,7 +93,7 @@ class Extraction {
   std::optional<Outcome> Process(const Job& job, WorkerState* state);
   std::optional<Outcome> ProcessWithText(const Job& job, WorkerState* state);
   std::optional<Outcome> ProcessWithStore(const Job& job, WorkerState* state);
-  std::optional<Outcome> Compute(std::shared_ptr<Pending> pending, WorkerState* state);
+  std::optional<Outcome> Compute(const std::shared_ptr<Pending>& pending, WorkerState* state);
   Status Decode(PhotoReader* reader);
   Status PrepareNetwork(WorkerState* state);
   Status MakeNetwork();
@@ -254,7 +254,7 @@ Status Extraction::Decode(PhotoReader* reader) {
 }
 
 // From the file's bytes to the photo's row and thumbnail.
-std::optional<Outcome> Extraction::Compute(std::shared_ptr<Pending> pending, WorkerState* state) {
+std::optional<Outcome> Extraction::Compute(const std::shared_ptr<Pending>& pending, WorkerState* state) {
   Outcome& outcome = pending->outcome;
   PhotoReader& reader = state->reader;
   const ByteBudget::Hold hold(budget_.decoding, reader.DecodeCost());
@@ -345,7 +345,7 @@ std::optional<Outcome> Extraction::ProcessWithStore(const Job& job, WorkerState*
     return std::move(outcome);
   }
   outcome.stamp = stamp;
-  return Compute(std::move(pending), state);
+  return Compute(pending, state);
 }
 
 std::optional<Outcome> Extraction::ProcessWithText(const Job& job, WorkerState* state) {
@@ -373,7 +373,7 @@ std::optional<Outcome> Extraction::ProcessWithText(const Job& job, WorkerState* 
     outcome.reason = status.message();
     return std::move(outcome);
   }
-  return Compute(std::move(pending), state);
+  return Compute(pending, state);
 }
 
 void Extraction::WriteText(const std::string& path, size_t index) {
@@ -523,6 +523,7 @@ Result<size_t> CountMissing(const std::vector<Photo>& photos, int dim, const Ext
   if (!store.ok() && (verify || store.status().code() == Code::kIo)) return photos.size();
   COUPLET_RETURN_IF_ERROR(store.status());
   std::vector<std::string> paths;
+  paths.reserve(photos.size());
   for (const Photo& photo : photos) paths.push_back(photo.path);
   std::vector<float> vectors(photos.size() * static_cast<size_t>(dim));
   auto found = (*store)->Find(paths, vectors);

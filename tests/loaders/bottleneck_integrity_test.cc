@@ -1,6 +1,7 @@
 // One byte of a store changed, wherever it lies: what is given out is right or is not given out, and can be made again.
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,6 +140,38 @@ TEST_CASE("store: a byte changed anywhere is found and its vector made again, or
              std::to_string(outcomes[1]) + " cost a vector made again, " + std::to_string(outcomes[2]) +
              " the store set aside, " + std::to_string(outcomes[3]) + " it was refused as none of ours");
   for (const int times : outcomes) CHECK(times > 0);
+}
+
+TEST_CASE("store: a note that belongs to another path is counted and not believed, one without a checksum is made again") {
+  const Shelf shelf;
+  const auto sql = [&](const std::string& text) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(shelf.file().c_str(), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, text.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+  };
+  const auto known = [&](int damaged) {
+    auto store = BottleneckStore::Open(shelf.dir / "b", Key(), kDim);
+    REQUIRE(store.ok());
+    std::vector<float> rows(kPhotos * kDim);
+    const auto found = (*store)->Find(shelf.paths, rows);
+    REQUIRE(found.ok());
+    CHECK((*store)->damaged() == damaged);
+    int count = 0;
+    for (const auto& one : *found) count += one.known;
+    return count;
+  };
+  CHECK(known(0) == 3);
+  const std::string first = "CAST('" + shelf.paths[0] + "' AS BLOB)", second = "CAST('" + shelf.paths[1] + "' AS BLOB)";
+  // Whole in itself, and another photo's.
+  sql("UPDATE paths SET photo = (SELECT photo FROM paths WHERE path = " + second + ") WHERE path = " + first);
+  CHECK(known(1) == 2);
+  // Times that would make a note be trusted that must not be.
+  sql("UPDATE paths SET noted_ns = noted_ns + 10000000000 WHERE path = " + second);
+  CHECK(known(2) == 1);
+  // As notes were before they had checksums.
+  sql("UPDATE paths SET photo = substr(photo, 1, 32)");
+  CHECK(known(0) == 0);
 }
 
 TEST_CASE("store: a damaged store is set aside only when asked to, and only one of ours") {
