@@ -53,7 +53,7 @@ JUDGE_DEPS       := tuxpaint-stamps-default fonts-noto-color-emoji unicode-data 
 TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
-PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
+PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc apps/lab.cc))
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
@@ -93,7 +93,7 @@ VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain and build/label_image
+all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain, build/label_image and build/lab
 
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 	@mkdir -p $(GEN)
