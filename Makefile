@@ -394,6 +394,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, the
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) check-faults
 	$(MAKE) oracle
+	$(MAKE) check-tensorboard
 	$(MAKE) judge-default JUDGE_FLAGS=--readme=
 	$(MAKE) check-fresh
 
@@ -414,6 +415,12 @@ build/train-venv/bin/python:
 build/judge-venv/bin/python:
 	$(call venv,build/judge-venv,numpy pillow)
 
+.PHONY: screenshots
+screenshots: all  ## make the pictures in docs/ anew, from the demo's pictures (needs chromium)
+	@sh docs/screenshots.sh $(OUT)
+.PHONY: check-tensorboard
+check-tensorboard: all $(ORACLE_PYTHON)  ## retrain's events as TensorBoard serves them, held against --json (fetches it)
+	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(ORACLE_PYTHON) tests/oracle/check_tensorboard.py
 $(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@

@@ -39,8 +39,8 @@ std::string Toolkits() {
   html += Source("NVIDIA TensorRT Developer Guide.");
   html += Question(3, "ImageNet: how many images, how many classes");
   html += "<p>A collection of photos sorted by the nouns of WordNet: 14,197,122 images in 21,841 classes. The yearly contest, and nearly every "
-          "network that is called trained on ImageNet, used a part of it: 1,000 classes, 1,281,167 training images. The networks here were trained "
-          "on that part.</p>";
+          "network that is called trained on ImageNet, used a part of it: 1,000 classes, 1,281,167 training images. Google's MobileNets and Inception "
+          "were trained on that part.</p>";
   return html + Source("image-net.org (figures of 2010 and after); Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015.");
 }
 
@@ -102,8 +102,8 @@ std::string Reuse(const Json& lab) {
                         "add {:.0f} ms.</p>", EscapeHtml(SystemName(system)), step * 1e3, photo * 100 * 1e3);
   }
   html += Question(7, "The layers before the last: where they came from, and how they were used");
-  html += "<p>Google trained them on ImageNet for days on many machines and published the files. Here they are read, not changed: photos run through "
-          "them up to the bottleneck, and a new last layer, one weight for each bottleneck value and label, is trained on what comes out. "
+  html += "<p>Whoever published the file trained them before: Google its own on ImageNet, for days on many machines. Here they are read, not changed: "
+          "photos run through them up to the bottleneck, and a new last layer, one weight for each bottleneck value and label, is trained on what comes out. "
           "In the graph that <code>retrain</code> writes, their bytes are the file's own.</p>"
           "<div class=\"scroll\"><table><thead><tr><th>network</th><th>read, unchanged</th><th>trained here</th></tr></thead><tbody>";
   for (const Json* network : Networks(lab)) {
