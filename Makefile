@@ -55,7 +55,7 @@ JUDGE_DEPS       := tuxpaint-stamps-default fonts-noto-color-emoji unicode-data 
 TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
-PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc))
+PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc apps/lab.cc))
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
@@ -96,7 +96,7 @@ VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain and build/label_image
+all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain, build/label_image and build/lab
 
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 	@mkdir -p $(GEN)
@@ -421,6 +421,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, sta
 	$(MAKE) check-static
 	$(MAKE) fuzz SECONDS=60
 	$(MAKE) oracle
+	$(MAKE) check-tensorboard
 	$(MAKE) judge-default JUDGE_FLAGS=--readme=
 	$(MAKE) check-fresh
 
@@ -441,6 +442,12 @@ build/train-venv/bin/python:
 build/judge-venv/bin/python:
 	$(call venv,build/judge-venv,numpy pillow)
 
+.PHONY: screenshots
+screenshots: all  ## make the pictures in docs/ anew, from the demo's pictures (needs chromium)
+	@sh docs/screenshots.sh $(OUT)
+.PHONY: check-tensorboard
+check-tensorboard: all $(ORACLE_PYTHON)  ## retrain's events as TensorBoard serves them, held against --json (fetches it)
+	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(ORACLE_PYTHON) tests/oracle/check_tensorboard.py
 $(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@

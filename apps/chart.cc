@@ -13,7 +13,7 @@ namespace couplet {
 namespace {
 
 // Of the drawing, in its own units.
-constexpr double kWidth = 640, kHeight = 260, kLeft = 52, kRight = 12, kTop = 10, kBottom = 38;
+constexpr double kWidth = 640, kHeight = 260, kLeft = 52, kRight = 20, kTop = 10, kBottom = 38;
 constexpr size_t kColours = 8;
 
 struct Range {

@@ -24,6 +24,7 @@ enum PhiloxStream : uint32_t {
   kStreamTest = 2,
   kStreamWeights = 3,
   kStreamDistortion = 4,
+  kStreamSubset = 5,
 };
 
 // The bare function: ten rounds on counter (c0, c1, c2, c3) under key (low, high half of `key`).

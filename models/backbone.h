@@ -35,6 +35,7 @@ class Backbone {
   const GraphDef& def() const { return def_; }
   const std::string& architecture() const { return architecture_; }  // goes into text cache names
   std::string bottleneck_tensor() const { return import_.output_layer + ":0"; }
+  const std::string& input_layer() const { return import_.input_layer; }
   int input_size() const { return import_.input_height; }
   int features() const { return features_; }
   const Graph& graph() const { return graph_; }  // as imported, before any rewriting

@@ -24,7 +24,7 @@ TEST_CASE("chart: points lie where their values say") {
   const auto hover = HoverOf(html);
   CHECK(hover["series"] == nlohmann::json::parse("[[[0,0],[10,4]]]"));
   // Corners of the plot.
-  CHECK_HAS(html, "points=\"52.0,222.0 628.0,10.0 \"");
+  CHECK_HAS(html, "points=\"52.0,222.0 620.0,10.0 \"");
   CHECK_HAS(html, "T &lt;b&gt;");
   CHECK(html.find("<b>") == std::string::npos);
 }
