@@ -55,7 +55,7 @@ JUDGE_DEPS       := tuxpaint-stamps-default fonts-noto-color-emoji unicode-data 
 TENSORBOARD_DEPS := python3-venv
 
 # What is installed, and what only the Makefile and the tests call.
-PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard apps/retrain.cc apps/label_image.cc apps/lab.cc))
+PROGRAMS := $(patsubst apps/%.cc,%,$(wildcard $(addprefix apps/,$(addsuffix .cc,retrain label_image lab evaluate count_ops graph_pb2tb optimize_for_inference quantize_graph show_image))))
 TOOLS    := $(patsubst apps/%.cc,%,$(wildcard apps/fetch.cc apps/tune.cc))
 LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcard runtime/*.cc runtime/cpu/*.cc loaders/*.cc models/*.cc)))
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
@@ -96,7 +96,7 @@ VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain, build/label_image and build/lab
+all: $(PROGRAMS:%=$(OUT)/%)  ## build build/retrain, build/label_image, build/lab and the tools of the second codelab
 
 $(GEN)/%.pb.cc $(GEN)/%.pb.h: %.proto
 	@mkdir -p $(GEN)
@@ -378,7 +378,7 @@ $(TENSORBOARD):
 	@$(MAKE) --no-print-directory deps DEPS='$(TENSORBOARD_DEPS)'
 	$(call venv,build/tensorboard-venv,tensorboard)
 tensorboard: $(TENSORBOARD)  ## fetch TensorBoard into build/ and print how to start it
-	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006'
+	@echo 'Now: $(TENSORBOARD) --logdir tf_files/training_summaries     and open http://localhost:6006 (port taken: --port 6007)'
 
 .PHONY: check-includes check-mutations check-fresh check-all deps-check
 CHECK_DEPS := debootstrap python3-venv valgrind chromium
@@ -436,7 +436,7 @@ python3 -m venv $(1) || { echo 'cannot make a Python environment: apt-get instal
 $(1)/bin/pip install --quiet $(2) || { rm -rf $(1); exit 1; }
 endef
 build/oracle-venv/bin/python:
-	$(call venv,build/oracle-venv,tensorflow-cpu tensorboard)
+	$(call venv,build/oracle-venv,tensorflow-cpu tensorboard pillow)
 build/train-venv/bin/python:
 	$(call venv,build/train-venv,torch numpy pillow)
 build/judge-venv/bin/python:

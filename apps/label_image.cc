@@ -10,12 +10,13 @@
 #include "apps/console.h"
 #include "apps/guarded_main.h"
 #include "apps/device.h"
+#include "apps/label_file.h"
 #include "apps/label_image_output.h"
 #include "loaders/files.h"
 #include "loaders/image_extension.h"
-#include "loaders/labels.h"
-#include "loaders/own_files.h"
+#include "loaders/image_list.h"
 #include "loaders/threads.h"
+#include "models/calibration.h"
 #include "models/photo_classifier.h"
 
 namespace couplet {
@@ -33,6 +34,7 @@ struct Options {
   std::vector<std::string> paths;
   std::optional<int> input_size;
   int top_k = 5, threads = 0;
+  std::optional<double> threshold;
   std::string format = "text", alpha = "drop";
   DeviceOptions device;
 };
@@ -56,6 +58,9 @@ void DeclareFlags(CLI::App& app, Options& o) {
   app.add_option("--output_layer", c.output_layer, "node with the scores [read off the graph]")->group("The codelab's");
   app.add_option("--input_size", o.input_size, "height and width in one")->group("Further");
   app.add_option("--top_k", o.top_k, "labels a photo")->capture_default_str()->check(AtLeast(1))->group("Further");
+  app.add_option("--threshold", o.threshold, "print calibrated scores, and \"unknown\" before labels of which the best is "
+                 "below this (0 to 1); retrain leaves the calibration beside the graph")
+      ->check(Between(0, 1))->group("Further");
   app.add_option("--format", o.format, "text, tsv or json")->capture_default_str()
       ->check(CLI::IsMember({"text", "tsv", "json"}))->group("Further");
   app.add_option("--threads", o.threads, "worker threads, 0 = all the process may use")->capture_default_str()
@@ -66,26 +71,6 @@ void DeclareFlags(CLI::App& app, Options& o) {
   app.add_option("--max_pixels", c.decode.max_pixels, "largest photo")->capture_default_str()
       ->check(AtLeast(1))->group("Further");
   DeclareDeviceFlags(app, o.device);
-}
-
-// --labels, or what lies beside the graph, or ImageNet's for a graph that knows those, or in tf_files/; which was taken
-// goes to stderr.
-Result<std::string> FindLabels(const Options& o, bool knows_imagenet) {
-  if (!o.labels.empty()) return o.labels;
-  const size_t slash = o.classifier.graph.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : o.classifier.graph.substr(0, slash);
-  std::vector<std::string> candidates = {folder + "/retrained_labels.txt", folder + "/output_labels.txt"};
-  if (knows_imagenet) {
-    COUPLET_ASSIGN_OR_RETURN(candidates.emplace_back(), FindOwnFile(kImageNetLabels));
-  }
-  candidates.emplace_back("tf_files/retrained_labels.txt");
-  for (const std::string& candidate : candidates)
-    if (FileExists(candidate)) {
-      Err("labels: {}\n", candidate);
-      return candidate;
-    }
-  return BadInput(fmt::format("{}: no labels file (retrained_labels.txt, output_labels.txt) beside it; give --labels",
-                              o.classifier.graph));
 }
 
 // Folders become the photos in them, in byte order.
@@ -114,25 +99,27 @@ class Labelling {
  private:
   // Labels the photos that are left.
   Status RunOn(Backend& backend, int threads);
-  Status CheckLabels(const PhotoClassifier& classifier);
-  void Print(const PhotoPrediction& photo);
+  void Print(PhotoPrediction photo);
+  // With --threshold: calibrated, cut to --top_k, "unknown" in front where it applies.
+  void Judge(PhotoPrediction* photo) const;
 
   Options& o_;
+  double temperature_ = 1;
   std::vector<std::string> photos_, labels_;
   size_t done_ = 0, failed_ = 0, answered_ = 0;
   Status last_error_;
 };
 
-Status Labelling::CheckLabels(const PhotoClassifier& classifier) {
-  const int classes = classifier.classes();
-  COUPLET_ASSIGN_OR_RETURN(const std::string path, FindLabels(o_, classifier.knows_imagenet()));
-  COUPLET_ASSIGN_OR_RETURN(labels_, ReadLabels(path));
-  if (static_cast<int>(labels_.size()) == classes) return {};
-  return BadInput(fmt::format("{} has {} labels, but {} gives {} scores; give the labels that belong to the graph",
-                              path, labels_.size(), o_.classifier.graph, classes));
+void Labelling::Judge(PhotoPrediction* photo) const {
+  if (!o_.threshold || photo->top.empty()) return;
+  ApplyTemperature(temperature_, &photo->top);
+  photo->top.resize(std::min(photo->top.size(), static_cast<size_t>(o_.top_k)));
+  const float best = photo->top[0].score;
+  if (best < *o_.threshold) photo->top.insert(photo->top.begin(), {kUnknownIndex, best});
 }
 
-void Labelling::Print(const PhotoPrediction& photo) {
+void Labelling::Print(PhotoPrediction photo) {
+  Judge(&photo);
   ++done_;
   const bool several = photos_.size() > 1;
   if (!photo.status.ok()) {
@@ -151,10 +138,14 @@ void Labelling::Print(const PhotoPrediction& photo) {
 Status Labelling::RunOn(Backend& backend, int threads) {
   COUPLET_ASSIGN_OR_RETURN(const auto classifier,
                            PhotoClassifier::Open(o_.classifier, backend, threads, photos_.size() - done_));
-  if (labels_.empty()) COUPLET_RETURN_IF_ERROR(CheckLabels(*classifier));
+  if (labels_.empty() && !classifier->note().empty()) LogWarning(classifier->note());
+  if (labels_.empty()) {
+    COUPLET_ASSIGN_OR_RETURN(labels_, ReadLabelsFor(o_.labels, o_.classifier.graph, classifier->classes(),
+                                                    classifier->knows_imagenet()));
+  }
   std::string warning;
   const Status status = classifier->Classify(
-      std::span(photos_).subspan(done_), o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },
+      std::span(photos_).subspan(done_), o_.threshold ? classifier->classes() : o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },
       [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning);
   if (!warning.empty()) LogWarning(warning);
   return status;
@@ -166,6 +157,10 @@ Status Labelling::Run() {
   if (o_.input_size) o_.classifier.input_height = o_.classifier.input_width = o_.input_size;
   o_.classifier.decode.alpha = ParseAlpha(o_.alpha);
   COUPLET_ASSIGN_OR_RETURN(photos_, ExpandPaths(o_));
+  if (o_.threshold) {
+    COUPLET_ASSIGN_OR_RETURN(const Calibration calibration, ReadCalibration(o_.classifier.graph));
+    temperature_ = calibration.temperature;
+  }
   COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenDevice(o_.device, [this]() -> Result<bool> {
                              return photos_.size() >= kPhotosWorthGpu;
                            }));

@@ -23,6 +23,11 @@ std::string EscapeTsv(const std::string& text) {
   return out;
 }
 
+const std::string& NameOf(const Prediction& p, const std::vector<std::string>& labels) {
+  static const std::string unknown = "unknown";
+  return p.index == kUnknownIndex ? unknown : labels[static_cast<size_t>(p.index)];
+}
+
 }  // namespace
 
 void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several,
@@ -30,14 +35,14 @@ void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& lab
   if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
   if (several) Out("{}:\n", photo.path);
   for (const Prediction& p : photo.top)
-    Out("{} (score={:0.5f})\n", labels[static_cast<size_t>(p.index)], p.score);
+    Out("{} (score={:0.5f})\n", NameOf(p, labels), p.score);
 }
 
 void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
   int rank = 0;
   for (const Prediction& p : photo.top)
     Out("{}\t{}\t{}\t{}\t{:.7f}\n", EscapeTsv(photo.path), ++rank, p.index,
-        EscapeTsv(labels[static_cast<size_t>(p.index)]), p.score);
+        EscapeTsv(NameOf(p, labels)), p.score);
 }
 
 void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& labels) {
@@ -48,7 +53,7 @@ void PrintJson(const PhotoPrediction& photo, const std::vector<std::string>& lab
     for (const Prediction& p : photo.top)
       line["results"].push_back({{"rank", ++rank},
                                  {"index", p.index},
-                                 {"label", labels[static_cast<size_t>(p.index)]},
+                                 {"label", NameOf(p, labels)},
                                  {"score", ShortestDouble(p.score)}});
   } else {
     line["error"] = photo.status.message();

@@ -9,6 +9,9 @@
 
 namespace couplet {
 
+// A Prediction of this index is the answer "unknown": its score is the best label's.
+inline constexpr int kUnknownIndex = -1;
+
 // As label_image.py. `first`: the time goes before it; `several`: its path does.
 void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several,
                bool first);

@@ -17,8 +17,10 @@
 #include "loaders/files.h"
 #include "loaders/labels.h"
 #include "loaders/threads.h"
+#include "models/calibration.h"
 #include "kernels/philox.h"
 #include "models/distorted_batches.h"
+#include "models/training_advice.h"
 
 namespace couplet {
 namespace {
@@ -31,6 +33,7 @@ Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
   constexpr std::string_view kWarning = "WARNING:";
   for (const std::string& line : lists.log)
     line.starts_with(kWarning) ? LogWarning(line.substr(kWarning.size())) : LogInfo(line);
+  for (const std::string& line : lists.advice) LogWarning(line);
   for (const auto& [extension, count] : lists.ignored)
     LogInfo(fmt::format("{} {} left alone: '{}' is not among the photos' extensions", count,
                         count == 1 ? "file" : "files", extension));
@@ -119,9 +122,13 @@ Status WriteOutputs(const RetrainOptions& o, const Backbone& backbone, const Pho
   COUPLET_ASSIGN_OR_RETURN(const std::string graph,
                            Freeze(o, backbone, static_cast<int>(set.labels.size()), report->training.params));
   if (!o.report.empty()) report->output_graph_sha256 = ToHex(Sha256(std::as_bytes(std::span(graph))));
-  const std::string labels = FormatLabels(set.labels);
-  COUPLET_RETURN_IF_ERROR(
-      WriteFilesAtomically(std::vector<FileToWrite>{{o.output_labels, labels}, {o.output_graph, graph}}));
+  const std::string labels = FormatLabels(set.labels), calibration = FormatCalibration(report->calibration, graph);
+  std::vector<FileToWrite> files = {{o.output_labels, labels}};
+  // For label_image --threshold. Before the graph: it is held to the graph it was made for.
+  const std::string calibration_path = CalibrationPath(o.output_graph);
+  if (report->calibration.photos > 0) files.push_back({calibration_path, calibration});
+  files.push_back({o.output_graph, graph});
+  COUPLET_RETURN_IF_ERROR(WriteFilesAtomically(files));
   RemoveCheckpoint(o);
   return {};
 }
@@ -141,6 +148,7 @@ Status Compute(const RetrainOptions& o, const Backbone& backbone, std::unique_pt
     backend = MakeCpuBackend();
     status = TrainHead(o, backbone, *backend, *set, *data, report);
   }
+  if (status.ok()) report->calibration = Calibrate(*data, report->training.params);
   return status;
 }
 
@@ -167,6 +175,7 @@ Status Run(const RetrainOptions& o) {
   }
   COUPLET_RETURN_IF_ERROR(Compute(o, backbone, std::move(backend), &set, &report));
   PrintTest(set, report, o.print_misclassified_test_images);
+  for (const std::string& line : TrainingAdvice(report.training, report.test, set.labels, o.learning_rate)) LogWarning(line);
   COUPLET_RETURN_IF_ERROR(WriteOutputs(o, backbone, set, &report));
   report.Lap("write");
   if (!o.report.empty()) {

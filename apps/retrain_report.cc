@@ -163,6 +163,9 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
     json["history"].push_back(std::move(entry));
   }
   json["test"] = TestJson(set, report);
+  json["calibration"] = {{"photos", report.calibration.photos}};
+  json["calibration"]["temperature"] =
+      report.calibration.photos > 0 ? Json(ShortestDouble(static_cast<float>(report.calibration.temperature))) : Json(nullptr);
   for (const Stage& stage : report.stages) json["seconds"][stage.name] = stage.seconds;
   json["output_graph"] = options.output_graph;
   json["output_labels"] = options.output_labels;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/retrain_options.h"
+#include "models/calibration.h"
 #include "models/photo_checks.h"
 #include "models/photo_set.h"
 #include "models/training.h"
@@ -30,6 +31,7 @@ struct RetrainReport {
   TrainResult training;
   HeadBatch test_batch;
   Evaluation test;
+  Calibration calibration;  // on the validation photos
   std::vector<Stage> stages;  // in order
   // For the page.
   std::vector<Sha256Digest> photo_sha256;  // as ExtractResult's

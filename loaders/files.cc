@@ -22,7 +22,11 @@ namespace {
 
 std::string ErrnoText(int error) { return std::generic_category().message(error); }
 Status Failed(const char* what, const std::string& path, int error) {
-  return IoError(fmt::format("cannot {} {}: {}", what, path, ErrnoText(error)));
+  const char* way_out = error == ENOSPC || error == EDQUOT ? "; free some space, or name a folder on another disk"
+                        : error == EACCES || error == EPERM ? "; ls -l shows whose it is"
+                        : error == EROFS                    ? "; name a folder that can be written to"
+                                                            : "";
+  return IoError(fmt::format("cannot {} {}: {}{}", what, path, ErrnoText(error), way_out));
 }
 
 class Fd {

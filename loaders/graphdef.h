@@ -95,5 +95,7 @@ Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const Head
 // The training graph for TensorBoard: the same plus loss, accuracy and training scopes; big constants without values.
 Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadShape& shape,
                                            const RetrainedGraphOptions& options);
+// Any graph for TensorBoard: constants over a kilobyte with type and shape, without values.
+Result<std::string> SerializeWithoutValues(const GraphDef& def);
 
 }  // namespace couplet

@@ -36,6 +36,16 @@ Result<std::string> WithoutValues(const GraphDef& def, const NodeView& node) {
   return message.SerializeAsString();
 }
 
+Status AddWithoutValues(const GraphDef& def, const NodeView& node, GraphWriter* writer) {
+  if (node.op != "Const" || node.raw.size() <= kLargestConst) {
+    writer->AddRaw(node.raw);
+    return {};
+  }
+  COUPLET_ASSIGN_OR_RETURN(const std::string small, WithoutValues(def, node));
+  writer->AddRaw(small);
+  return {};
+}
+
 // `wanted`, or with a number where the graph has that scope or node already.
 std::string UniqueScope(const std::string& wanted, const HeadPlan& plan) {
   std::string name = wanted;
@@ -237,14 +247,7 @@ Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadS
                                            const RetrainedGraphOptions& options) {
   COUPLET_ASSIGN_OR_RETURN(const HeadPlan plan, PlanHead(backbone, shape, options));
   GraphWriter writer;
-  for (const NodeView* node : plan.backbone) {
-    if (node->op == "Const" && node->raw.size() > kLargestConst) {
-      COUPLET_ASSIGN_OR_RETURN(const std::string small, WithoutValues(backbone, *node));
-      writer.AddRaw(small);
-    } else {
-      writer.AddRaw(node->raw);
-    }
-  }
+  for (const NodeView* node : plan.backbone) COUPLET_RETURN_IF_ERROR(AddWithoutValues(backbone, *node, &writer));
   AddBottleneckPlaceholder(plan, &writer);
   TrainingWriter training(plan, &writer);
   training.AddGroundTruth();
@@ -254,6 +257,12 @@ Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadS
   training.AddTraining(options.learning_rate);
   training.AddAccuracy();
   training.AddMerge();
+  return std::move(writer).Finish();
+}
+
+Result<std::string> SerializeWithoutValues(const GraphDef& def) {
+  GraphWriter writer;
+  for (const NodeView& node : def.nodes()) COUPLET_RETURN_IF_ERROR(AddWithoutValues(def, node, &writer));
   return std::move(writer).Finish();
 }
 

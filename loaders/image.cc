@@ -25,6 +25,7 @@ struct Magic {
   std::string_view bytes;
   size_t offset;
   const char* name;
+  bool picture = true;
 };
 
 using std::string_view_literals::operator""sv;
@@ -39,7 +40,7 @@ constexpr Magic kForeign[] = {
     {"ftyphei"sv, 4, "HEIC"},
     {"ftyphev"sv, 4, "HEIC"},
     {"ftypmif1"sv, 4, "HEIC"},
-    {"ftyp"sv, 4, "a video"},
+    {"ftyp"sv, 4, "a video", false},
     {"\0\0\0\x0cjP  "sv, 0, "JPEG 2000"},
     {"\xff\x4f\xff\x51"sv, 0, "JPEG 2000"},
     {"\0\0\0\x0cJXL "sv, 0, "JPEG XL"},
@@ -47,8 +48,8 @@ constexpr Magic kForeign[] = {
     {"8BPS"sv, 0, "a Photoshop document"},
     {"\0\0\1\0"sv, 0, "an icon"},
     {"%PDF"sv, 0, "PDF"},
-    {"PK\3\4"sv, 0, "a zip archive"},
-    {"\x1f\x8b"sv, 0, "gzip data"},
+    {"PK\3\4"sv, 0, "a zip archive", false},
+    {"\x1f\x8b"sv, 0, "gzip data", false},
 };
 
 bool HasMagic(Bytes bytes, const Magic& magic) {
@@ -62,7 +63,7 @@ bool StartsWith(Bytes bytes, std::string_view prefix) {
 std::string DescribeForeign(Bytes bytes) {
   if (bytes.empty()) return "an empty file";
   for (const Magic& magic : kForeign)
-    if (HasMagic(bytes, magic)) return magic.name;
+    if (HasMagic(bytes, magic)) return std::string(magic.name) + (magic.picture ? ": convert it to JPEG or PNG" : "");
   const Bytes head = bytes.first(std::min<size_t>(bytes.size(), 512));
   // UTF-8 counts as text, control characters other than white space do not.
   const bool text = std::all_of(head.begin(), head.end(), [](uint8_t c) {

@@ -21,6 +21,7 @@ struct DecodeOptions {
   int64_t max_pixels_buffered = 40'000'000;  // progressive JPEG, PNG, BMP, GIF; never over max_pixels
   AlphaMode alpha = AlphaMode::kDrop;
   bool apply_exif = false;  // TensorFlow ignores the orientation
+  bool accurate_dct = false;  // JDCT_ISLOW, Pillow's default; other bytes than TensorFlow's
   // > 0: a JPEG with more than twice as many rows keeps only those a resize to so many rows reads
   // (ImageEntry::paired_rows). 0: all rows.
   int resize_rows = 0;

@@ -194,7 +194,7 @@ Status JpegDecoder::ReadHeader(const DecodeOptions& options) {
     jpeg_read_header(&cinfo_, TRUE);
     const bool four = cinfo_.jpeg_color_space == JCS_CMYK || cinfo_.jpeg_color_space == JCS_YCCK;
     cinfo_.out_color_space = four ? JCS_CMYK : JCS_RGB;
-    cinfo_.dct_method = JDCT_IFAST;
+    cinfo_.dct_method = options.accurate_dct ? JDCT_ISLOW : JDCT_IFAST;
     cinfo_.do_fancy_upsampling = TRUE;
     jpeg_calc_output_dimensions(&cinfo_);
   });

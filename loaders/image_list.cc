@@ -75,6 +75,36 @@ Result<bool> IsFolder(const std::string& path) {
   return IoError(fmt::format("cannot look at {}: {}", path, std::generic_category().message(errno)));
 }
 
+// "3 heic, 1 webp", for messages.
+std::string DescribeIgnored(const std::map<std::string, int>& ignored) {
+  std::vector<std::string> parts;
+  for (const auto& [extension, count] : ignored)
+    parts.push_back(fmt::format("{} {}", count, extension.empty() ? "without an extension" : extension));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Where the photos are, when no sub-folder has any: said in the words of somebody who has to move them.
+std::string WhyNoClasses(const ImageListOptions& options, const std::vector<std::string>& names,
+                         const std::map<std::string, int>& ignored) {
+  const std::string& dir = options.image_dir;
+  if (!ignored.empty())
+    return fmt::format("; its folders hold {}: convert such photos to JPEG or PNG", DescribeIgnored(ignored));
+  if (!ListPhotos(names, options).empty())
+    return "; the photos lie in it directly: put them into one folder a label, such as " + JoinPath(dir, "roses");
+  for (const std::string& name : names) {
+    const std::string folder = JoinPath(dir, name);
+    const auto inner = IsDirectory(folder) ? ListDirectory(folder) : Result<std::vector<std::string>>(Status());
+    if (!inner.ok()) continue;
+    for (const std::string& label : *inner) {
+      const auto files = ListDirectory(JoinPath(folder, label));
+      if (files.ok() && !ListPhotos(*files, options).empty())
+        return fmt::format("; there are photos one folder deeper: give --image_dir={} (the split into training, validation "
+                           "and testing is made by retrain)", folder);
+    }
+  }
+  return "; it takes one folder a label, with jpg, png, bmp or gif files in each";
+}
+
 Result<std::string> LabelOf(const std::string& folder, ImageListOptions::LabelNames mode) {
   if (mode == ImageListOptions::LabelNames::kFolder) {
     if (folder.find('\n') != std::string::npos)
@@ -114,13 +144,20 @@ Status ListFolder(const std::string& folder, const ImageListOptions& options, Im
   lists->log.push_back(fmt::format("Looking for images in '{}'", folder));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
   const std::vector<std::string> photos = ListPhotos(names, options);
-  CountIgnored(path, names, photos, &lists->ignored);
+  std::map<std::string, int> ignored;
+  CountIgnored(path, names, photos, &ignored);
+  for (const auto& [extension, count] : ignored) lists->ignored[extension] += count;
   if (photos.empty()) {
     lists->log.push_back("WARNING:No files found");
+    if (!ignored.empty())
+      lists->advice.push_back(fmt::format("'{}' is no label: its files ({}) are not among the photos' extensions; convert "
+                                          "them to JPEG or PNG", folder, DescribeIgnored(ignored)));
     return {};
   }
   if (photos.size() < kFewImages) {
     lists->log.push_back("WARNING:WARNING: Folder has less than 20 images, which may cause issues.");
+    lists->advice.push_back(fmt::format("'{}' has {} photos: 100 and more are advised, and under 20 some split may lack it",
+                                        folder, photos.size()));
   } else if (photos.size() > kMaxImagesPerClass) {
     lists->log.push_back(
         fmt::format("WARNING:WARNING: Folder {} has more than {} images. Some images will never be "
@@ -213,7 +250,8 @@ Result<ImageLists> CreateImageLists(const ImageListOptions& options) {
     if (folder) COUPLET_RETURN_IF_ERROR(ListFolder(name, options, &lists));
   }
   if (lists.classes.empty())
-    return BadInput(fmt::format("No valid folders of images found at {}", options.image_dir));
+    return BadInput(fmt::format("No valid folders of images found at {}{}", options.image_dir,
+                                WhyNoClasses(options, names, lists.ignored)));
   if (lists.classes.size() == 1)
     return BadInput(
         fmt::format("Only one valid folder of images found at {} - multiple classes are needed for "

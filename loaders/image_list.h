@@ -36,6 +36,8 @@ struct ImageLists {
   // "WARNING:WARNING: " where the original's own text begins so). At the end one for each class without a
   // validation or testing photo.
   std::vector<std::string> log;
+  // Lines of our own that the original lacks: which folder is short of photos, which holds none that can be read.
+  std::vector<std::string> advice;
   // Files in the classes' folders that were left out, by extension as written ("webp": 3, "": 1 for none).
   std::map<std::string, int> ignored;
 };

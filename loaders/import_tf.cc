@@ -88,6 +88,8 @@ class GraphImporter {
  public:
   GraphImporter(const GraphDef& def, const ImportOptions& options) : def_(def), context_(def, options) {}
   Result<Graph> Import();
+  // Of a graph without an input layer.
+  Result<ConstTensor> Evaluate(const std::string& name);
 
  private:
   enum class Mark : char { kNew, kOpen, kDone };
@@ -114,9 +116,14 @@ Result<int> GraphImporter::FindLayerNode(const std::string& given, const char* w
   for (const NodeView& node : def_.nodes())
     if (node.op != "Const") names.push_back(node.name);
   const auto nearest = NearestNames(name, names, 3);
-  return BadInput(fmt::format("{}: has no {} '{}'{}{}{}", def_.path(), what, name,
-                              nearest.empty() ? "" : " (nearest: ", fmt::join(nearest, ", "),
-                              nearest.empty() ? "" : ")"));
+  if (!nearest.empty())
+    return BadInput(fmt::format("{}: has no {} '{}' (nearest: {})", def_.path(), what, name, fmt::join(nearest, ", ")));
+  // Nothing like it: what photos go into in most graphs.
+  names.clear();
+  for (const NodeView& node : def_.nodes())
+    if (node.op == "Placeholder" && names.size() < 5) names.push_back(node.name);
+  return BadInput(fmt::format("{}: has no {} '{}'{}; leave the flag out to have it read off the graph", def_.path(), what,
+                              name, names.empty() ? "" : fmt::format(" (placeholders: {})", fmt::join(names, ", "))));
 }
 
 // A Placeholder says what it takes; the photos must be that.
@@ -175,7 +182,7 @@ Status GraphImporter::Order(int output) {
     size_t next;  // input to look at
   };
   std::vector<Mark> marks(def_.nodes().size(), Mark::kNew);
-  marks[static_cast<size_t>(input_)] = Mark::kDone;
+  if (input_ >= 0) marks[static_cast<size_t>(input_)] = Mark::kDone;
   std::vector<Visit> stack;
   const auto open = [&](int index) -> Status {
     marks[static_cast<size_t>(index)] = Mark::kOpen;
@@ -251,6 +258,17 @@ Result<Graph> GraphImporter::Import() {
                           fmt::format("does not depend on the input layer '{}'", options.input_layer));
   context_.graph().output = result.layer;
   return std::move(context_.graph());
+}
+
+Result<ConstTensor> GraphImporter::Evaluate(const std::string& name) {
+  COUPLET_ASSIGN_OR_RETURN(const int output, FindLayerNode(name, "node"));
+  COUPLET_RETURN_IF_ERROR(Order(output));
+  values_.resize(def_.nodes().size());
+  for (const int index : order_) COUPLET_RETURN_IF_ERROR(ImportNode(index));
+  const Constant& constant = *values_[static_cast<size_t>(output)].constant;  // with no input there is no layer
+  if (!constant.is_float())
+    return context_.Error(def_.nodes()[static_cast<size_t>(output)], "is no float");
+  return constant.floats;
 }
 
 // An exponent of all ones is an infinity or a NaN; without a branch a value, so that it runs at memory speed.
@@ -347,6 +365,11 @@ Result<std::vector<int64_t>> ImportContext::Integers(const NodeView& node, Input
 
 Result<Graph> ImportGraph(const GraphDef& def, const ImportOptions& options) {
   return import_tf::GraphImporter(def, options).Import();
+}
+
+Result<ConstTensor> EvaluateConstant(const GraphDef& def, std::string_view node) {
+  const ImportOptions options;
+  return import_tf::GraphImporter(def, options).Evaluate(std::string(node));
 }
 
 }  // namespace couplet

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "loaders/graphdef.h"
 #include "runtime/graph.h"
@@ -23,5 +24,9 @@ struct ImportOptions {
 // Errors (kBadInput) name file, node and op: unknown layer (the nearest name is offered), unsupported op,
 // a cycle, an input that does not exist, shapes that do not fit, weights that are not finite.
 Result<Graph> ImportGraph(const GraphDef& def, const ImportOptions& options);
+
+// What a node comes to that depends on constants alone. kBadInput: it does not, or Couplet does not fold one of
+// the ops, or it is not finite floats.
+Result<ConstTensor> EvaluateConstant(const GraphDef& def, std::string_view node);
 
 }  // namespace couplet

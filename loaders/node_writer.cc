@@ -117,15 +117,25 @@ void GraphWriter::AddRaw(std::span<const std::byte> node) {
 
 void GraphWriter::Add(std::string_view name, std::string_view op, const std::vector<std::string>& inputs,
                       const NodeAttrs& attrs) {
+  std::vector<std::pair<std::string, std::string>> serialized;
+  for (const auto& [key, value] : attrs) serialized.emplace_back(key, value.SerializeAsString());
+  AddSerialized(name, op, inputs, serialized, "");
+}
+
+void GraphWriter::AddSerialized(std::string_view name, std::string_view op,
+                                const std::vector<std::string>& inputs,
+                                const std::vector<std::pair<std::string, std::string>>& attrs,
+                                std::string_view rest) {
   tf::NodeDef head;
   head.set_name(std::string(name));
   head.set_op(std::string(op));
   for (const std::string& input : inputs) head.add_input(input);
   std::string node = head.SerializeAsString();
+  node += rest;
   for (const auto& [key, value] : attrs) {
     std::string entry;
     AppendField(kEntryKey, key, &entry);
-    AppendField(kEntryValue, value.SerializeAsString(), &entry);
+    AppendField(kEntryValue, value, &entry);
     AppendField(kNodeAttr, entry, &node);
   }
   AddRaw(node);

@@ -42,6 +42,9 @@ class GraphWriter {
   void AddRaw(std::string_view node);
   void Add(std::string_view name, std::string_view op, const std::vector<std::string>& inputs,
            const NodeAttrs& attrs);
+  // Attributes serialised already, and `rest`: fields of the NodeDef that nobody looks at.
+  void AddSerialized(std::string_view name, std::string_view op, const std::vector<std::string>& inputs,
+                     const std::vector<std::pair<std::string, std::string>>& attrs, std::string_view rest);
   // The finished GraphDef: no `versions`, and an empty `library` at the end as the freeze tools write it.
   std::string Finish(bool with_library = true) &&;
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <numeric>
@@ -14,6 +15,7 @@
 #include "loaders/files.h"
 #include "loaders/graphdef.h"
 #include "loaders/import_tf.h"
+#include "loaders/pil_resize.h"
 #include "models/batch_line.h"
 #include "models/graph_facts.h"
 #include "runtime/graph_passes.h"
@@ -22,6 +24,11 @@ namespace couplet {
 namespace {
 
 constexpr uint64_t kMaxPhotoBytes = uint64_t{1} << 30;
+
+void ResizeLikePillow(int width, int height, Image* image) {
+  image->pixels = couplet::ResizeLikePillow(image->pixels, image->entry.width, image->entry.height, width, height);
+  image->entry = {.width = width, .height = height, .offset = 0, .paired_rows = 0};
+}
 
 // The flags first, then what the graph tells; an error names the flag that is missing.
 Result<ImportOptions> ResolveImport(const GraphDef& def, const ClassifierOptions& options) {
@@ -46,6 +53,15 @@ Result<ImportOptions> ResolveImport(const GraphDef& def, const ClassifierOptions
   if (options.input_std) import.normalization.std = static_cast<float>(*options.input_std);
   if (given) import.normalization.mode = Normalization::Mode::kDivide;
   return import;
+}
+
+// The codelab's own label_image takes 128 for MobileNet's 127.5, and no harm is done; 0 and 255 ruin the scores.
+std::string NoteOn(const GraphDef& def, const Normalization& used) {
+  const GraphFacts facts = InspectGraph(def);
+  const Normalization& trained = facts.normalization;
+  if (!facts.has_normalization || (std::fabs(used.mean - trained.mean) <= 1 && std::fabs(used.std - trained.std) <= 1)) return "";
+  return fmt::format("--input_mean={} --input_std={}: graphs of this family are trained with {} and {}; leave the two flags "
+                     "out to have that", used.mean, used.std, trained.mean, trained.std);
 }
 
 }  // namespace
@@ -77,8 +93,15 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
       classifier->classes_ == kImageNetClasses && GivesImageNetClasses(InspectGraph(def), import.output_layer);
   // A worker a photo at most; threads to spare are offered to the backend, which may use them within a photo.
   classifier->workers_ = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(threads)));
+  classifier->note_ = NoteOn(def, import.normalization);
   classifier->decode_ = options.decode;
   classifier->decode_.resize_rows = import.input_height;
+  if (options.resize_like_pillow) {
+    classifier->decode_.resize_rows = 0;  // Lanczos reads every row
+    classifier->decode_.accurate_dct = true;
+    classifier->pillow_width_ = import.input_width;
+    classifier->pillow_height_ = import.input_height;
+  }
   classifier->profile_ = options.profile;
   COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend));
   PhotoNetwork& network = classifier->network_;
@@ -200,6 +223,8 @@ class PhotoClassifier::Job {
       if (const Status decoded = DecodeImage(worker->file, classifier_.decode_, &worker->image);
           !decoded.ok())
         result.status = BadInput(fmt::format("{}: {}", result.path, decoded.message()));
+      else if (classifier_.pillow_width_ > 0)
+        ResizeLikePillow(classifier_.pillow_width_, classifier_.pillow_height_, &worker->image);
     }
     if (!result.status.ok()) return Put(index, std::move(result));
     const auto start = std::chrono::steady_clock::now();

@@ -22,6 +22,8 @@ struct ClassifierOptions {
   std::optional<int> input_height, input_width;  // pixels
   std::optional<double> input_mean, input_std;   // given: (x - mean) / std, label_image.py's arithmetic
   DecodeOptions decode;
+  // As scripts.evaluate sizes photos: decoded with the accurate DCT, Pillow's Lanczos to the network's size.
+  bool resize_like_pillow = false;
   Profile* profile = nullptr;  // outlives the classifier
 };
 
@@ -47,6 +49,8 @@ class PhotoClassifier {
 
   int classes() const { return classes_; }
   bool knows_imagenet() const { return knows_imagenet_; }  // its classes are the 1001 of weights/imagenet_labels.txt
+  // "" or that the mean and deviation given are not those that the graph's family is trained with.
+  const std::string& note() const { return note_; }
 
   // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says
   // so; where the network cannot be run, why. `warning`: "" or that batches were made smaller.
@@ -62,7 +66,9 @@ class PhotoClassifier {
   std::shared_ptr<const Session>
       session_;  // null: the device takes batches, and Classify makes what it needs
   DecodeOptions decode_;
+  int pillow_width_ = 0, pillow_height_ = 0;  // 0: the network resizes
   Profile* profile_ = nullptr;
+  std::string note_;
   int workers_ = 1, classes_ = 0;
   bool knows_imagenet_ = false;
 };

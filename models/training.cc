@@ -127,7 +127,7 @@ Status Loop::Start() {
     return BadInput("there is no photo to train on");
   has_validation_ = !DrawBatch(data_.rows[1], 1, 0, 0, kStreamValidation).rows.empty();
   if (!has_validation_ && hooks_.log)
-    hooks_.log("There are no validation photos: training goes on without a validation accuracy.");
+    hooks_.log("There are no validation photos (--validation_percentage, or too few photos): training goes on without a validation accuracy.");
   if (!options_.summaries_dir.empty()) {
     const size_t classes = static_cast<size_t>(shape.classes);
     const size_t rows =

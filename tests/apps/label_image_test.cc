@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "loaders/labels.h"
+#include "models/calibration.h"
 #include "tests/support/graph_generator.h"
 #include "tests/support/pictures.h"
 #include "tests/support/test.h"
@@ -76,6 +78,44 @@ TEST_CASE("label_image: one photo prints what label_image.py prints") {
   }
   CHECK(sum == doctest::Approx(1).epsilon(1e-4));
   CHECK(run.err == "labels: " + (desk.dir / "retrained_labels.txt") + "\n");
+}
+
+TEST_CASE("label_image: a mean and deviation that are not the family's, and a layer that is not there, are said") {
+  Desk desk;
+  const auto run = desk.Label({desk.Photo("a/a_0.jpg"), "--input_mean=0", "--input_std=255"});
+  CHECK(run.code == 0);
+  CHECK_HAS(run.err, "--input_mean=0 --input_std=255: graphs of this family are trained with 127.5 and 127.5");
+  CHECK(desk.Label({desk.Photo("a/a_0.jpg"), "--input_mean=128", "--input_std=128"}).err.find("family") == std::string::npos);
+  CheckRefused(desk.Label({desk.Photo("a/a_0.jpg"), "--input_layer=Mul"}), 2, "no input layer 'Mul' (placeholders: input)");
+  CheckRefused(desk.Label({desk.Photo("a/a_0.jpg"), "--labels=/dev/null"}), 2, "/dev/null");
+}
+
+TEST_CASE("label_image: --threshold calibrates scores and puts unknown before labels of which the best is below it") {
+  Desk desk;
+  const std::string photo = desk.Photo("a/a_0.jpg");
+  CheckRefused(desk.Label({photo, "--threshold=0.5"}), 2, "retrained_graph_calibration.txt: not there");
+  Spill(desk.dir / "retrained_graph_calibration.txt",
+        couplet::FormatCalibration({2.0, 10}, couplet::test::FileContents(desk.dir / "retrained_graph.pb")));
+  const auto plain = nlohmann::json::parse(desk.Label({photo, "--format=json"}).out)["results"];
+  double sum = 0;
+  for (const auto& result : plain) sum += std::sqrt(result["score"].get<double>());
+  const auto calibrated = nlohmann::json::parse(desk.Label({photo, "--format=json", "--threshold=0", "--top_k=2"}).out)["results"];
+  REQUIRE(calibrated.size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(calibrated[i]["label"] == plain[i]["label"]);
+    CHECK(std::fabs(calibrated[i]["score"].get<double>() - std::sqrt(plain[i]["score"].get<double>()) / sum) <= 1e-6);
+  }
+  const auto judged = nlohmann::json::parse(desk.Label({photo, "--format=json", "--threshold=1", "--top_k=2"}).out)["results"];
+  REQUIRE(judged.size() == 3);
+  CHECK(judged[0]["label"] == "unknown");
+  CHECK(judged[0]["index"] == -1);
+  CHECK(judged[0]["rank"] == 1);
+  CHECK(judged[0]["score"] == calibrated[0]["score"]);
+  CHECK(judged[1]["label"] == plain[0]["label"]);
+  const auto tsv = Lines(desk.Label({photo, "--format=tsv", "--threshold=1"}).out);
+  REQUIRE(tsv.size() == 4);
+  CHECK(tsv[0].find("\t1\t-1\tunknown\t") != std::string::npos);
+  CheckRefused(desk.Label({photo, "--threshold=1.5"}), 2, "1.5 is above 1");
 }
 
 TEST_CASE("label_image: several photos and folders, in the order given, in text, tsv and json") {

@@ -98,6 +98,15 @@ TEST_CASE("retrain: photos become a graph that label_image uses") {
   CHECK(json["device"] == "cpu");
   CHECK(json["photos"]["training"].get<int>() + json["photos"]["validation"].get<int>() + n == 90);
   CHECK(json["test"]["accuracy"] == 1.0);
+  // Beside the graph lies what --threshold needs.
+  CHECK(json["calibration"]["photos"] == json["photos"]["validation"]);
+  std::vector<std::string> judge = {ProgramPath("label_image"), "--graph=" + (shop.dir / "out.pb"),
+                                    "--labels=" + (shop.dir / "out.txt"), "--threshold=0", shop.dir / "photos/red/red_0.jpg"};
+  const ProcessResult sure = RunProcess(judge);
+  CHECK_MESSAGE(sure.code == 0, sure.err);
+  CHECK(sure.out.find("unknown") == std::string::npos);
+  judge[3] = "--threshold=1";
+  CHECK_HAS(RunProcess(judge).out, "s\n\nunknown (score=0.");
   const ProcessResult label = RunProcess({ProgramPath("label_image"), "--graph=" + (shop.dir / "out.pb"),
                                           "--labels=" + (shop.dir / "out.txt"), "--format=tsv", "--top_k=1",
                                           shop.dir / "photos/red/red_0.jpg", shop.dir / "photos/blue/blue_1.jpg"});

@@ -234,6 +234,14 @@ TEST_CASE("image_list: folders of every kind") {
                                  "Looking for images in 'old [1]'",
                                  "WARNING:WARNING: Folder has less than 20 images, which may cause issues.",
                                  "Looking for images in 'zebra'"});
+  REQUIRE(lists->advice.size() == 2);
+  CHECK(lists->advice[0] == "'linked' has 19 photos: 100 and more are advised, and under 20 some split may lack it");
+  REQUIRE(MakeDirectories(dir / "phone").ok());
+  Touch(dir / "phone/a.HEIC");
+  const auto with_phone = CreateImageLists(NoSplit(dir.path()));
+  REQUIRE(with_phone.ok());
+  CHECK(with_phone->advice.back() == "'phone' is no label: its files (1 HEIC) are not among the photos' extensions; convert "
+                                     "them to JPEG or PNG");
   REQUIRE(lists->classes.size() == 3);
   CHECK(lists->classes[0].folder == "linked");
   CHECK(lists->classes[1].label == "old 1 ");
@@ -249,7 +257,17 @@ TEST_CASE("image_list: folders with no use") {
   const test::TempDir dir;
   Touch(dir / "beside.jpg");
   options = NoSplit(dir.path());
-  CHECK(ErrorOf(options) == "No valid folders of images found at " + dir.path());
+  CHECK(ErrorOf(options) == "No valid folders of images found at " + dir.path() +
+                                "; the photos lie in it directly: put them into one folder a label, such as " + (dir / "roses"));
+  const test::TempDir deeper, foreign, nothing;
+  FillFolder(deeper / "train/daisy", 2);
+  CHECK(Contains(ErrorOf(NoSplit(deeper.path())), "one folder deeper: give --image_dir=" + (deeper / "train")));
+  REQUIRE(MakeDirectories(foreign / "daisy").ok());
+  Touch(foreign / "daisy/a.heic");
+  Touch(foreign / "daisy/b.heic");
+  Touch(foreign / "daisy/c.webp");
+  CHECK(Contains(ErrorOf(NoSplit(foreign.path())), "its folders hold 2 heic, 1 webp: convert such photos to JPEG or PNG"));
+  CHECK(Contains(ErrorOf(NoSplit(nothing.path())), "it takes one folder a label"));
   FillFolder(dir / "one", 2);
   CHECK(ErrorOf(options) == "Only one valid folder of images found at " + dir.path() +
                                 " - multiple classes are needed for classification.");

@@ -146,19 +146,19 @@ TEST_CASE("image: what is not an image is named") {
     return error.substr(prefix.size());
   };
   using std::string_view_literals::operator""sv;
-  CHECK(found("RIFF....WEBPVP8 ") == "WebP");
-  CHECK(found("II*\0"sv) == "TIFF");
-  CHECK(found("MM\0*"sv) == "TIFF");
+  CHECK(found("RIFF....WEBPVP8 ") == "WebP: convert it to JPEG or PNG");
+  CHECK(found("II*\0"sv) == "TIFF: convert it to JPEG or PNG");
+  CHECK(found("MM\0*"sv) == "TIFF: convert it to JPEG or PNG");
   CHECK(found("\0\0\0\x18"
-              "ftypheic"sv) == "HEIC");
+              "ftypheic"sv) == "HEIC: convert it to JPEG or PNG");
   CHECK(found("\0\0\0\x18"
-              "ftypavif"sv) == "AVIF");
+              "ftypavif"sv) == "AVIF: convert it to JPEG or PNG");
   CHECK(found("\0\0\0\x18"
               "ftypmp42"sv) == "a video");
   CHECK(found("\0\0\0\x0c"
-              "JXL \r\n"sv) == "JPEG XL");
-  CHECK(found("8BPS") == "a Photoshop document");
-  CHECK(found("%PDF-1.4") == "PDF");
+              "JXL \r\n"sv) == "JPEG XL: convert it to JPEG or PNG");
+  CHECK(found("8BPS") == "a Photoshop document: convert it to JPEG or PNG");
+  CHECK(found("%PDF-1.4") == "PDF: convert it to JPEG or PNG");
   CHECK(found("RIFF....WAVE") == "unknown data");
   CHECK(DecodeError({'<', 'h', 't', 'm', 'l', '>'}).ends_with("found HTML, SVG or XML text"));
   CHECK(DecodeError({'h', 'i', '\n'}).ends_with("found text"));

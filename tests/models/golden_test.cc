@@ -14,6 +14,7 @@
 #include "loaders/files.h"
 #include "runtime/backend.h"
 #include "tests/support/network.h"
+#include "tests/support/table.h"
 #include "tests/support/test.h"
 
 namespace couplet::test {
@@ -21,30 +22,6 @@ namespace {
 
 const char* const kMobileNetBottleneck = "MobilenetV1/Predictions/Reshape";
 constexpr double kTolerance = 1e-4;
-
-std::vector<std::string> Split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
-  return parts;
-}
-
-// The rows below the header line.
-std::vector<std::vector<std::string>> ReadTable(const std::string& path) {
-  std::ifstream file(path);
-  std::vector<std::vector<std::string>> rows;
-  std::string line;
-  std::getline(file, line);
-  while (std::getline(file, line)) rows.push_back(Split(line, '\t'));
-  REQUIRE_MESSAGE(!rows.empty(), path);
-  return rows;
-}
-
-std::vector<float> ParseFloats(const std::string& text) {
-  std::vector<float> values;
-  for (const std::string& part : Split(text, ',')) values.push_back(std::strtof(part.c_str(), nullptr));
-  return values;
-}
 
 std::vector<float> ReadBottleneck(const std::string& path) {
   std::ifstream file(path);

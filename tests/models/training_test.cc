@@ -303,7 +303,8 @@ TEST_CASE("training: without validation photos it says so once and goes on [thre
   options.summaries_dir = dir.path();
   const Run run = TrainOn(data, options);
   REQUIRE(run.log.size() == 1 + 4 * 2);
-  CHECK(run.log[0] == "There are no validation photos: training goes on without a validation accuracy.");
+  CHECK(run.log[0] == "There are no validation photos (--validation_percentage, or too few photos): training goes on without a "
+                      "validation accuracy.");
   for (const std::string& line : run.log) CHECK(line.find("Validation accuracy") == std::string::npos);
   for (const EvalPoint& point : run.result.history) CHECK(point.validation_n == 0);
   CHECK(Events(dir / "validation").size() == 1);

@@ -54,6 +54,7 @@ def main():
     import check_differential
     import check_layers
     import check_programs
+    import check_tools
 
     parts = {
         "decode": check_decode.check,
@@ -64,6 +65,7 @@ def main():
         "logits": check_layers.check_logits,
         "label_image": check_programs.check_label_image,
         "retrain": check_programs.check_retrain,
+        "tools": check_tools.check,
     }
     wanted = sys.argv[1:] or list(parts)
     unknown = [part for part in wanted if part not in parts]

@@ -41,7 +41,7 @@ const std::map<std::string, std::string>& AwkwardPhotos() {
       {"png_palette_alpha.png", "32x32"},
       {"png_truncated.png", "premature end of PNG data"},
       {"text_named.jpg", "expected a JPEG, PNG, GIF or BMP image, found text"},
-      {"webp_named.jpg", "expected a JPEG, PNG, GIF or BMP image, found WebP"},
+      {"webp_named.jpg", "expected a JPEG, PNG, GIF or BMP image, found WebP: convert it to JPEG or PNG"},
       {"zero_bytes.jpg", "expected a JPEG, PNG, GIF or BMP image, found an empty file"},
   };
   return outcomes;
