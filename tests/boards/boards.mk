@@ -17,9 +17,11 @@ deps-arm64:  ## a cross compiler and an emulator from the distribution, arm64's 
 	@sh .ci/arm64-sysroot $(ARM64_SYSROOT) $(ARM64_DEPS)
 arm64: deps-arm64  ## build build/arm64/retrain and label_image for arm64, with our own kernels (NEON)
 	@$(ARM64_MAKE) all
-check-arm64: all deps-arm64  ## the whole suite and the codelab's command on arm64 in an emulator (an hour or more; TESTS=)
+# Beside it the same kernels on this machine: oneDNN's add in another order.
+check-arm64: deps-arm64  ## the whole suite and the codelab's command on arm64 in an emulator (an hour or more; TESTS=)
 	@$(ARM64_MAKE) tests
-	@sh tests/boards/check_arm64.sh $(ARM64) $(ARM64_EMULATOR) $(OUT) "$${COUPLET_DATA:-../shared}" $(TESTS)
+	@$(MAKE) --no-print-directory OUT=build/own NVCC= CPU=own BUILD=release all
+	@sh tests/boards/check_arm64.sh $(ARM64) $(ARM64_EMULATOR) build/own "$${COUPLET_DATA:-../shared}" $(TESTS)
 
 # The part of it that every run of the tests has, where deps-arm64 was made.
 ifneq ($(filter release,$(BUILD)),)
