@@ -61,7 +61,7 @@ LIB_SRC  := $(filter-out $(if $(ONEDNN),,runtime/cpu/onednn.cc),$(sort $(wildcar
 APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(wildcard apps/*.cc)))
 FUZZ_TARGETS_SRC := $(sort $(wildcard tests/fuzz/*targets.cc))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
-                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/bench/kernels/*_rows.cc $(FUZZ_TARGETS_SRC) tests/fuzz/*_test.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
+                              tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/boards/*.cc tests/bench/kernels/*_rows.cc $(FUZZ_TARGETS_SRC) tests/fuzz/*_test.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
 # Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
 CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
@@ -186,6 +186,7 @@ $(OBJ)/cpu: FORCE
 # In the file that holds stb_image an index past an array's end is a trap, not a silent write.
 $(OBJ)/loaders/image_stb.o: CXXFLAGS_ALL += -fsanitize=bounds -fsanitize-undefined-trap-on-error
 
+# NVCC_CXX: the compiler that an old nvcc wants beside it, where CXX is too new for it (docs/jetson.md).
 # nvcc: for this machine's GPU, else 75 and 90; PTX of the highest, for devices to come. C++14, as older toolkits speak.
 NVCC := $(if $(filter 0,$(CUDA)),,$(shell command -v nvcc 2>/dev/null || ls $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc 2>/dev/null | head -n 1))
 ifneq ($(NVCC),)
@@ -195,7 +196,7 @@ USED_ARCHS  := $(if $(filter all,$(ARCHS)),$(filter 75 80 86 87 89 90 100 110 12
 GENCODE     := $(foreach arch,$(USED_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) \
                -gencode arch=compute_$(lastword $(USED_ARCHS)),code=compute_$(lastword $(USED_ARCHS))
 # --fmad=false as -ffp-contract=off: what the harness proves about bits holds on the device.
-NVCCFLAGS   := -std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-warnings -Xptxas -v,-warn-spills \
+NVCCFLAGS   := $(if $(NVCC_CXX),-ccbin $(NVCC_CXX) )-std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-warnings -Xptxas -v,-warn-spills \
                -Xcompiler -fPIC,-Wall,-Wextra,-Werror
 $(OBJ)/kernels/flags: FORCE
 	@mkdir -p $(@D); echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
@@ -282,10 +283,16 @@ $(PROGRAMS:%=$(STANDIN)/%): $(STANDIN)/%: $(OUT)/%
 	@mkdir -p $(@D)
 	ln -f $< $@
 
+# A management library for what watches the device.
+NVML := $(OUT)/tests/nvml/libnvidia-ml.so.1
+$(NVML): $(OBJ)/tests/support/nvml/nvml.o
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-soname,libnvidia-ml.so.1 $^ -o $@
+
 .PHONY: tests test
 # Not under ThreadSanitizer: the stand-ins hold one lock, behind which nothing races.
 tests: $(if $(STANDIN_SRC),$(if $(filter tsan,$(BUILD)),,$(STANDIN)/libcouplet_cuda.so $(STANDIN)/libcuda.so.1 $(PROGRAMS:%=$(STANDIN)/%)))
-tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests $(if $(filter asan tsan,$(BUILD)),,$(OUT)/tests/libfaults.so)  ## build the tests
+tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests $(NVML) $(if $(filter asan tsan,$(BUILD)),,$(OUT)/tests/libfaults.so)  ## build the tests
 # Preloaded into the programs to disturb them; nothing is preloaded beside a sanitizer.
 $(OBJ)/tests/support/faults/shim.o: CXXFLAGS_ALL += -fno-builtin
 $(OUT)/tests/libfaults.so: $(OBJ)/tests/support/faults/shim.o
@@ -423,6 +430,8 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, sta
 	$(MAKE) oracle
 	$(MAKE) check-tensorboard
 	$(MAKE) judge-default JUDGE_FLAGS=--readme=
+	$(MAKE) check-arm64
+	$(MAKE) check-jetson
 	$(MAKE) check-fresh
 
 # Python is for developers' checks and for making the default backbone, in environments of their own under build/.
@@ -495,7 +504,7 @@ uninstall:  ## remove what install copied
 
 .PHONY: help print-config
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Knobs: CPU=$(CPU) CUDA=$(CUDA) ARCHS=$(ARCHS) BUILD=$(BUILD) PREFIX=$(PREFIX)'
 
 print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
@@ -520,5 +529,6 @@ clean:  ## remove build/
 	rm -rf build
 
 include tests/gpu/gpu.mk
+include tests/boards/boards.mk
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

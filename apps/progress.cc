@@ -32,7 +32,7 @@ void Progress::EndBar() {
   bar_shown_ = false;
 }
 
-void Progress::Show(size_t done, size_t total, double seconds) {
+void Progress::Show(size_t done, size_t total, double seconds, const std::string& beside) {
   if (quiet_ || total == 0) return;
   const auto now = std::chrono::steady_clock::now();
   if (!terminal_ && now - last_line_ < kLineInterval) return;
@@ -41,6 +41,7 @@ void Progress::Show(size_t done, size_t total, double seconds) {
   std::string tail = fmt::format("{} of {}", done, total);
   if (rate > 0)
     tail += fmt::format(", {:.0f} photos/s, {} left", rate, TimeLeft(static_cast<double>(total - done) / rate));
+  if (!beside.empty()) tail += "; " + beside;
   if (!terminal_) {
     LogInfo(fmt::format("{}: {}", what_, tail));
     return;

@@ -15,7 +15,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void Show(size_t done, size_t total, double seconds);
+  // `beside`: what else to show after the rate.
+  void Show(size_t done, size_t total, double seconds, const std::string& beside = "");
   // A line that belongs to the progress; `transient`: the next one may overwrite it on a terminal.
   void Line(const std::string& line, bool transient);
 

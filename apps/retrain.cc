@@ -13,6 +13,7 @@
 #include "apps/retrain_extract.h"
 #include "apps/retrain_options.h"
 #include "apps/retrain_report.h"
+#include "apps/watch.h"
 #include "loaders/event_file.h"
 #include "loaders/files.h"
 #include "loaders/labels.h"
@@ -26,6 +27,7 @@ namespace couplet {
 namespace {
 
 constexpr const char* kProgram = "retrain";
+constexpr double kWatchLineSeconds = 5;
 
 Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
   const ImageListOptions options = MakeImageListOptions(o);
@@ -56,6 +58,17 @@ Status StoreIntermediate(const RetrainOptions& o, const Backbone& backbone, int 
   return WriteFileAtomically(path, graph);
 }
 
+// Logs, and every few seconds adds how the machine is.
+std::function<void(const std::string&)> LogAndWatch(const DeviceSampler& watch) {
+  return [&watch, last = 0.0](const std::string& line) mutable {
+    LogInfo(line);
+    const DeviceSample now = watch.latest();
+    if (now.seconds - last < kWatchLineSeconds) return;
+    last = now.seconds;
+    LogInfo("Training: " + WatchText(now));
+  };
+}
+
 // Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
                  HeadData& data, RetrainReport* report) {
@@ -71,6 +84,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   }
   TrainHooks hooks;
   hooks.log = LogInfo;
+  if (report->watch != nullptr) hooks.log = LogAndWatch(*report->watch);
   hooks.interrupted = [] { return CaughtSignal() != 0; };
   hooks.store_intermediate = [&](int step, const HeadParams& params) {
     return StoreIntermediate(o, backbone, data.classes, step, params);
@@ -161,6 +175,7 @@ Status Run(const RetrainOptions& o) {
   }
   COUPLET_RETURN_IF_ERROR(PrepareOutputFolders(o));
   RetrainReport report;
+  if (o.watch) report.watch = std::make_unique<DeviceSampler>();
   COUPLET_ASSIGN_OR_RETURN(PhotoSet set, ListPhotos(o));
   report.Lap("list");
   Progress downloads("", o.quiet);

@@ -7,6 +7,7 @@
 
 #include "apps/console.h"
 #include "apps/progress.h"
+#include "apps/watch.h"
 #include "loaders/files.h"
 
 namespace couplet {
@@ -33,13 +34,19 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
   Profile profile;
   options.profile = WantedProfile(o.device, backend, &profile);
   Progress progress("Creating bottlenecks", o.quiet);
+  const DeviceSampler* const watch = report->watch.get();
+  const std::optional<double> joules_before = watch != nullptr ? watch->joules() : std::nullopt;
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
   COUPLET_ASSIGN_OR_RETURN(ExtractResult result,
                            ExtractFeatures(
                                set->photos, backbone.features(), network, options,
-                               [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); },
+                               [&](const ExtractProgress& p) {
+                                 progress.Show(p.done, p.total, p.seconds, watch != nullptr ? WatchText(watch->latest()) : "");
+                               },
                                [] { return CaughtSignal() != 0; }));
   report->device = backend.kind();
+  if (watch != nullptr)
+    if (const auto joules = watch->joules()) report->photo_joules = *joules - joules_before.value_or(0);
   NoteExtraction(*set, result, report);
   if (options.profile != nullptr) COUPLET_RETURN_IF_ERROR(WriteProfile(o.device, profile));
   if (o.strict && !result.failed.empty())

@@ -88,6 +88,8 @@ void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
   flag("--strict", o.strict, "a photo that cannot be read is an error");
   add("--json", o.json, "file for every figure printed");
   add("--report", o.report, "page with all answers: which photos, which classes, how sure; --report= for none");
+  flag("--watch", o.watch, "show the load of GPU and processors, memory and power beside the progress, and keep their "
+      "curves (--json)");
   flag("--quiet", o.quiet, "only warnings, errors and the answer");
 }
 

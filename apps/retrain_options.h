@@ -58,6 +58,7 @@ struct RetrainOptions {
   // For the report: the command as a shell reads it, and every flag with its value.
   std::string command;
   std::vector<std::pair<std::string, std::string>> settings;
+  bool watch = false;
 
   bool distorted() const {
     return flip_left_right || random_crop != 0 || random_scale != 0 || random_brightness != 0;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/console.h"
+#include "apps/watch.h"
 
 namespace couplet {
 namespace {
@@ -138,6 +139,7 @@ void PrintSummary(const RetrainReport& report) {
     total += stage.seconds;
   }
   LogInfo(fmt::format("{} in all {:.2f} s", line, total));
+  if (report.watch != nullptr) LogInfo(WatchSummary(*report.watch, report.computed, report.photo_joules));
 }
 
 std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const RetrainReport& report) {
@@ -167,6 +169,7 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
   json["calibration"]["temperature"] =
       report.calibration.photos > 0 ? Json(ShortestDouble(static_cast<float>(report.calibration.temperature))) : Json(nullptr);
   for (const Stage& stage : report.stages) json["seconds"][stage.name] = stage.seconds;
+  if (report.watch != nullptr) json["watch"] = WatchJson(*report.watch, report.computed, report.photo_joules);
   json["output_graph"] = options.output_graph;
   json["output_labels"] = options.output_labels;
   json["report"] = options.report;

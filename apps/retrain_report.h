@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/retrain_options.h"
+#include "loaders/device_sampler.h"
 #include "models/calibration.h"
 #include "models/photo_checks.h"
 #include "models/photo_set.h"
@@ -28,6 +30,8 @@ struct RetrainReport {
   std::vector<std::pair<std::string, std::string>> left_out;  // path, reason
   size_t computed = 0, cached = 0, mismatched = 0;            // bottlenecks
   int jpeg_warnings = 0;
+  std::unique_ptr<DeviceSampler> watch;   // null without --watch
+  std::optional<double> photo_joules;     // that `computed` bottlenecks took
   TrainResult training;
   HeadBatch test_batch;
   Evaluation test;

@@ -25,7 +25,7 @@ __device__ inline void MmaTf32(float (&d)[4], const unsigned (&a)[4], const unsi
 // d += a * b over 16 rows, 8 columns, 16 terms; halves in, float sums. a: pairs of halves at (row g, terms
 // 2t, 2t + 1), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); b: at (terms 2t, 2t + 1, column g), (2t + 8, 2t +
 // 9, g). The first half of a pair in the low bits. All lanes together. Before sm_80 two instructions of 8
-// terms.
+// terms; traps before sm_75.
 __device__ inline void MmaHalf(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm volatile(
@@ -33,13 +33,16 @@ __device__ inline void MmaHalf(float (&d)[4], const unsigned (&a)[4], const unsi
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#else
+#elif __CUDA_ARCH__ >= 750
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(b[0]));
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                : "r"(a[2]), "r"(a[3]), "r"(b[1]));
+#else
+  (void)d, (void)a, (void)b;
+  asm volatile("trap;");
 #endif
 }
 

@@ -213,9 +213,8 @@ Result<std::unique_ptr<Recording>> CudaBackend::record(WorkerContext& context,
     static_cast<void>(cudaGetLastError());
     return std::unique_ptr<Recording>();
   }
-  cudaGraphExec_t made = nullptr;
-  COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
-  return std::unique_ptr<Recording>(std::make_unique<GraphRecording>(GraphExec(made), stream));
+  COUPLET_ASSIGN_OR_RETURN(GraphExec made, Instantiate(graph));
+  return std::unique_ptr<Recording>(std::make_unique<GraphRecording>(std::move(made), stream));
 }
 
 Result<std::unique_ptr<Backend>> MakeBackend(const CudaOptions& options) {

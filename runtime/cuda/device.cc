@@ -48,6 +48,10 @@ double PlainRate(int capability) {
 // papers).
 double TensorRate(int capability) {
   switch (capability) {
+    case 53:
+    case 60:
+    case 62:
+      return 256.0;  // no tensor cores: two halves an instruction
     case 80:
       return 1024.0;
     case 90:
@@ -61,9 +65,11 @@ double TensorRate(int capability) {
   }
 }
 
-// Where the GPU has no memory of its own: what the host can give without pushing anybody out.
+// Where the GPU has no memory of its own: what the host can give without pushing anybody out. $COUPLET_MEMINFO plays
+// another machine in tests.
 size_t HostAvailableBytes() {
-  std::ifstream meminfo("/proc/meminfo");
+  const char* played = std::getenv("COUPLET_MEMINFO");
+  std::ifstream meminfo(played != nullptr ? played : "/proc/meminfo");
   std::string line;
   while (std::getline(meminfo, line))
     if (line.rfind("MemAvailable:", 0) == 0) return std::strtoull(line.c_str() + 13, nullptr, 10) << 10;
@@ -123,6 +129,7 @@ Status Device::ReadProperties() {
   description_ = fmt::format("{}, compute capability {}.{}, {} MB, driver {}, cuDNN {}, cuBLAS {}, {}",
                              properties.name, properties.major, properties.minor, total >> 20,
                              Version(driver), DnnVersion(), BlasVersion(), precision);
+  capability_number_ = capability;
   capability_ = fmt::format("{}.{}", properties.major, properties.minor);
   tuning_.Reset(fmt::format("{}, workspace {} MB", description_, options_.workspace_bytes >> 20),
                 options_.tuning);
@@ -135,7 +142,12 @@ Status Device::TryKernel() const {
   COUPLET_DEVICE_RETURN(cudaMemsetAsync(buffer.data(), 0, buffer.bytes(), stream_.get()));
   const auto result = static_cast<cudaError_t>(
       LaunchConvert({.count = 8}, buffer.as<const float>(), buffer.as<__half>() + 16, stream_.get()));
-  if (result == cudaErrorNoKernelImageForDevice || result == cudaErrorUnsupportedPtxVersion) {
+#if CUDART_VERSION >= 11010
+  const bool foreign_ptx = result == cudaErrorUnsupportedPtxVersion;
+#else
+  constexpr bool foreign_ptx = false;  // it said the other then
+#endif
+  if (result == cudaErrorNoKernelImageForDevice || foreign_ptx) {
     static_cast<void>(cudaGetLastError());
     return DeviceError(fmt::format(
         "this build has no code for a GPU of compute capability {} ({}); build it with ARCHS={}{}",
@@ -154,6 +166,16 @@ Result<size_t> Device::FreeBytes() const {
   if (options_.memory_limit_bytes == 0) return free;
   const size_t taken = free_at_start_ > free ? free_at_start_ - free : 0;
   return options_.memory_limit_bytes > taken ? std::min(free, options_.memory_limit_bytes - taken) : 0;
+}
+
+const void* Device::Mapped(const void* host) const {
+  if (!integrated_) return nullptr;
+  cudaPointerAttributes attributes{};
+  if (cudaPointerGetAttributes(&attributes, host) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());  // before CUDA 11 pageable memory is an error
+    return nullptr;
+  }
+  return attributes.type == cudaMemoryTypeHost ? attributes.devicePointer : nullptr;
 }
 
 Result<DeviceBuffer> Device::Allocate(size_t bytes) const {

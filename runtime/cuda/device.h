@@ -34,8 +34,14 @@ class Device {
   size_t element_bytes() const { return half() ? 2 : 4; }
   cudaDataType_t blas_type() const { return half() ? CUDA_R_16F : CUDA_R_32F; }
   cudnnDataType_t dnn_type() const { return half() ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT; }
+  int capability() const { return capability_number_; }  // 75 for 7.5
   const std::string& description() const { return description_; }
   cublasLtHandle_t blas_lt() const { return blas_lt_.get(); }
+  // The GPU has no memory of its own but the host's.
+  bool integrated() const { return integrated_; }
+  // Where an integrated GPU finds host memory that is page-locked: nothing needs to be copied. Null for any other memory
+  // and any other GPU.
+  const void* Mapped(const void* host) const;
   // Whether each layer is to be waited for, so that its name can be told: $COUPLET_CUDA_WATCH is set.
   bool watch() const { return watch_; }
 
@@ -72,6 +78,7 @@ class Device {
   CudaOptions options_;
   Precision precision_ = Precision::kFp32;
   std::string description_, capability_;  // "9.0"
+  int capability_number_ = 0;
   bool watch_ = false, integrated_ = false;
   double bytes_per_ms_ = 0.0, multiply_adds_per_ms_ = 0.0;
   size_t free_at_start_ = 0;

@@ -117,10 +117,14 @@ Status Gemm::Describe(const GemmLayer& spec) {
   if (device().half()) {
     COUPLET_ASSIGN_OR_RETURN(float_bias_, device().UploadFloats(spec.bias));
   }
+  cublasLtMatmulDesc_t made = nullptr;
+#if CUBLAS_VER_MAJOR >= 11
   const cublasComputeType_t compute =
       device().precision() == Precision::kTf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-  cublasLtMatmulDesc_t made = nullptr;
   COUPLET_DEVICE_RETURN(cublasLtMatmulDescCreate(&made, compute, CUDA_R_32F));
+#else
+  COUPLET_DEVICE_RETURN(cublasLtMatmulDescCreate(&made, CUDA_R_32F));
+#endif
   product_ = MatmulDesc(made);
   const cudaDataType_t type = device().blas_type();
   COUPLET_ASSIGN_OR_RETURN(weights_layout_, MakeLayout(type, oc_, ic_, oc_));

@@ -11,6 +11,16 @@ Result<Stream> MakeStream() {
   return Stream(made);
 }
 
+Result<GraphExec> Instantiate(const Graph& graph) {
+  cudaGraphExec_t made = nullptr;
+#if CUDART_VERSION >= 11040
+  COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
+#else
+  COUPLET_DEVICE_RETURN(cudaGraphInstantiate(&made, graph.get(), nullptr, nullptr, 0));
+#endif
+  return GraphExec(made);
+}
+
 Result<Event> MakeEvent() {
   cudaEvent_t made = nullptr;
   COUPLET_DEVICE_RETURN(cudaEventCreateWithFlags(&made, cudaEventDisableTiming));
@@ -86,7 +96,7 @@ DeviceBuffer::~DeviceBuffer() {
 Result<PinnedBuffer> PinnedBuffer::Allocate(size_t bytes) {
   PinnedBuffer buffer;
   if (bytes == 0) return buffer;
-  if (const Status status = ToStatus(cudaHostAlloc(&buffer.data_, bytes, cudaHostAllocDefault),
+  if (const Status status = ToStatus(cudaHostAlloc(&buffer.data_, bytes, cudaHostAllocMapped),
                                      "cudaHostAlloc", __FILE__, __LINE__);
       !status.ok())
     return Status(status.code(), fmt::format("{} MB of pinned memory: {}", (bytes + (1u << 20) - 1) >> 20,

@@ -96,6 +96,7 @@ using MatrixLayout = Owned<cublasLtMatrixLayout_t, Release>;
 using MatmulPreference = Owned<cublasLtMatmulPreference_t, Release>;
 
 Result<Stream> MakeStream();  // does not wait for the legacy default stream
+Result<GraphExec> Instantiate(const Graph& graph);
 Result<Event> MakeEvent();    // for order only, no time
 Result<Event> MakeTimedEvent();
 Result<DnnHandle> MakeDnnHandle(cudaStream_t stream);

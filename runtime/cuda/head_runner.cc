@@ -34,16 +34,6 @@ Result<Graph> EndCapture(cudaStream_t stream, const Status& queued) {
   return graph;
 }
 
-Result<GraphExec> Instantiate(const Graph& graph) {
-  cudaGraphExec_t made = nullptr;
-#if CUDART_VERSION >= 11040
-  COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
-#else
-  COUPLET_DEVICE_RETURN(cudaGraphInstantiate(&made, graph.get(), nullptr, nullptr, 0));
-#endif
-  return GraphExec(made);
-}
-
 }  // namespace
 
 Status DeviceSource::Set(const HeadDevice& device, const BatchSource& source, int batches) {

@@ -29,7 +29,8 @@ bool IsBlock(const Device& device, const PairedLayer& first, const PairedLayer& 
   const auto* product = std::get_if<ConvAttrs>(&second.layer.attrs);
   if (depthwise == nullptr || product == nullptr || !IsProduct(*product)) return false;
   const auto& dims = depthwise->weights.dims();
-  return device.precision() != Precision::kFp32 && dims[0] == 3 && dims[1] == 3 && dims[3] == 1 &&
+  constexpr int kFirstWithMma = 75;  // kernels/ptx.h
+  return device.precision() != Precision::kFp32 && device.capability() >= kFirstWithMma && dims[0] == 3 && dims[1] == 3 && dims[3] == 1 &&
          depthwise->sh == depthwise->sw && depthwise->sh <= 2 && depthwise->dh == 1 && depthwise->dw == 1 &&
          src.c % (device.half() ? 8 : 4) == 0;
 }

@@ -72,6 +72,8 @@ class PreprocessOp final : public Op {
   }
   Part NextPart(const ImageBatch& images, int first, int n) const;
   Status RunPart(const RunArgs& args, const Part& part, State* state, cudaStream_t stream) const;
+  Status Queue(const RunArgs& args, const Part& part, const uint8_t* bytes, const PhotoEntry* photos,
+               cudaStream_t stream) const;
   template <class T>
   Status Queue(int n, const uint8_t* bytes, const PhotoEntry* photos, T* dst, cudaStream_t stream) const;
   int64_t DstPhoto() const {  // elements
@@ -104,6 +106,12 @@ Status PreprocessOp::RunPart(const RunArgs& args, const Part& part, State* state
     table[i] = {image.width, image.height, image.offset - part.begin, image.paired_rows};
   }
   const size_t count = static_cast<size_t>(part.last - part.first), size = part.end - part.begin;
+  const uint8_t* const source = args.images->bytes.data() + part.begin;
+  // A GPU that shares the host's memory reads both where they lie.
+  const void* const mapped = device().Mapped(source);
+  const void* const mapped_table = device().Mapped(table + part.first);
+  if (mapped != nullptr && mapped_table != nullptr)
+    return Queue(args, part, static_cast<const uint8_t*>(mapped), static_cast<const PhotoEntry*>(mapped_table), stream);
   auto* const photos = static_cast<PhotoEntry*>(args.scratch) + part.first;
   auto* bytes = static_cast<uint8_t*>(args.scratch) + TableBytes();
   if (size > BytesLimit()) {
@@ -113,11 +121,15 @@ Status PreprocessOp::RunPart(const RunArgs& args, const Part& part, State* state
     }
     bytes = state->wide.as<uint8_t>();
   }
-  COUPLET_DEVICE_RETURN(
-      cudaMemcpyAsync(bytes, args.images->bytes.data() + part.begin, size, cudaMemcpyHostToDevice, stream));
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(bytes, source, size, cudaMemcpyHostToDevice, stream));
   COUPLET_DEVICE_RETURN(cudaMemcpyAsync(photos, table + part.first, count * sizeof(PhotoEntry),
                                         cudaMemcpyHostToDevice, stream));
-  const int n = static_cast<int>(count);
+  return Queue(args, part, bytes, photos, stream);
+}
+
+Status PreprocessOp::Queue(const RunArgs& args, const Part& part, const uint8_t* bytes, const PhotoEntry* photos,
+                           cudaStream_t stream) const {
+  const int n = part.last - part.first;
   void* const first = Photo(args.dst, part.first, DstPhoto(), device().element_bytes());
   return device().half() ? Queue(n, bytes, photos, static_cast<__half*>(first), stream)
                          : Queue(n, bytes, photos, static_cast<float*>(first), stream);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/test.h"
 
+#include "tests/support/emulator.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -31,6 +33,9 @@ std::string SharedDir() {
 }
 
 namespace {
+// QEMU takes ten times as long, a busy machine more.
+constexpr int kEmulatorSlowness = 40;
+
 // Folder of the test program: build/tests, build/asan/tests.
 std::string TestsDir() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
 }  // namespace
@@ -61,8 +66,19 @@ std::string ProgramPath(const std::string& name) {
   return (fs::path(TestsDir()).parent_path() / name).string();
 }
 
-ProcessResult RunProcess(const std::vector<std::string>& argv, const std::vector<std::string>& env, int timeout_s,
+namespace {
+// Programs of this build need the emulator that the tests run in; what belongs to the machine, sh for one, does not.
+std::vector<std::string> WithEmulator(std::vector<std::string> argv) {
+  if (Emulated() && fs::path(argv[0]).lexically_normal().string().starts_with(fs::path(TestsDir()).parent_path().string() + "/"))
+    argv.insert(argv.begin(), std::getenv("COUPLET_EMULATOR"));
+  return argv;
+}
+}  // namespace
+
+ProcessResult RunProcess(const std::vector<std::string>& given, const std::vector<std::string>& env, int timeout_s,
                          const std::string& cwd) {
+  const std::vector<std::string> argv = WithEmulator(given);
+  if (Emulated()) timeout_s *= kEmulatorSlowness;
   std::array<std::array<int, 2>, 2> pipes;
   for (auto& p : pipes)
     if (pipe2(p.data(), O_CLOEXEC) != 0) std::abort();

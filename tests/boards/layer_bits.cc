@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/boards/layer_bits.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "tests/support/values.h"
+
+namespace couplet::test {
+namespace {
+
+// FNV-1a, 64 bits.
+uint64_t Hash(const std::vector<float>& values) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const float value : values) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    for (int byte = 0; byte < 4; ++byte) hash = (hash ^ (bits >> (8 * byte) & 255)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+class Lines {
+ public:
+  void Add(Layer layer, const Shape& src, const ImageBatch* images = nullptr) {
+    const int n = images != nullptr ? static_cast<int>(images->images.size()) : 2;
+    Shape batched = src;
+    batched.n = n;
+    const std::vector<Shape> shapes(images == nullptr ? 1 : 0, batched);
+    layer.inputs.assign(shapes.size(), 0);
+    auto op = backend_->prepare(layer, shapes, {.max_batch = n});
+    auto worker = backend_->make_worker(1);
+    if (!op.ok() || !worker.ok()) std::abort();
+    const auto state = (*op)->make_state();
+    auto scratch = backend_->allocate((*op)->scratch_bytes() + 64);
+    if (!scratch.ok()) std::abort();
+    const std::vector<float> pixels = values_.Reals(static_cast<size_t>(n * src.per_image()));
+    std::vector<float> dst(static_cast<size_t>(n * layer.shape.per_image()));
+    const std::vector<const void*> sources(shapes.size(), pixels.data());
+    if (!(*op)->run({.n = n, .src = sources, .images = images, .dst = dst.data(), .scratch = scratch->data(),
+                     .state = state.get(), .worker = worker->get()}).ok())
+      std::abort();
+    char line[160];
+    std::snprintf(line, sizeof line, "%s %016llx %.9g %.9g %.9g\n", layer.name.c_str(),
+                  static_cast<unsigned long long>(Hash(dst)), static_cast<double>(dst[0]),
+                  static_cast<double>(dst[dst.size() / 2]), static_cast<double>(dst.back()));
+    text += line;
+  }
+  template <class Attrs>
+  void Convolve(const char* name, const Shape& src, int oc, int k, int stride, const Pads& pads) {
+    constexpr bool kDepthwise = std::is_same_v<Attrs, DepthwiseAttrs>;
+    Attrs attrs;
+    attrs.sh = attrs.sw = stride;
+    attrs.pads = pads;
+    attrs.weights = ConstTensor({k, k, src.c, kDepthwise ? 1 : oc},
+                                values_.Reals(static_cast<size_t>(k) * k * src.c * (kDepthwise ? 1 : oc)));
+    attrs.scale = values_.Reals(oc);
+    attrs.bias = values_.Reals(oc);
+    attrs.activation = Activation::kRelu6;
+    const int oh = (src.h + pads.top + pads.bottom - k) / stride + 1, ow = (src.w + pads.left + pads.right - k) / stride + 1;
+    Add({.name = name, .inputs = {}, .shape = {.n = 1, .h = oh, .w = ow, .c = oc}, .attrs = attrs}, src);
+  }
+  void Pool(const char* name, PoolAttrs::Kind kind, const Shape& src, int stride) {
+    PoolAttrs attrs{.kind = kind, .kh = 3, .kw = 3, .sh = stride, .sw = stride, .pads = {0, 0, 1, 1}};
+    Add({.name = name, .inputs = {}, .shape = {.n = 1, .h = (src.h - 2) / stride + 1, .w = (src.w - 2) / stride + 1, .c = src.c},
+         .attrs = attrs}, src);
+  }
+  void Photos(const char* name, Normalization::Mode mode) {
+    const std::vector<uint8_t> bytes = values_.Bytes(33 * 21 * 3);
+    const ImageEntry entry{.width = 33, .height = 21, .offset = 0};
+    const ImageBatch batch{bytes, {&entry, 1}};
+    Add({.name = name, .inputs = {}, .shape = {.n = 1, .h = 17, .w = 17, .c = 3},
+         .attrs = PreprocessAttrs{{.mean = 127.5f, .std = 127.5f, .mode = mode}}}, {.n = 1, .h = 17, .w = 17, .c = 3}, &batch);
+  }
+
+  std::string text;
+
+ private:
+  std::unique_ptr<Backend> backend_ = MakeCpuBackend(CpuKernels::kOwn);
+  Values values_{20261128};
+};
+
+}  // namespace
+
+std::string LayerBits() {
+  Lines lines;
+  lines.Photos("photos_multiply", Normalization::Mode::kMultiply);
+  lines.Photos("photos_divide", Normalization::Mode::kDivide);
+  lines.Convolve<ConvAttrs>("first", {.n = 1, .h = 17, .w = 15, .c = 3}, 8, 3, 2, {0, 0, 1, 1});
+  lines.Convolve<DepthwiseAttrs>("depthwise", {.n = 1, .h = 9, .w = 11, .c = 24}, 24, 3, 1, {1, 1, 1, 1});
+  lines.Convolve<DepthwiseAttrs>("depthwise_2", {.n = 1, .h = 10, .w = 8, .c = 13}, 13, 3, 2, {0, 0, 1, 1});
+  lines.Convolve<ConvAttrs>("pointwise", {.n = 1, .h = 7, .w = 5, .c = 67}, 41, 1, 1, {});
+  lines.Convolve<ConvAttrs>("pointwise_one", {.n = 1, .h = 1, .w = 1, .c = 256}, 1001, 1, 1, {});
+  lines.Convolve<ConvAttrs>("valid", {.n = 1, .h = 9, .w = 9, .c = 32}, 48, 3, 2, {});
+  lines.Convolve<ConvAttrs>("five", {.n = 1, .h = 8, .w = 8, .c = 16}, 64, 5, 1, {2, 2, 2, 2});
+  lines.Pool("max", PoolAttrs::Kind::kMax, {.n = 1, .h = 9, .w = 7, .c = 21}, 2);
+  lines.Pool("average", PoolAttrs::Kind::kAverage, {.n = 1, .h = 6, .w = 7, .c = 21}, 1);
+  lines.Add({.name = "mean", .inputs = {}, .shape = {.n = 1, .h = 1, .w = 1, .c = 70}, .attrs = GlobalAverageAttrs{}},
+            {.n = 1, .h = 7, .w = 7, .c = 70});
+  return lines.text;
+}
+
+}  // namespace couplet::test
+
+#ifdef COUPLET_LAYER_BITS_MAIN
+int main() { std::fputs(couplet::test::LayerBits().c_str(), stdout); }
+#endif

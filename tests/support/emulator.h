@@ -1,0 +1,13 @@
+// Tests of another machine's programs, in an emulator: $COUPLET_EMULATOR is the program that runs others of this build
+// (make check-arm64).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdlib>
+
+namespace couplet::test {
+
+// It has memory, threads and a clock of its own, which some tests are about.
+inline bool Emulated() { return std::getenv("COUPLET_EMULATOR") != nullptr; }
+
+}  // namespace couplet::test
