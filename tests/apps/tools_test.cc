@@ -165,7 +165,7 @@ TEST_CASE("tools: show_image prints the caption from LICENSE.txt") {
 
 TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   Desk desk;
-  const auto split = [&](const std::string& path) { return ChooseSplit(path, 40, 10); };
+  const auto split = [&](const std::string& path) { return ChooseSplit(path, 80, 10); };
   std::vector<std::string> photos;
   std::vector<int> classes;
   for (const int c : {0, 1})
@@ -192,7 +192,7 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
       }
   }
   REQUIRE(i == photos.size());
-  const auto run = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=40"});
+  const auto run = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=80"});
   INFO(run.err);
   REQUIRE(run.code == 0);
   CHECK_HAS(run.err, std::to_string(photos.size()) + " testing photos");
@@ -201,7 +201,7 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   CHECK(std::fabs(accuracy - static_cast<double>(right) / static_cast<double>(photos.size())) <= 1e-6);
   CHECK(std::fabs(entropy - total / static_cast<double>(photos.size())) <= 1e-4);
   // Pillow's sizes and the original's 128 give other figures.
-  const auto pillow = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=40",
+  const auto pillow = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=80",
                                            "--pil_resize"});
   REQUIRE(pillow.code == 0);
   CHECK(pillow.out != run.out);
@@ -215,7 +215,7 @@ TEST_CASE("tools: evaluate says what does not fit") {
     return run.err.substr(at == std::string::npos ? 0 : at + 1);
   };
   Spill(desk.dir / "other.txt", "ant\nwasp\n");
-  auto run = RunTool("evaluate", {desk.graph, images, "--labels=" + (desk.dir / "other.txt"), "--testing_percentage=40"});
+  auto run = RunTool("evaluate", {desk.graph, images, "--labels=" + (desk.dir / "other.txt"), "--testing_percentage=80"});
   CHECK(run.code == 2);
   CHECK_HAS(last_line(run), "'bee' is not among the graph's labels (ant, wasp)");
   run = RunTool("evaluate", {desk.graph, images, "--testing_percentage=0"});
@@ -223,7 +223,7 @@ TEST_CASE("tools: evaluate says what does not fit") {
   CHECK_HAS(last_line(run), "has no testing photos");
   run = RunTool("evaluate", {desk.graph, images, "--category=test"});
   CHECK_HAS(last_line(run), "--category=test: it is one of training, validation, testing");
-  run = RunTool("evaluate", {desk.graph, images, "--output_layer=final_training_ops/Wx_plus_b/add", "--testing_percentage=40"});
+  run = RunTool("evaluate", {desk.graph, images, "--output_layer=final_training_ops/Wx_plus_b/add", "--testing_percentage=80"});
   CHECK(run.code == 2);
   CHECK_HAS(last_line(run), "is no softmax");
 }
