@@ -22,9 +22,9 @@ namespace {
 
 void Spill(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 
-ProcessResult RunTool(const std::string& name, std::vector<std::string> args) {
-  args.insert(args.begin(), ProgramPath(name));
-  return RunProcess(args);
+ProcessResult RunTool(const std::string& name, std::vector<std::string> args, const std::string& cwd = "") {
+  args.insert(args.begin(), std::filesystem::absolute(ProgramPath(name)).string());
+  return RunProcess(args, {}, 120, cwd);
 }
 
 // A retrained graph of two labels, its labels, and photos of both.
@@ -35,6 +35,11 @@ struct Desk {
     Spill(graph, GenerateMobileNet(options));
     Spill(dir / "retrained_labels.txt", "ant\nbee\n");
     WritePhotoFolders(dir / "photos", {"ant", "bee"}, 12, 3);
+  }
+  // In the folder, so that photos are named relatively: the split goes by their paths.
+  ProcessResult Evaluate(std::vector<std::string> args) {
+    args.insert(args.begin(), {"retrained_graph.pb", "--image_dir=photos"});
+    return RunTool("evaluate", args, dir.path());
   }
   TempDir dir;
   const std::string graph = dir / "retrained_graph.pb";
@@ -165,13 +170,13 @@ TEST_CASE("tools: show_image prints the caption from LICENSE.txt") {
 
 TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   Desk desk;
-  const auto split = [&](const std::string& path) { return ChooseSplit(path, 80, 10); };
+  const auto split = [&](const std::string& path) { return ChooseSplit(path, 40, 10); };
   std::vector<std::string> photos;
   std::vector<int> classes;
   for (const int c : {0, 1})
     for (int i = 0; i < 12; ++i) {
       const std::string name = c == 0 ? "ant" : "bee";
-      const std::string path = desk.dir / ("photos/" + name + "/" + name + "_" + std::to_string(i) + ".jpg");
+      const std::string path = "photos/" + name + "/" + name + "_" + std::to_string(i) + ".jpg";
       if (split(path) != Split::kTesting) continue;
       photos.push_back(path);
       classes.push_back(c);
@@ -179,7 +184,7 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   REQUIRE(photos.size() > 3);
   std::vector<std::string> args = {"--graph=" + desk.graph, "--format=json"};
   args.insert(args.end(), photos.begin(), photos.end());
-  std::stringstream lines(RunTool("label_image", args).out);
+  std::stringstream lines(RunTool("label_image", args, desk.dir.path()).out);
   double total = 0;
   int right = 0;
   size_t i = 0;
@@ -192,7 +197,7 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
       }
   }
   REQUIRE(i == photos.size());
-  const auto run = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=80"});
+  const auto run = desk.Evaluate({"--testing_percentage=40"});
   INFO(run.err);
   REQUIRE(run.code == 0);
   CHECK_HAS(run.err, std::to_string(photos.size()) + " testing photos");
@@ -201,7 +206,7 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   CHECK(std::fabs(accuracy - static_cast<double>(right) / static_cast<double>(photos.size())) <= 1e-6);
   CHECK(std::fabs(entropy - total / static_cast<double>(photos.size())) <= 1e-4);
   // Pillow's sizes and the original's 128 give other figures.
-  const auto pillow = RunTool("evaluate", {desk.graph, "--image_dir=" + (desk.dir / "photos"), "--testing_percentage=80",
+  const auto pillow = desk.Evaluate({"--testing_percentage=40",
                                            "--pil_resize"});
   REQUIRE(pillow.code == 0);
   CHECK(pillow.out != run.out);
@@ -209,21 +214,20 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
 
 TEST_CASE("tools: evaluate says what does not fit") {
   Desk desk;
-  const std::string images = "--image_dir=" + (desk.dir / "photos");
   const auto last_line = [](const ProcessResult& run) {
     const size_t at = run.err.rfind('\n', run.err.size() - 2);
     return run.err.substr(at == std::string::npos ? 0 : at + 1);
   };
   Spill(desk.dir / "other.txt", "ant\nwasp\n");
-  auto run = RunTool("evaluate", {desk.graph, images, "--labels=" + (desk.dir / "other.txt"), "--testing_percentage=80"});
+  auto run = desk.Evaluate({"--labels=" + (desk.dir / "other.txt"), "--testing_percentage=40"});
   CHECK(run.code == 2);
   CHECK_HAS(last_line(run), "'bee' is not among the graph's labels (ant, wasp)");
-  run = RunTool("evaluate", {desk.graph, images, "--testing_percentage=0"});
+  run = desk.Evaluate({"--testing_percentage=0"});
   CHECK(run.code == 2);
   CHECK_HAS(last_line(run), "has no testing photos");
-  run = RunTool("evaluate", {desk.graph, images, "--category=test"});
+  run = desk.Evaluate({"--category=test"});
   CHECK_HAS(last_line(run), "--category=test: it is one of training, validation, testing");
-  run = RunTool("evaluate", {desk.graph, images, "--output_layer=final_training_ops/Wx_plus_b/add", "--testing_percentage=80"});
+  run = desk.Evaluate({"--output_layer=final_training_ops/Wx_plus_b/add", "--testing_percentage=40"});
   CHECK(run.code == 2);
   CHECK_HAS(last_line(run), "is no softmax");
 }
