@@ -44,12 +44,7 @@ ImportOptions FromSpec(const ModelSpec& spec) {
 }
 
 const char* PrecisionName(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32: return "fp32";
-    case Precision::kTf32: return "tf32";
-    case Precision::kFp16: return "fp16";
-  }
-  COUPLET_CHECK(false);
+  return precision == Precision::kTf32 ? "tf32" : precision == Precision::kFp16 ? "fp16" : "fp32";
 }
 
 std::string WithoutPort(const std::string& layer) { return std::string(NodeNameOf(layer)); }
