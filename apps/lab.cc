@@ -10,6 +10,7 @@
 #include "apps/cli.h"
 #include "apps/console.h"
 #include "apps/device.h"
+#include "apps/guarded_main.h"
 #include "apps/lab_page.h"
 #include "apps/lab_run.h"
 #include "apps/version.h"
@@ -165,11 +166,7 @@ void DeclareFlags(CLI::App& app, LabOptions& o) {
   app.add_flag("--offline", o.offline, "never download");
 }
 
-}  // namespace
-}  // namespace couplet
-
-int main(int argc, char** argv) {
-  using namespace couplet;
+int Main(int argc, char** argv) {
   InstallSignalHandlers();
   CLI::App app("Measures what the lab asks: networks, devices, learning rates, few photos and many; one page with the answers.", kProgram);
   LabOptions options;
@@ -181,4 +178,11 @@ int main(int argc, char** argv) {
     return 128 + CaughtSignal();
   }
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+}
+
+}  // namespace
+}  // namespace couplet
+
+int main(int argc, char** argv) {
+  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
 }

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/cli.h"
+#include "apps/guarded_main.h"
 
 namespace couplet {
 
@@ -41,11 +42,13 @@ void Tool::Flag(const char* name, std::optional<double>* value, double low, doub
 void Tool::Switch(const char* name, bool* value, const char* help) { app_->add_flag(name, *value, help); }
 
 int Tool::Run(int argc, char** argv, const std::function<Status()>& run) {
-  InstallSignalHandlers();
-  Status status = ParseCommandLine(*app_, argc, argv);
-  if (status.ok()) status = run();
-  if (CaughtSignal() != 0) return 128 + CaughtSignal();
-  return FinishOutput(name_, status.ok() ? 0 : Fail(name_, status));
+  return GuardedMain(name_.c_str(), [&] {
+    InstallSignalHandlers();
+    Status status = ParseCommandLine(*app_, argc, argv);
+    if (status.ok()) status = run();
+    if (CaughtSignal() != 0) return 128 + CaughtSignal();
+    return FinishOutput(name_, status.ok() ? 0 : Fail(name_, status));
+  });
 }
 
 std::vector<std::string> SplitNames(const std::string& text) {

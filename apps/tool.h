@@ -34,7 +34,7 @@ class Tool {
   void Switch(const char* name, bool* value, const char* help);
   CLI::App& app() { return *app_; }
 
-  // Signal handlers, flags, `run`, and the exit code with its line.
+  // The frame around main() (apps/guarded_main.h), signal handlers, flags, `run`, and the exit code with its line.
   int Run(int argc, char** argv, const std::function<Status()>& run);
 
  private:
