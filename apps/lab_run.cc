@@ -225,11 +225,7 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
       static_cast<double>(result.computed) / seconds);
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, &set));
   json["example"] = ExampleJson(set, result, backbone.features());
-  HeadData data;
-  data.features = backbone.features();
-  data.classes = static_cast<int>(set.labels.size());
-  data.vectors = std::move(result.vectors);
-  data.rows = set.rows;
+  const HeadData data = MakeHeadData(set, backbone.features(), std::move(result.vectors));
   COUPLET_RETURN_IF_ERROR(Sweep(o, name, backend, set, data, &json));
   return json;
 }

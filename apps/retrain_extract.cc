@@ -53,12 +53,7 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
     return BadInput(
         fmt::format("--strict: {} of {} photos cannot be read", result.failed.size(), set->photos.size()));
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, set));
-  HeadData data;
-  data.features = backbone.features();
-  data.classes = static_cast<int>(set->labels.size());
-  data.vectors = std::move(result.vectors);
-  data.rows = set->rows;
-  return data;
+  return MakeHeadData(*set, backbone.features(), std::move(result.vectors));
 }
 
 Result<bool> WorthAGpu(const RetrainOptions& o, const Backbone& backbone, const PhotoSet& set) {

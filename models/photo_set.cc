@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <unordered_set>
+#include <utility>
 
 namespace couplet {
 
@@ -39,6 +40,15 @@ Status LeaveOut(const std::vector<FailedPhoto>& failed, PhotoSet* set) {
       return BadInput(fmt::format("label '{}' has no training photo that can be read; add photos or remove its folder",
                                   set->labels[c]));
   return {};
+}
+
+HeadData MakeHeadData(const PhotoSet& set, int features, std::vector<float> vectors) {
+  HeadData data;
+  data.features = features;
+  data.classes = static_cast<int>(set.labels.size());
+  data.vectors = std::move(vectors);
+  data.rows = set.rows;
+  return data;
 }
 
 }  // namespace couplet

@@ -29,4 +29,7 @@ PhotoSet MakePhotoSet(const ImageListOptions& options, const ImageLists& lists);
 // naming it.
 Status LeaveOut(const std::vector<FailedPhoto>& failed, PhotoSet* set);
 
+// What a head is trained on. `vectors`: [photos, features], of all photos, left out or not.
+HeadData MakeHeadData(const PhotoSet& set, int features, std::vector<float> vectors);
+
 }  // namespace couplet
