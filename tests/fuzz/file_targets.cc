@@ -22,6 +22,7 @@
 #include "loaders/labels.h"
 #include "loaders/unpack.h"
 #include "tests/fuzz/targets.h"
+#include "tests/support/image_files.h"
 #include "tests/support/make_archive.h"
 
 namespace couplet::fuzz {
@@ -59,15 +60,6 @@ void StoreLe(uint32_t value, uint8_t* bytes) { std::memcpy(bytes, &value, sizeof
 
 // ---- archives ----
 
-uint32_t Crc32(Input bytes) {
-  uint32_t crc = ~0u;
-  for (const uint8_t byte : bytes) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? 0xedb88320u ^ crc >> 1 : crc >> 1;
-  }
-  return ~crc;
-}
-
 // gzip (RFC 1952) that packs nothing, so that changes reach the tar inside.
 std::vector<uint8_t> Gzip(Input bytes) {
   std::vector<uint8_t> out = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
@@ -83,7 +75,7 @@ std::vector<uint8_t> Gzip(Input bytes) {
     out.insert(out.end(), block.begin(), block.end());
     if (rest.empty()) break;
   }
-  add(Crc32(bytes), 4);
+  add(test::Crc32(bytes), 4);
   add(static_cast<uint32_t>(bytes.size()), 4);
   return out;
 }

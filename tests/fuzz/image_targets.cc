@@ -49,22 +49,13 @@ std::string Run(Input bytes, std::string_view magic) {
   return RunWith(bytes, options);
 }
 
-uint32_t Crc32(Input bytes) {
-  uint32_t crc = ~0u;
-  for (const uint8_t byte : bytes) {
-    crc ^= byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? 0xedb88320u ^ crc >> 1 : crc >> 1;
-  }
-  return ~crc;
-}
-
 // The checksum of every chunk put right; the decoder is behind it.
 std::vector<uint8_t> WithGoodChecksums(Input bytes) {
   std::vector<uint8_t> png(bytes.begin(), bytes.end());
   for (size_t at = 8; at + 12 <= png.size();) {
     const size_t length = static_cast<size_t>(png[at]) << 24 | png[at + 1] << 16 | png[at + 2] << 8 | png[at + 3];
     if (length > png.size() - at - 12) break;
-    const uint32_t crc = Crc32(Input(png).subspan(at + 4, length + 4));
+    const uint32_t crc = test::Crc32(Input(png).subspan(at + 4, length + 4));
     for (size_t i = 0; i < 4; ++i) png[at + 8 + length + i] = static_cast<uint8_t>(crc >> (24 - 8 * i));
     at += length + 12;
   }

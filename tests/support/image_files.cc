@@ -24,15 +24,6 @@ void AppendLe(uint32_t value, int bytes, Bytes* out) {
   for (int i = 0; i < bytes; ++i) out->push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 
-uint32_t Crc32(std::span<const uint8_t> bytes) {
-  uint32_t crc = ~0u;
-  for (const uint8_t byte : bytes) {
-    crc ^= byte;
-    for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
-  }
-  return ~crc;
-}
-
 void AppendChunk(const char* name, std::span<const uint8_t> payload, Bytes* out) {
   AppendBe(static_cast<uint32_t>(payload.size()), 4, out);
   const size_t from = out->size();
@@ -80,6 +71,15 @@ Bytes GifCodes(std::span<const uint8_t> indices) {
 }
 
 }  // namespace
+
+uint32_t Crc32(std::span<const uint8_t> bytes) {
+  uint32_t crc = ~0u;
+  for (const uint8_t byte : bytes) {
+    crc ^= byte;
+    for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+  }
+  return ~crc;
+}
 
 Bytes NoisyPixels(int width, int height, int channels, uint32_t seed) {
   std::mt19937 random(seed);

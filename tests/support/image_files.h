@@ -12,6 +12,9 @@ namespace couplet::test {
 
 using Bytes = std::vector<uint8_t>;
 
+// CRC-32 as PNG and gzip have it (RFC 1952).
+uint32_t Crc32(std::span<const uint8_t> bytes);
+
 // [height, width, channels]: a gradient with seeded noise on it, the same on every machine.
 Bytes NoisyPixels(int width, int height, int channels, uint32_t seed = 1);
 
