@@ -9,8 +9,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <type_traits>
 
-#include "apps/console.h"
+#include "apps/guarded_main.h"
 #include "apps/version.h"
 #include "loaders/nearest_name.h"
 
@@ -49,10 +50,10 @@ Result<std::string> FullName(const std::string& given, const std::vector<std::st
 
 }  // namespace
 
-CLI::Validator AtLeast(double low) { return Between(low, std::numeric_limits<double>::infinity()); }
+Flag& Flag::AtLeast(double low) { return Between(low, std::numeric_limits<double>::infinity()); }
 
-CLI::Validator Between(double low, double high) {
-  return CLI::Validator(
+Flag& Flag::Between(double low, double high) {
+  option_->check(CLI::Validator(
       [=](std::string& text) -> std::string {
         double value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -62,11 +63,57 @@ CLI::Validator Between(double low, double high) {
         if (value > high) return fmt::format("{} is above {}", text, high);
         return "";
       },
-      "");
+      ""));
+  return *this;
 }
 
-Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const std::vector<std::string>& args) {
-  const std::vector<std::string> names = FlagNames(app);
+Flag& Flag::OneOf(const std::vector<std::string>& values) {
+  option_->check(CLI::IsMember(values));
+  return *this;
+}
+
+Flag& Flag::Required() {
+  option_->required();
+  return *this;
+}
+
+Flag& Flag::ShowDefault(const std::string& text) {
+  option_->default_str(text);
+  return *this;
+}
+
+CommandLine::CommandLine(const std::string& program, const std::string& about)
+    : app_(std::make_unique<CLI::App>(about, program)), group_("Options") {
+  app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app_->get_formatter()->column_width(40);
+}
+CommandLine::~CommandLine() = default;
+
+template <class T>
+Flag CommandLine::Declare(const char* name, T* value, const char* help, bool show_default) {
+  CLI::Option* option = app_->add_option(name, *value, help)->group(group_);
+  if (show_default) option->capture_default_str();
+  if constexpr (std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::vector<double>>) {
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (!option->get_lnames().empty()) option->delimiter(',')->expected(1, 64);
+  }
+  return Flag(option);
+}
+
+Flag CommandLine::Add(const char* name, std::string* value, const char* help) { return Declare(name, value, help, true); }
+Flag CommandLine::Add(const char* name, int* value, const char* help) { return Declare(name, value, help, true); }
+Flag CommandLine::Add(const char* name, int64_t* value, const char* help) { return Declare(name, value, help, true); }
+Flag CommandLine::Add(const char* name, uint64_t* value, const char* help) { return Declare(name, value, help, true); }
+Flag CommandLine::Add(const char* name, double* value, const char* help) { return Declare(name, value, help, true); }
+Flag CommandLine::Add(const char* name, std::optional<std::string>* value, const char* help) { return Declare(name, value, help, false); }
+Flag CommandLine::Add(const char* name, std::optional<int>* value, const char* help) { return Declare(name, value, help, false); }
+Flag CommandLine::Add(const char* name, std::optional<double>* value, const char* help) { return Declare(name, value, help, false); }
+Flag CommandLine::Add(const char* name, std::vector<std::string>* values, const char* help) { return Declare(name, values, help, !values->empty()); }
+Flag CommandLine::Add(const char* name, std::vector<double>* values, const char* help) { return Declare(name, values, help, !values->empty()); }
+Flag CommandLine::Add(const char* name, bool* value, const char* help) { return Flag(app_->add_flag(name, *value, help)->group(group_)); }
+
+Result<std::vector<std::string>> CommandLine::Canonical(const std::vector<std::string>& args) const {
+  const std::vector<std::string> names = FlagNames(*app_);
   std::vector<std::string> out;
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
@@ -82,7 +129,7 @@ Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const s
     const size_t name_length = equals == std::string::npos ? std::string::npos : equals - 2;
     COUPLET_ASSIGN_OR_RETURN(const std::string name, FullName(arg.substr(2, name_length), names));
     out.push_back("--" + name);
-    const bool takes_value = app.get_option("--" + name)->get_items_expected_min() > 0;
+    const bool takes_value = app_->get_option("--" + name)->get_items_expected_min() > 0;
     if (equals != std::string::npos) {
       if (!takes_value) return BadInput(fmt::format("--{} is a switch and takes no value", name));
       out.push_back(arg.substr(equals + 1));
@@ -97,30 +144,56 @@ Result<std::vector<std::string>> CanonicalArguments(const CLI::App& app, const s
   return out;
 }
 
-Status ParseCommandLine(CLI::App& app, int argc, char** argv) {
-  app.set_help_flag("-h,--help", "this text");
-  app.set_version_flag("--version", [&app] { return VersionText(app.get_name()); },
-                       "version, commit, libraries, backends");
-  app.get_formatter()->column_width(40);
-  COUPLET_ASSIGN_OR_RETURN(std::vector<std::string> args,
-                           CanonicalArguments(app, std::vector<std::string>(argv + 1, argv + argc)));
+Status CommandLine::Parse(int argc, char** argv) {
+  // Declared here to stand last in the help.
+  app_->set_help_flag("-h,--help", "this text");
+  app_->set_version_flag("--version", [this] { return VersionText(app_->get_name()); }, "version, commit, libraries, backends");
+  COUPLET_ASSIGN_OR_RETURN(std::vector<std::string> args, Canonical(std::vector<std::string>(argv + 1, argv + argc)));
   std::reverse(args.begin(), args.end());  // CLI11 takes a vector from its end
   try {
-    app.parse(args);
+    app_->parse(args);
   } catch (const CLI::CallForVersion& version) {
     Out("{}", version.what());
-    std::exit(FinishOutput(app.get_name(), 0));
+    std::exit(FinishOutput(app_->get_name(), 0));
   } catch (const CLI::CallForHelp&) {
-    Out("{}", app.help());
-    std::exit(FinishOutput(app.get_name(), 0));
+    Out("{}", app_->help());
+    std::exit(FinishOutput(app_->get_name(), 0));
   } catch (const CLI::ParseError& error) {
     return BadInput(fmt::format("{}; --help lists the flags", error.what()));
   }
   return {};
 }
 
+std::vector<CommandLine::Setting> CommandLine::Settings() const {
+  std::vector<Setting> settings;
+  for (const CLI::Option* option : app_->get_options()) {
+    if (option->get_lnames().empty() || option == app_->get_help_ptr() || option == app_->get_version_ptr()) continue;
+    const bool is_switch = option->get_items_expected_min() == 0, given = option->count() > 0;
+    std::string value = option->get_default_str();
+    if (given && !is_switch) value = option->as<std::string>();
+    if (is_switch) value = given ? "yes" : "no";
+    settings.push_back({"--" + option->get_lnames()[0], option->get_group(), value});
+  }
+  return settings;
+}
+
+int CommandLine::Run(int argc, char** argv, const std::function<Status()>& run) {
+  const std::string program = app_->get_name();
+  return GuardedMain(program.c_str(), [&] {
+    InstallSignalHandlers();
+    Status status = Parse(argc, argv);
+    if (status.ok()) status = run();
+    if (CaughtSignal() != 0) return 128 + CaughtSignal();
+    return FinishOutput(program, status.ok() ? 0 : Fail(program, status));
+  });
+}
+
 AlphaMode ParseAlpha(const std::string& text) {
   return text == "white" ? AlphaMode::kWhite : text == "black" ? AlphaMode::kBlack : AlphaMode::kDrop;
+}
+
+std::vector<std::string> SplitNames(const std::string& text) {
+  return text.empty() ? std::vector<std::string>() : CLI::detail::split(text, ',');
 }
 
 }  // namespace couplet

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/graphdef.h"
 
 namespace {
@@ -31,12 +31,12 @@ Status Count(const std::string& path, const std::optional<std::string>& name, bo
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("count_ops", "Prints how many nodes a frozen graph has.");
+  CommandLine flags("count_ops", "Prints how many nodes a frozen graph has.");
   std::string graph;
   std::optional<std::string> name;
   bool by_type = false;
-  tool.Argument("graph", &graph, "frozen graph");
-  tool.OptionalArgument("name", &name, "count nodes of this name only, as the original does");
-  tool.Switch("--by_type", &by_type, "a line an operation, most frequent first");
-  return tool.Run(argc, argv, [&] { return Count(graph, name, by_type); });
+  flags.Add("graph", &graph, "frozen graph").Required();
+  flags.Add("name", &name, "count nodes of this name only, as the original does");
+  flags.Add("--by_type", &by_type, "a line an operation, most frequent first");
+  return flags.Run(argc, argv, [&] { return Count(graph, name, by_type); });
 }

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <vector>
 
@@ -41,27 +40,17 @@ CudaOptions MakeCudaOptions(const DeviceOptions& o) {
   return options;
 }
 
-void DeclareDeviceFlags(CLI::App& app, DeviceOptions& o) {
-  app.add_option("--device", o.device,
-                 "auto: a GPU where there is one and the job is large enough; cpu; cuda")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->group(kGroup);
-  app.add_option("--precision", o.precision, "on a GPU: fp32, tf32 or fp16; the CPU always computes in fp32")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "tf32", "fp16"}))
-      ->group(kGroup);
-  app.add_option("--gpu_memory_mb", o.gpu_memory_mb, "memory to use of a GPU, 0 = all that is free")
-      ->capture_default_str()
-      ->check(Between(0, 1 << 24))
-      ->group(kGroup);
-  app.add_flag("--list_devices", o.list_devices, "print what there is to compute with, and end")
-      ->group(kGroup);
-  app.add_option("--profile", o.profile,
+void DeclareDeviceFlags(CommandLine& flags, DeviceOptions& o) {
+  flags.Group(kGroup);
+  flags.Add("--device", &o.device,
+                 "auto: a GPU where there is one and the job is large enough; cpu; cuda").OneOf({"auto", "cpu", "cuda"});
+  flags.Add("--precision", &o.precision, "on a GPU: fp32, tf32 or fp16; the CPU always computes in fp32").OneOf({"fp32", "tf32", "fp16"});
+  flags.Add("--gpu_memory_mb", &o.gpu_memory_mb, "memory to use of a GPU, 0 = all that is free").Between(0, 1 << 24);
+  flags.Add("--list_devices", &o.list_devices, "print what there is to compute with, and end");
+  flags.Add("--profile", &o.profile,
                  "print what took how long, layer by layer; --profile=FILE: where the trace for "
                  "chrome://tracing goes "
-                 "[couplet_trace.json]")
-      ->group(kGroup);
+                 "[couplet_trace.json]");
 }
 
 Status CheckDeviceOptions(const DeviceOptions& o) {

@@ -12,11 +12,9 @@
 #include "runtime/backend.h"
 #include "runtime/cuda_loader.h"
 
-namespace CLI {
-class App;
-}
-
 namespace couplet {
+
+class CommandLine;
 
 // What makes `auto` look for a GPU. Opening one costs a second or so, in which two cores compute some 1,700
 // vectors of MobileNet 0.25_128 or 36 of Inception v3. An estimate: it has not been measured with a GPU.
@@ -30,7 +28,7 @@ struct DeviceOptions {
   std::string profile;  // file for the trace; "" = no profile
 };
 
-void DeclareDeviceFlags(CLI::App& app, DeviceOptions& options);
+void DeclareDeviceFlags(CommandLine& flags, DeviceOptions& options);
 // kBadInput: a precision that the CPU does not have.
 Status CheckDeviceOptions(const DeviceOptions& options);
 

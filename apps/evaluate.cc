@@ -4,7 +4,7 @@
 
 #include "apps/device.h"
 #include "apps/label_file.h"
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/graphdef.h"
 #include "loaders/image_list.h"
 #include "loaders/threads.h"
@@ -110,26 +110,26 @@ Status Evaluate(Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("evaluate", "Prints a retrained graph's accuracy and cross entropy on photos that it was not trained on.");
+  CommandLine flags("evaluate", "Prints a retrained graph's accuracy and cross entropy on photos that it was not trained on.");
   Options o;
   ClassifierOptions& c = o.classifier;
   c.graph = "tf_files/retrained_graph.pb";
   o.images.image_dir = "tf_files/flower_photos";
-  tool.Argument("graph", &c.graph, "frozen graph that ends in a softmax");
-  tool.Flag("--image_dir", &o.images.image_dir, "folder with one sub-folder of photos a label");
-  tool.Flag("--labels", &o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph]");
-  tool.Flag("--category", &o.category, "testing, validation or training: which photos");
-  tool.Flag("--testing_percentage", &o.images.testing_percentage, 0, 100, "as it was trained with");
-  tool.Flag("--validation_percentage", &o.images.validation_percentage, 0, 100, "as it was trained with");
-  tool.Switch("--pil_resize", &c.resize_like_pillow,
+  flags.Add("graph", &c.graph, "frozen graph that ends in a softmax");
+  flags.Add("--image_dir", &o.images.image_dir, "folder with one sub-folder of photos a label");
+  flags.Add("--labels", &o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph]");
+  flags.Add("--category", &o.category, "testing, validation or training: which photos");
+  flags.Add("--testing_percentage", &o.images.testing_percentage, "as it was trained with").Between(0, 100);
+  flags.Add("--validation_percentage", &o.images.validation_percentage, "as it was trained with").Between(0, 100);
+  flags.Add("--pil_resize", &c.resize_like_pillow,
               "size photos as the original does: Pillow's Lanczos; and (x - 128) / 128 unless given");
-  tool.Flag("--input_height", &c.input_height, 1, 16384, "pixels [read off the graph]");
-  tool.Flag("--input_width", &c.input_width, 1, 16384, "pixels [read off the graph]");
-  tool.Flag("--input_mean", &c.input_mean, -1e6, 1e6, "subtracted from each pixel [by the graph's family]");
-  tool.Flag("--input_std", &c.input_std, -1e6, 1e6, "divides each pixel [by the graph's family]");
-  tool.Flag("--input_layer", &c.input_layer, "node that is fed [read off the graph]");
-  tool.Flag("--output_layer", &o.output_layer, "node with the scores [read off the graph]");
-  tool.Flag("--threads", &o.threads, 0, 1024, "worker threads, 0 = all the process may use");
-  DeclareDeviceFlags(tool.app(), o.device);
-  return tool.Run(argc, argv, [&] { return Evaluate(o); });
+  flags.Add("--input_height", &c.input_height, "pixels [read off the graph]").Between(1, 16384);
+  flags.Add("--input_width", &c.input_width, "pixels [read off the graph]").Between(1, 16384);
+  flags.Add("--input_mean", &c.input_mean, "subtracted from each pixel [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--input_std", &c.input_std, "divides each pixel [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--input_layer", &c.input_layer, "node that is fed [read off the graph]");
+  flags.Add("--output_layer", &o.output_layer, "node with the scores [read off the graph]");
+  flags.Add("--threads", &o.threads, "worker threads, 0 = all the process may use").Between(0, 1024);
+  DeclareDeviceFlags(flags, o.device);
+  return flags.Run(argc, argv, [&] { return Evaluate(o); });
 }

@@ -1,6 +1,6 @@
 // graph_pb2tb: a frozen graph as an event file, for TensorBoard's graph page; the codelab's scripts.graph_pb2tb.
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/event_file.h"
 #include "loaders/graphdef.h"
 
@@ -21,9 +21,9 @@ Status Convert(const std::string& out_dir, const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("graph_pb2tb", "Writes a frozen graph as an event file for TensorBoard (weights over 1 KB without values).");
+  CommandLine flags("graph_pb2tb", "Writes a frozen graph as an event file for TensorBoard (weights over 1 KB without values).");
   std::string out_dir, graph;
-  tool.Argument("out_dir", &out_dir, "folder for the event file");
-  tool.Argument("graph", &graph, "frozen graph");
-  return tool.Run(argc, argv, [&] { return Convert(out_dir, graph); });
+  flags.Add("out_dir", &out_dir, "folder for the event file").Required();
+  flags.Add("graph", &graph, "frozen graph").Required();
+  return flags.Run(argc, argv, [&] { return Convert(out_dir, graph); });
 }

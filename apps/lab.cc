@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -145,33 +144,28 @@ Status Run(const LabOptions& o) {
   return {};
 }
 
-void DeclareFlags(CLI::App& app, LabOptions& o) {
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  const auto add = [&app](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->capture_default_str();
-  };
-  const auto list = [](CLI::Option* option) { option->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->expected(1, 64); };
-  add("--image_dir", o.image_dir, "folder with one sub-folder of photos a label");
-  list(add("--architectures", o.architectures, "networks: names as in retrain, or graphs that end in .pb; with commas between"));
-  list(add("--devices", o.devices, "cpu, cuda; what is missing is named and left out")->check(CLI::IsMember({"cpu", "cuda"})));
-  list(add("--learning_rates", o.learning_rates, "with commas between")->check(Between(0, 1e38)));
-  add("--steps", o.steps, "training steps")->check(AtLeast(1));
-  add("--seeds", o.seeds, "trainings a learning rate, with other batches and first weights")->check(Between(1, 1000));
-  add("--output_dir", o.output_dir, "for bottlenecks, lab.json and lab_report.html");
-  add("--model_dir", o.model_dir, "where networks lie or are downloaded to");
-  add("--testing_percentage", o.testing_percentage, "per cent of the photos for the test")->check(Between(0, 100));
-  add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(Between(0, 100));
-  add("--threads", o.threads, "worker threads, 0 = all the process may use")->check(AtLeast(0));
-  app.add_flag("--resume", o.resume, "keep what lab.json already has of the same lab");
-  app.add_flag("--offline", o.offline, "never download");
+void DeclareFlags(CommandLine& flags, LabOptions& o) {
+  flags.Add("--image_dir", &o.image_dir, "folder with one sub-folder of photos a label");
+  flags.Add("--architectures", &o.architectures, "networks: names as in retrain, or graphs that end in .pb; with commas between");
+  flags.Add("--devices", &o.devices, "cpu, cuda; what is missing is named and left out").OneOf({"cpu", "cuda"});
+  flags.Add("--learning_rates", &o.learning_rates, "with commas between").Between(0, 1e38);
+  flags.Add("--steps", &o.steps, "training steps").AtLeast(1);
+  flags.Add("--seeds", &o.seeds, "trainings a learning rate, with other batches and first weights").Between(1, 1000);
+  flags.Add("--output_dir", &o.output_dir, "for bottlenecks, lab.json and lab_report.html");
+  flags.Add("--model_dir", &o.model_dir, "where networks lie or are downloaded to");
+  flags.Add("--testing_percentage", &o.testing_percentage, "per cent of the photos for the test").Between(0, 100);
+  flags.Add("--validation_percentage", &o.validation_percentage, "per cent of the photos for validation").Between(0, 100);
+  flags.Add("--threads", &o.threads, "worker threads, 0 = all the process may use").AtLeast(0);
+  flags.Add("--resume", &o.resume, "keep what lab.json already has of the same lab");
+  flags.Add("--offline", &o.offline, "never download");
 }
 
 int Main(int argc, char** argv) {
   InstallSignalHandlers();
-  CLI::App app("Measures what the lab asks: networks, devices, learning rates, few photos and many; one page with the answers.", kProgram);
+  CommandLine flags(kProgram, "Measures what the lab asks: networks, devices, learning rates, few photos and many; one page with the answers.");
   LabOptions options;
-  DeclareFlags(app, options);
-  Status status = ParseCommandLine(app, argc, argv);
+  DeclareFlags(flags, options);
+  Status status = flags.Parse(argc, argv);
   if (status.ok()) status = Run(options);
   if (status.code() == Code::kInterrupted) {
     Fail(kProgram, status);

@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "apps/cli.h"
@@ -39,38 +38,30 @@ struct Options {
   DeviceOptions device;
 };
 
-void DeclareFlags(CLI::App& app, Options& o) {
+void DeclareFlags(CommandLine& flags, Options& o) {
   ClassifierOptions& c = o.classifier;
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as argparse
-  app.add_option("photos", o.paths, "photos and folders of photos")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--image", o.image, "photo to label")->default_str(kDefaultImage)->group("The codelab's");
-  app.add_option("--graph", c.graph, "frozen graph")->capture_default_str()->group("The codelab's");
-  app.add_option("--labels", o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph; ImageNet's for a MobileNet not retrained]")
-      ->group("The codelab's");
-  app.add_option("--input_height", c.input_height, "pixels [read off the graph]")->group("The codelab's");
-  app.add_option("--input_width", c.input_width, "pixels [read off the graph]")->group("The codelab's");
-  app.add_option("--input_mean", c.input_mean, "subtracted from each pixel [by the graph's family]")
-      ->check(Between(-1e6, 1e6))->group("The codelab's");
-  app.add_option("--input_std", c.input_std, "divides each pixel [by the graph's family]")
-      ->check(Between(-1e6, 1e6))->group("The codelab's");
-  app.add_option("--input_layer", c.input_layer, "node that is fed [read off the graph]")->group("The codelab's");
-  app.add_option("--output_layer", c.output_layer, "node with the scores [read off the graph]")->group("The codelab's");
-  app.add_option("--input_size", o.input_size, "height and width in one")->group("Further");
-  app.add_option("--top_k", o.top_k, "labels a photo")->capture_default_str()->check(AtLeast(1))->group("Further");
-  app.add_option("--threshold", o.threshold, "print calibrated scores, and \"unknown\" before labels of which the best is "
-                 "below this (0 to 1); retrain leaves the calibration beside the graph")
-      ->check(Between(0, 1))->group("Further");
-  app.add_option("--format", o.format, "text, tsv or json")->capture_default_str()
-      ->check(CLI::IsMember({"text", "tsv", "json"}))->group("Further");
-  app.add_option("--threads", o.threads, "worker threads, 0 = all the process may use")->capture_default_str()
-      ->check(AtLeast(0))->group("Further");
-  app.add_option("--alpha", o.alpha, "transparent pixels: drop (TensorFlow's), white or black")->capture_default_str()
-      ->check(CLI::IsMember({"drop", "white", "black"}))->group("Further");
-  app.add_flag("--exif", c.decode.apply_exif, "turn photos as their EXIF orientation says")->group("Further");
-  app.add_option("--max_pixels", c.decode.max_pixels, "largest photo")->capture_default_str()
-      ->check(AtLeast(1))->group("Further");
-  DeclareDeviceFlags(app, o.device);
+  flags.Add("photos", &o.paths, "photos and folders of photos");
+  flags.Group("The codelab's");
+  flags.Add("--image", &o.image, "photo to label").ShowDefault(kDefaultImage);
+  flags.Add("--graph", &c.graph, "frozen graph");
+  flags.Add("--labels", &o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph; ImageNet's for a MobileNet not retrained]");
+  flags.Add("--input_height", &c.input_height, "pixels [read off the graph]");
+  flags.Add("--input_width", &c.input_width, "pixels [read off the graph]");
+  flags.Add("--input_mean", &c.input_mean, "subtracted from each pixel [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--input_std", &c.input_std, "divides each pixel [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--input_layer", &c.input_layer, "node that is fed [read off the graph]");
+  flags.Add("--output_layer", &c.output_layer, "node with the scores [read off the graph]");
+  flags.Group("Further");
+  flags.Add("--input_size", &o.input_size, "height and width in one");
+  flags.Add("--top_k", &o.top_k, "labels a photo").AtLeast(1);
+  flags.Add("--threshold", &o.threshold, "print calibrated scores, and \"unknown\" before labels of which the best is "
+                 "below this (0 to 1); retrain leaves the calibration beside the graph").Between(0, 1);
+  flags.Add("--format", &o.format, "text, tsv or json").OneOf({"text", "tsv", "json"});
+  flags.Add("--threads", &o.threads, "worker threads, 0 = all the process may use").AtLeast(0);
+  flags.Add("--alpha", &o.alpha, "transparent pixels: drop (TensorFlow's), white or black").OneOf({"drop", "white", "black"});
+  flags.Add("--exif", &c.decode.apply_exif, "turn photos as their EXIF orientation says");
+  flags.Add("--max_pixels", &c.decode.max_pixels, "largest photo").AtLeast(1);
+  DeclareDeviceFlags(flags, o.device);
 }
 
 // Folders become the photos in them, in byte order.
@@ -182,10 +173,10 @@ Status Labelling::Run() {
 
 int Main(int argc, char** argv) {
   InstallSignalHandlers();
-  CLI::App app("Labels photos with a retrained graph, as TensorFlow for Poets' label_image does.", kProgram);
+  CommandLine flags(kProgram, "Labels photos with a retrained graph, as TensorFlow for Poets' label_image does.");
   Options options;
-  DeclareFlags(app, options);
-  Status status = ParseCommandLine(app, argc, argv);
+  DeclareFlags(flags, options);
+  Status status = flags.Parse(argc, argv);
   if (status.ok() && options.device.list_devices) {
     Out("{}", DescribeDevices());
     return FinishOutput(kProgram, 0);

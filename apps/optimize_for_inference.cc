@@ -1,7 +1,7 @@
 // optimize_for_inference: a frozen graph without what only training needs; flags of
 // tensorflow.python.tools.optimize_for_inference, and --fold.
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/files.h"
 #include "loaders/optimize_graph.h"
 
@@ -42,15 +42,15 @@ Status Optimize(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("optimize_for_inference", "Removes from a frozen graph what only training needs.");
+  CommandLine flags("optimize_for_inference", "Removes from a frozen graph what only training needs.");
   Options o;
-  tool.Flag("--input", &o.input, "frozen graph");
-  tool.Flag("--output", &o.output, "file for the result");
-  tool.Flag("--input_names", &o.input_names, "nodes that are fed, comma-separated");
-  tool.Flag("--output_names", &o.output_names, "nodes that are wanted, comma-separated");
-  tool.Flag("--frozen_graph", &o.frozen_graph, "True: binary graphs are all that is read");
-  tool.Flag("--placeholder_type_enum", &o.placeholder_type, 1, 100, "type of what is fed, TensorFlow's number");
-  tool.Flag("--toco_compatible", &o.toco_compatible, "taken as by the original; the result is compatible either way");
-  tool.Switch("--fold", &o.fold, "fold batch norm that is written out in single operations (MobileNet's), too");
-  return tool.Run(argc, argv, [&] { return Optimize(o); });
+  flags.Add("--input", &o.input, "frozen graph");
+  flags.Add("--output", &o.output, "file for the result");
+  flags.Add("--input_names", &o.input_names, "nodes that are fed, comma-separated");
+  flags.Add("--output_names", &o.output_names, "nodes that are wanted, comma-separated");
+  flags.Add("--frozen_graph", &o.frozen_graph, "True: binary graphs are all that is read");
+  flags.Add("--placeholder_type_enum", &o.placeholder_type, "type of what is fed, TensorFlow's number").Between(1, 100);
+  flags.Add("--toco_compatible", &o.toco_compatible, "taken as by the original; the result is compatible either way");
+  flags.Add("--fold", &o.fold, "fold batch norm that is written out in single operations (MobileNet's), too");
+  return flags.Run(argc, argv, [&] { return Optimize(o); });
 }

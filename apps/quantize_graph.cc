@@ -1,7 +1,7 @@
 // quantize_graph: float constants in fewer bits, so that a graph is smaller or compresses better; the codelab's
 // scripts.quantize_graph.
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/files.h"
 #include "loaders/quantize_graph.h"
 
@@ -53,14 +53,14 @@ Status Quantize(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("quantize_graph", "Stores a frozen graph's float constants in fewer bits.");
+  CommandLine flags("quantize_graph", "Stores a frozen graph's float constants in fewer bits.");
   Options o;
-  tool.Flag("--input", &o.input, "frozen graph");
-  tool.Flag("--output", &o.output, "file for the result");
-  tool.Flag("--output_node_names", &o.output_node_names, "nodes that are wanted, comma-separated");
-  tool.Flag("--mode", &o.mode, "weights_rounded (floats of 2^bitdepth values, for gzip) or weights (8 bits)");
-  tool.Flag("--bitdepth", &o.bitdepth, 1, 24, "of weights_rounded");
-  tool.Switch("--tiny_constants_bug", &o.tiny_constants_bug,
+  flags.Add("--input", &o.input, "frozen graph");
+  flags.Add("--output", &o.output, "file for the result");
+  flags.Add("--output_node_names", &o.output_node_names, "nodes that are wanted, comma-separated");
+  flags.Add("--mode", &o.mode, "weights_rounded (floats of 2^bitdepth values, for gzip) or weights (8 bits)");
+  flags.Add("--bitdepth", &o.bitdepth, "of weights_rounded").Between(1, 24);
+  flags.Add("--tiny_constants_bug", &o.tiny_constants_bug,
               "--mode=weights as the original: constants of a tiny range come back wrong (0.001 as 0.000102)");
-  return tool.Run(argc, argv, [&] { return Quantize(o); });
+  return flags.Run(argc, argv, [&] { return Quantize(o); });
 }

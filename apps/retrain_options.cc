@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <filesystem>
 #include <span>
@@ -17,84 +16,68 @@
 namespace couplet {
 namespace {
 
-void DeclareCodelabFlags(CLI::App& app, RetrainOptions& o) {
-  const auto add = [&app](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->capture_default_str()->group("The codelab's");
-  };
-  add("--image_dir", o.image_dir, "folder with one sub-folder of photos a label");
-  add("--output_graph", o.output_graph, "where to save the trained graph");
-  add("--intermediate_output_graphs_dir", o.intermediate_output_graphs_dir, "where to save the intermediate graphs");
-  add("--intermediate_store_frequency", o.intermediate_store_frequency,
-      "steps between intermediate graphs, 0 = none")->check(AtLeast(0));
-  add("--output_labels", o.output_labels, "where to save the labels");
-  add("--summaries_dir", o.summaries_dir, "where to save the event files for TensorBoard");
-  add("--how_many_training_steps", o.how_many_training_steps, "training steps")->check(AtLeast(0));
-  add("--learning_rate", o.learning_rate, "how large a learning rate to use")->check(Between(0, 1e38));
-  add("--testing_percentage", o.testing_percentage, "per cent of the photos for the final test")->check(Between(0.0, 100.0));
-  add("--validation_percentage", o.validation_percentage, "per cent of the photos for validation")->check(Between(0.0, 100.0));
-  add("--eval_step_interval", o.eval_step_interval, "steps between evaluations")->check(AtLeast(1));
-  add("--train_batch_size", o.train_batch_size, "photos a training step, -1 = all");
-  add("--test_batch_size", o.test_batch_size, "photos of the final test, -1 = all");
-  add("--validation_batch_size", o.validation_batch_size, "photos of an evaluation, -1 = all");
-  app.add_flag("--print_misclassified_test_images", o.print_misclassified_test_images,
-               "print the test photos that the trained graph gets wrong")->group("The codelab's");
-  add("--model_dir", o.backbone.model_dir, "where the models lie or are downloaded to");
-  add("--bottleneck_dir", o.bottleneck_dir, "where bottlenecks are cached");
-  add("--final_tensor_name", o.final_tensor_name, "name of the output node in the trained graph");
-  app.add_flag("--flip_left_right", o.flip_left_right, "mirror half of the training photos at random")->group("The codelab's");
-  add("--random_crop", o.random_crop, "margin to crop off training photos at random, per cent")->check(Between(0, 10000));
-  add("--random_scale", o.random_scale, "how much to enlarge training photos at random, per cent")->check(Between(0, 10000));
-  add("--random_brightness", o.random_brightness, "how much to brighten or darken training photos at random, per cent")
-      ->check(Between(0, 100));
-  add("--architecture", o.backbone.architecture,
+void DeclareCodelabFlags(CommandLine& flags, RetrainOptions& o) {
+  flags.Group("The codelab's");
+  flags.Add("--image_dir", &o.image_dir, "folder with one sub-folder of photos a label");
+  flags.Add("--output_graph", &o.output_graph, "where to save the trained graph");
+  flags.Add("--intermediate_output_graphs_dir", &o.intermediate_output_graphs_dir, "where to save the intermediate graphs");
+  flags.Add("--intermediate_store_frequency", &o.intermediate_store_frequency,
+      "steps between intermediate graphs, 0 = none").AtLeast(0);
+  flags.Add("--output_labels", &o.output_labels, "where to save the labels");
+  flags.Add("--summaries_dir", &o.summaries_dir, "where to save the event files for TensorBoard");
+  flags.Add("--how_many_training_steps", &o.how_many_training_steps, "training steps").AtLeast(0);
+  flags.Add("--learning_rate", &o.learning_rate, "how large a learning rate to use").Between(0, 1e38);
+  flags.Add("--testing_percentage", &o.testing_percentage, "per cent of the photos for the final test").Between(0.0, 100.0);
+  flags.Add("--validation_percentage", &o.validation_percentage, "per cent of the photos for validation").Between(0.0, 100.0);
+  flags.Add("--eval_step_interval", &o.eval_step_interval, "steps between evaluations").AtLeast(1);
+  flags.Add("--train_batch_size", &o.train_batch_size, "photos a training step, -1 = all");
+  flags.Add("--test_batch_size", &o.test_batch_size, "photos of the final test, -1 = all");
+  flags.Add("--validation_batch_size", &o.validation_batch_size, "photos of an evaluation, -1 = all");
+  flags.Add("--print_misclassified_test_images", &o.print_misclassified_test_images,
+               "print the test photos that the trained graph gets wrong");
+  flags.Add("--model_dir", &o.backbone.model_dir, "where the models lie or are downloaded to");
+  flags.Add("--bottleneck_dir", &o.bottleneck_dir, "where bottlenecks are cached");
+  flags.Add("--final_tensor_name", &o.final_tensor_name, "name of the output node in the trained graph");
+  flags.Add("--flip_left_right", &o.flip_left_right, "mirror half of the training photos at random");
+  flags.Add("--random_crop", &o.random_crop, "margin to crop off training photos at random, per cent").Between(0, 10000);
+  flags.Add("--random_scale", &o.random_scale, "how much to enlarge training photos at random, per cent").Between(0, 10000);
+  flags.Add("--random_brightness", &o.random_brightness, "how much to brighten or darken training photos at random, per cent").Between(0, 100);
+  flags.Add("--architecture", &o.backbone.architecture,
       "inception_v3, mobilenet_<1.0|0.75|0.50|0.25>_<224|192|160|128>[_quantized], or couplet_0.25_128, which needs no download");
 }
 
-void DeclareFurtherFlags(CLI::App& app, RetrainOptions& o) {
-  const auto add = [&app](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->capture_default_str()->group("Further");
-  };
-  const auto flag = [&app](const char* name, bool& value, const char* help) {
-    return app.add_flag(name, value, help)->group("Further");
-  };
-  add("--threads", o.threads, "worker threads, 0 = all the process may use; results do not depend on it")
-      ->check(AtLeast(0));
-  add("--seed", o.seed, "of batches, initial weights and distortions; the same seed gives the same graph")->check(AtLeast(0));
-  app.add_option("--model_file", o.backbone.model_file, "a frozen graph to retrain instead of --architecture")->group("Further");
-  app.add_option("--input_layer", o.backbone.input_layer, "of --model_file [read off the graph]")->group("Further");
-  app.add_option("--bottleneck_layer", o.backbone.bottleneck_layer, "of --model_file [read off the graph]")->group("Further");
-  app.add_option("--input_size", o.backbone.input_size, "of --model_file, pixels [read off the graph]")
-      ->check(Between(1, 4096))->group("Further");
-  app.add_option("--input_mean", o.backbone.input_mean, "of --model_file [by the graph's family]")
-      ->check(Between(-1e6, 1e6))->group("Further");
-  app.add_option("--input_std", o.backbone.input_std, "of --model_file [by the graph's family]")
-      ->check(Between(-1e6, 1e6))->group("Further");
-  flag("--offline", o.backbone.offline, "never download");
-  add("--bottleneck_format", o.bottleneck_format, "sqlite, or text: TensorFlow's <photo>_<architecture>.txt files")
-      ->check(CLI::IsMember({"sqlite", "text"}));
-  add("--alpha", o.alpha, "transparent pixels: drop (TensorFlow's), white or black")
-      ->check(CLI::IsMember({"drop", "white", "black"}));
-  flag("--exif", o.exif, "turn photos as their EXIF orientation says");
-  add("--label_names", o.label_names, "strict: as the original, but two folders with one label are an error; folder: "
-      "the folders' own names; tensorflow: as the original")->check(CLI::IsMember({"strict", "folder", "tensorflow"}));
-  add("--image_extensions", o.image_extensions, "comma-separated; [jpg,jpeg,JPG,JPEG and png, bmp, gif in any case]");
-  add("--max_pixels", o.max_pixels, "largest photo; 40 million at most where a decoder must hold it whole")
-      ->check(AtLeast(1));
-  add("--verify_cache", o.verify_cache, "check the store, read every photo, compare its content and recompute a sample of the bottlenecks; --verify_cache=all: recompute every one")
-      ->check(CLI::IsMember({"no", "yes", "all"}));
-  flag("--resume", o.resume, "go on from the checkpoint beside --output_graph, where there is one: the same graph as undisturbed");
-  add("--checkpoint_interval", o.checkpoint_interval,
-      "steps between checkpoints of the training (or half a minute), 0 = only when interrupted")->check(AtLeast(0));
-  flag("--strict", o.strict, "a photo that cannot be read is an error");
-  add("--json", o.json, "file for every figure printed");
-  add("--report", o.report, "page with all answers: which photos, which classes, how sure; --report= for none");
-  flag("--watch", o.watch, "show the load of GPU and processors, memory and power beside the progress, and keep their "
+void DeclareFurtherFlags(CommandLine& flags, RetrainOptions& o) {
+  flags.Group("Further");
+  flags.Add("--threads", &o.threads, "worker threads, 0 = all the process may use; results do not depend on it").AtLeast(0);
+  flags.Add("--seed", &o.seed, "of batches, initial weights and distortions; the same seed gives the same graph").AtLeast(0);
+  flags.Add("--model_file", &o.backbone.model_file, "a frozen graph to retrain instead of --architecture");
+  flags.Add("--input_layer", &o.backbone.input_layer, "of --model_file [read off the graph]");
+  flags.Add("--bottleneck_layer", &o.backbone.bottleneck_layer, "of --model_file [read off the graph]");
+  flags.Add("--input_size", &o.backbone.input_size, "of --model_file, pixels [read off the graph]").Between(1, 4096);
+  flags.Add("--input_mean", &o.backbone.input_mean, "of --model_file [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--input_std", &o.backbone.input_std, "of --model_file [by the graph's family]").Between(-1e6, 1e6);
+  flags.Add("--offline", &o.backbone.offline, "never download");
+  flags.Add("--bottleneck_format", &o.bottleneck_format, "sqlite, or text: TensorFlow's <photo>_<architecture>.txt files").OneOf({"sqlite", "text"});
+  flags.Add("--alpha", &o.alpha, "transparent pixels: drop (TensorFlow's), white or black").OneOf({"drop", "white", "black"});
+  flags.Add("--exif", &o.exif, "turn photos as their EXIF orientation says");
+  flags.Add("--label_names", &o.label_names, "strict: as the original, but two folders with one label are an error; folder: "
+      "the folders' own names; tensorflow: as the original").OneOf({"strict", "folder", "tensorflow"});
+  flags.Add("--image_extensions", &o.image_extensions, "comma-separated; [jpg,jpeg,JPG,JPEG and png, bmp, gif in any case]");
+  flags.Add("--max_pixels", &o.max_pixels, "largest photo; 40 million at most where a decoder must hold it whole").AtLeast(1);
+  flags.Add("--verify_cache", &o.verify_cache, "check the store, read every photo, compare its content and recompute a sample of the bottlenecks; --verify_cache=all: recompute every one").OneOf({"no", "yes", "all"});
+  flags.Add("--resume", &o.resume, "go on from the checkpoint beside --output_graph, where there is one: the same graph as undisturbed");
+  flags.Add("--checkpoint_interval", &o.checkpoint_interval,
+      "steps between checkpoints of the training (or half a minute), 0 = only when interrupted").AtLeast(0);
+  flags.Add("--strict", &o.strict, "a photo that cannot be read is an error");
+  flags.Add("--json", &o.json, "file for every figure printed");
+  flags.Add("--report", &o.report, "page with all answers: which photos, which classes, how sure; --report= for none");
+  flags.Add("--watch", &o.watch, "show the load of GPU and processors, memory and power beside the progress, and keep their "
       "curves (--json)");
-  flag("--quiet", o.quiet, "only warnings, errors and the answer");
+  flags.Add("--quiet", &o.quiet, "only warnings, errors and the answer");
 }
 
 // Resolves the report's default; command and settings for the report.
-void NoteForReport(const CLI::App& app, std::span<char* const> argv, RetrainOptions& o) {
+void NoteForReport(const CommandLine& flags, std::span<char* const> argv, RetrainOptions& o) {
   if (o.report == kReportBesideGraph) {
     const std::string& graph = o.output_graph;
     const bool pb = graph.ends_with(".pb");
@@ -109,29 +92,22 @@ void NoteForReport(const CLI::App& app, std::span<char* const> argv, RetrainOpti
     seed_given = seed_given || std::string_view(argument).starts_with("--seed");
   }
   if (!seed_given) o.command += fmt::format(" --seed={}", o.seed);
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_lnames().empty() || option == app.get_help_ptr() || option == app.get_version_ptr()) continue;
-    std::string value = option->get_default_str();
-    if (option->count() > 0) value = option->get_items_expected_min() > 0 ? option->as<std::string>() : "yes";
-    if (option->get_items_expected_min() == 0 && option->count() == 0) value = "no";
-    o.settings.emplace_back("--" + option->get_lnames()[0], value);
-  }
+  for (const CommandLine::Setting& setting : flags.Settings()) o.settings.emplace_back(setting.name, setting.value);
 }
 
 }  // namespace
 
-void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options) {
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as argparse
-  DeclareCodelabFlags(app, options);
-  DeclareFurtherFlags(app, options);
-  DeclareDeviceFlags(app, options.device);
+void DeclareRetrainFlags(CommandLine& flags, RetrainOptions& options) {
+  DeclareCodelabFlags(flags, options);
+  DeclareFurtherFlags(flags, options);
+  DeclareDeviceFlags(flags, options.device);
 }
 
 Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options) {
-  CLI::App app("Retrains an image classifier on your photos, as TensorFlow for Poets' retrain.py does.", program);
-  DeclareRetrainFlags(app, *options);
-  COUPLET_RETURN_IF_ERROR(ParseCommandLine(app, argc, argv));
-  NoteForReport(app, {argv, static_cast<size_t>(argc)}, *options);
+  CommandLine flags(program, "Retrains an image classifier on your photos, as TensorFlow for Poets' retrain.py does.");
+  DeclareRetrainFlags(flags, *options);
+  COUPLET_RETURN_IF_ERROR(flags.Parse(argc, argv));
+  NoteForReport(flags, {argv, static_cast<size_t>(argc)}, *options);
   return {};
 }
 
@@ -159,7 +135,7 @@ ImageListOptions MakeImageListOptions(const RetrainOptions& o) {
   options.image_dir = o.image_dir;
   options.testing_percentage = o.testing_percentage;
   options.validation_percentage = o.validation_percentage;
-  options.extensions = o.image_extensions.empty() ? std::vector<std::string>() : CLI::detail::split(o.image_extensions, ',');
+  options.extensions = SplitNames(o.image_extensions);
   options.label_names = o.label_names == "folder"       ? LabelNames::kFolder
                         : o.label_names == "tensorflow" ? LabelNames::kTensorFlow
                                                         : LabelNames::kStrict;

@@ -15,11 +15,9 @@
 #include "models/training.h"
 #include "runtime/status.h"
 
-namespace CLI {
-class App;
-}
-
 namespace couplet {
+
+class CommandLine;
 
 // The default of --report, as the help shows it.
 inline constexpr const char* kReportBesideGraph = "OUTPUT_GRAPH_report.html";
@@ -65,7 +63,7 @@ struct RetrainOptions {
   }
 };
 
-void DeclareRetrainFlags(CLI::App& app, RetrainOptions& options);
+void DeclareRetrainFlags(CommandLine& flags, RetrainOptions& options);
 // The command line of `program`; prints help or version and exits when asked to. Resolves the report's default and notes
 // command and settings.
 Status ParseRetrainFlags(const std::string& program, int argc, char** argv, RetrainOptions* options);

@@ -1,6 +1,6 @@
 // show_image: who took one of the codelab's photos. The original shows the photo and the caption in a notebook.
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/tool.h"
+#include "apps/cli.h"
 #include "loaders/attributions.h"
 
 namespace {
@@ -16,8 +16,8 @@ Status Show(const std::string& photo) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Tool tool("show_image", "Prints the caption of one of the codelab's photos, from LICENSE.txt beside the classes.");
+  CommandLine flags("show_image", "Prints the caption of one of the codelab's photos, from LICENSE.txt beside the classes.");
   std::string photo;
-  tool.Argument("photo", &photo, "such as tf_files/flower_photos/daisy/3475870145_685a19116d.jpg");
-  return tool.Run(argc, argv, [&] { return Show(photo); });
+  flags.Add("photo", &photo, "such as tf_files/flower_photos/daisy/3475870145_685a19116d.jpg").Required();
+  return flags.Run(argc, argv, [&] { return Show(photo); });
 }

@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 
 #include "apps/cli.h"
 #include "apps/console.h"
@@ -55,16 +54,14 @@ Status Run(const Options& o) {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("Chooses, by timing them, how this machine's GPU does the layers of a network.", kProgram);
+  CommandLine flags(kProgram, "Chooses, by timing them, how this machine's GPU does the layers of a network.");
   Options o;
-  app.add_option("--architecture", o.backbone.architecture, "as in retrain")->capture_default_str();
-  app.add_option("--model_dir", o.backbone.model_dir, "as in retrain")->capture_default_str();
-  app.add_option("--model_file", o.backbone.model_file, "as in retrain");
-  app.add_option("--precision", o.precisions, "fp32, tf32, fp16; several with commas between [all]")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"fp32", "tf32", "fp16"}));
-  app.add_option("--gpu_memory_mb", o.gpu_memory_mb, "as in retrain")->check(AtLeast(0));
-  Status status = ParseCommandLine(app, argc, argv);
+  flags.Add("--architecture", &o.backbone.architecture, "as in retrain");
+  flags.Add("--model_dir", &o.backbone.model_dir, "as in retrain");
+  flags.Add("--model_file", &o.backbone.model_file, "as in retrain");
+  flags.Add("--precision", &o.precisions, "fp32, tf32, fp16; several with commas between [all]").OneOf({"fp32", "tf32", "fp16"});
+  flags.Add("--gpu_memory_mb", &o.gpu_memory_mb, "as in retrain").AtLeast(0);
+  Status status = flags.Parse(argc, argv);
   if (status.ok()) status = Run(o);
   return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
 
-#include <CLI/CLI.hpp>
 
 #include "apps/console.h"
 #include "apps/retrain_options.h"
@@ -15,10 +14,10 @@ using Args = std::vector<std::string>;
 
 // What CanonicalArguments makes of `args` for retrain's flags; "error: ..." when it refuses.
 Args Canonical(const Args& args) {
-  CLI::App app;
+  CommandLine flags("retrain", "");
   RetrainOptions options;
-  DeclareRetrainFlags(app, options);
-  auto result = CanonicalArguments(app, args);
+  DeclareRetrainFlags(flags, options);
+  auto result = flags.Canonical(args);
   return result.ok() ? *result : Args{"error: " + result.status().message()};
 }
 
@@ -61,26 +60,27 @@ TEST_CASE("cli: what cannot be understood is said in one line") {
 }
 
 TEST_CASE("cli: retrain.py's 23 flags are there with their defaults") {
-  CLI::App app;
+  CommandLine flags("retrain", "");
   RetrainOptions options;
-  DeclareRetrainFlags(app, options);
+  DeclareRetrainFlags(flags, options);
   const std::vector<std::pair<std::string, std::string>> expected = {
       {"image_dir", ""}, {"output_graph", "/tmp/output_graph.pb"},
       {"intermediate_output_graphs_dir", "/tmp/intermediate_graph/"}, {"intermediate_store_frequency", "0"},
       {"output_labels", "/tmp/output_labels.txt"}, {"summaries_dir", "/tmp/retrain_logs"},
       {"how_many_training_steps", "4000"}, {"learning_rate", "0.01"}, {"testing_percentage", "10"},
       {"validation_percentage", "10"}, {"eval_step_interval", "10"}, {"train_batch_size", "100"},
-      {"test_batch_size", "-1"}, {"validation_batch_size", "100"}, {"print_misclassified_test_images", ""},
+      {"test_batch_size", "-1"}, {"validation_batch_size", "100"}, {"print_misclassified_test_images", "no"},
       {"model_dir", "/tmp/imagenet"}, {"bottleneck_dir", "/tmp/bottleneck"}, {"final_tensor_name", "final_result"},
-      {"flip_left_right", ""}, {"random_crop", "0"}, {"random_scale", "0"}, {"random_brightness", "0"},
+      {"flip_left_right", "no"}, {"random_crop", "0"}, {"random_scale", "0"}, {"random_brightness", "0"},
       {"architecture", "inception_v3"}};
   CHECK(expected.size() == 23);
+  const std::vector<CommandLine::Setting> settings = flags.Settings();
   for (const auto& [name, value] : expected) {
     CAPTURE(name);
-    const CLI::Option* option = app.get_option_no_throw("--" + name);
-    REQUIRE(option != nullptr);
-    CHECK(option->get_default_str() == value);
-    CHECK(option->get_group() == "The codelab's");
+    const auto setting = std::ranges::find(settings, "--" + name, &CommandLine::Setting::name);
+    REQUIRE(setting != settings.end());
+    CHECK(setting->value == value);
+    CHECK(setting->group == "The codelab's");
   }
 }
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -273,18 +272,15 @@ std::string RunFlags(Input bytes) {
     arguments.push_back(argument);
     argument.clear();
   }
-  CLI::App app("fuzz", "retrain");
+  CommandLine flags("retrain", "fuzz");
   RetrainOptions options;
-  DeclareRetrainFlags(app, options);
-  // The help ends the program; a flag's unique prefix asks for it too.
-  app.set_help_flag("-h,--help", "");
-  app.set_version_flag("--version", "1");
-  const auto canonical = CanonicalArguments(app, {arguments.begin() + 1, arguments.end()});
+  DeclareRetrainFlags(flags, options);
+  const auto canonical = flags.Canonical({arguments.begin() + 1, arguments.end()});
   if (!canonical.ok()) return NotOneLine(canonical.status(), "--");
   if (std::ranges::any_of(*canonical, AsksForText)) return "";
   std::vector<char*> argv;
   for (std::string& text : arguments) argv.push_back(text.data());
-  Status status = ParseCommandLine(app, static_cast<int>(argv.size()), argv.data());
+  Status status = flags.Parse(static_cast<int>(argv.size()), argv.data());
   if (status.ok()) status = CheckRetrainOptions(options);
   if (!status.ok()) return NotOneLine(status, "");
   MakeImageListOptions(options);
