@@ -259,7 +259,7 @@ class CpuBackend final : public Backend {
 
   // Of one core; what it moves lies in caches whose speed is not known. The first call measures.
   double floor_ms(double /*bytes*/, double multiply_adds) const override {
-    std::call_once(measured_, [this] { flops_ = cpu::MeasureFmaPeak(1, 0.02); });
+    std::call_once(measured_, [this] { flops_ = cpu::BestFmaPeak(0.02); });
     return 2e3 * multiply_adds / flops_;
   }
 

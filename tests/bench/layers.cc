@@ -51,7 +51,7 @@ void Bench(const std::string& network, const std::vector<ConvShape>& shapes, int
   std::vector<std::unique_ptr<Backend>> backends;
   for (const CpuKernels kernels : BuiltCpuKernels())
     if (kernels != CpuKernels::kAuto) backends.push_back(MakeCpuBackend(kernels));
-  const double peak = cpu::MeasureFmaPeak(1, 0.2);
+  const double peak = cpu::BestFmaPeak(0.2);
   fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core; microseconds, own then oneDNN\n", network, peak / 1e9);
   std::map<std::string, std::vector<double>> sums;
   for (const ConvShape& s : shapes) {
@@ -94,7 +94,7 @@ void BenchNetwork(const std::string& file, int rounds) {
     fmt::print(stderr, "{}\n", backbone.status().message());
     std::exit(2);
   }
-  const double peak = cpu::MeasureFmaPeak(1, 0.2);
+  const double peak = cpu::BestFmaPeak(0.2);
   const double flops = GraphFlops(backbone->graph());
   struct Network {
     std::unique_ptr<Backend> backend;
