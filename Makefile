@@ -323,8 +323,8 @@ $(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench layer-bench
-layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's
-	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}"
+layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's (SIMD=AVX2)
+	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}" $(SIMD)
 bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA; COMPARE=OLD.json)
 	@mkdir -p $(OUT)/bench
 	$(OUT)/tests/bench "$${COUPLET_DATA:-../shared}" $(OUT)/label_image $(OUT)/bench $(OUT)/bench.json $(if $(COMPARE),--compare '$(COMPARE)')

@@ -19,9 +19,23 @@ using V = hn::Vec<D>;
 // 32 registers hold 6 x 4 accumulators, 4 of weights and one value; 16 registers 6 x 2, 2 and one.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int kPanelVectors = 4;
+constexpr int kTilePixels[] = {0, 12, 12, 8, 6};  // by a panel's vectors
 #else
 constexpr int kPanelVectors = 2;
+constexpr int kTilePixels[] = {0, 12, 6};
 #endif
+
+// The first `count` lanes; what lies behind them may be another thread's.
+HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
+  const D d;
+#if HWY_TARGET <= HWY_AVX2
+  hn::BlendedStore(value, hn::FirstN(d, count), d, dst);
+#else
+  HWY_ALIGN float all[hn::MaxLanes(D())];
+  hn::Store(value, d, all);
+  for (size_t i = 0; i < count; ++i) dst[i] = all[i];
+#endif
+}
 
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W>
@@ -29,27 +43,28 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
   V sum[P][W];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int w = 0; w < W; ++w) {
     const V bias = hn::LoadU(d, t.bias + w * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int p = 0; p < P; ++p) sum[p][w] = bias;
   }
   const float* HWY_RESTRICT weights = t.weights;
   const size_t length = static_cast<size_t>(t.length);
-  const float* const* table = t.src + static_cast<size_t>(first) * static_cast<size_t>(t.segments);
+  const float* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const float* src[P];
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p)
+      src[p] = t.pixel_stride == 0 ? table[s * P + p] : table[s] + static_cast<size_t>(first + p) * t.pixel_stride;
     for (size_t k = 0; k < length; ++k, weights += W * kLanes) {
       V b[W];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int p = 0; p < P; ++p) {
         const V a = hn::Set(d, src[p][k]);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
       }
     }
@@ -58,36 +73,33 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
   const size_t channels = static_cast<size_t>(t.channels);
   float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int p = 0; p < P; ++p, dst += t.dst_stride) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int w = 0; w < W; ++w) {
       const V value = hn::Min(high, hn::Max(low, sum[p][w]));
       const size_t at = w * kLanes;
-      if (at + kLanes <= channels) {
-        hn::StoreU(value, d, dst + at);
-      } else {
-        HWY_ALIGN float rest[kLanes];
-        hn::Store(value, d, rest);
-        for (size_t i = 0; at + i < channels; ++i) dst[at + i] = rest[i];
-      }
+      if (at + kLanes <= channels) hn::StoreU(value, d, dst + at);
+      else StoreFirst(value, channels - at, dst + at);
     }
   }
 }
 
+// The tile of `pixels`, at most P.
+template <int P, int W>
+void TileOf(const GemmPanel& t, int first, int pixels) {
+  if constexpr (P > 1) {
+    if (pixels < P) return TileOf<P - 1, W>(t, first, pixels);
+  }
+  Tile<P, W>(t, first);
+}
+
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
-  const Tiles tiles(t.pixels);
+  const Tiles tiles(t.pixels, t.tile);
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
-    switch (next - first) {
-      case 1: Tile<1, W>(t, first); break;
-      case 2: Tile<2, W>(t, first); break;
-      case 3: Tile<3, W>(t, first); break;
-      case 4: Tile<4, W>(t, first); break;
-      case 5: Tile<5, W>(t, first); break;
-      default: Tile<6, W>(t, first); break;
-    }
+    TileOf<kTilePixels[W], W>(t, first, next - first);
   }
 }
 
@@ -109,6 +121,7 @@ Panels PanelsImpl(int channels) {
   panels.lanes = static_cast<int>(hn::MaxLanes(D()));
   panels.vectors = (channels + panels.lanes - 1) / panels.lanes;
   panels.count = (panels.vectors + kPanelVectors - 1) / kPanelVectors;
+  panels.tile = kTilePixels[(panels.vectors + panels.count - 1) / panels.count];
   return panels;
 }
 

@@ -11,28 +11,29 @@
 
 namespace couplet::cpu {
 
-inline constexpr int kTilePixels = 6;
-
 // The limits of an activation; -inf and inf where there are none.
 struct Clamp {
   float low, high;
 };
 
-// Where a panel's channels begin and how many vectors it is wide. Panels are dealt evenly: 3 vectors as 2 + 1.
+// Where a panel's channels begin and how many vectors it is wide. Panels are dealt evenly: 3 vectors as 2 + 1. `tile` is how many
+// pixels its widest panel takes at a time: as many as the registers hold, and for narrow panels enough chains to hide an
+// FMA's latency.
 struct Panels {
-  int lanes = 0, vectors = 0, count = 0;
+  int lanes = 0, vectors = 0, count = 0, tile = 0;
   int first(int panel) const { return vectors * panel / count * lanes; }
   int width(int panel) const { return first(panel + 1) - first(panel); }
   int channels() const { return vectors * lanes; }  // padded
 };
 Panels PanelsFor(int channels);
 
-// `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each; a tile's are next to
-// each other: in a tile of P pixels that begins with pixel t, stretch s of pixel t + p begins at
-// src[t * segments + s * P + p].
+// `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each. Where they lie: with
+// `pixel_stride` 0 in a table, a tile's next to each other: in a tile of P pixels that begins with pixel t, stretch s of pixel
+// t + p begins at src[t * segments + s * P + p]. Else stretch s of pixel p begins at src[s] + p * pixel_stride.
 struct GemmPanel {
   const float* const* src = nullptr;
-  int pixels = 0, segments = 0, length = 0;
+  size_t pixel_stride = 0;
+  int pixels = 0, tile = 0, segments = 0, length = 0;
   const float* weights = nullptr;  // [segments * length, width], aligned
   const float* bias = nullptr;     // [width]
   int width = 0, channels = 0;     // of the panel; how many of them exist
@@ -42,9 +43,9 @@ struct GemmPanel {
 };
 void RunGemmPanel(const GemmPanel& panel);
 
-// Tiles are dealt evenly: 49 pixels as 9 tiles of 5 or 6, not 8 of 6 and one of 1, which would run at a third of the speed.
+// Tiles are dealt evenly: 49 pixels by 6 as 9 tiles of 5 or 6, not 8 of 6 and one of 1, which would run at a third of the speed.
 struct Tiles {
-  explicit Tiles(int of) : pixels(of), count((of + kTilePixels - 1) / kTilePixels) {}
+  Tiles(int of, int tile) : pixels(of), count((of + tile - 1) / tile) {}
   int begin(int tile) const { return pixels * tile / count; }
   int pixels, count;
 };

@@ -36,8 +36,10 @@ Range InPicture(int out, int stride, int pad, int kernel, int size) {
   return {std::max(0, -first), std::min(kernel, size - first)};
 }
 
-// Sources of a tile's pixels, as the kernel wants them. Stretches of the source that a row of a window sees are one
-// segment where few channels would make the kernel's loop short; those that lie partly in the padding are copied.
+// A convolution over all channels, its sources laid out as the kernel wants them, in one of three ways. Where a pixel sees its own
+// place alone, and where few channels would make the kernel's loop short (the stretch of a row that a window sees is then one
+// segment, from rows with the padding put to them), pixels follow each other at equal distances. Else a table says where each
+// pixel's segments lie.
 class Gemm final : public PreparedOp {
  public:
   Gemm(const Convolution& c, int threads)
@@ -45,19 +47,24 @@ class Gemm final : public PreparedOp {
         bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
         clamp_(ClampOf(c.activation)), last_top_(c.src.h - 1 - (c.kh - 1) * c.dh),
         last_left_(c.src.w - 1 - (c.kw - 1) * c.dw), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
-    merged_ = kw_ > 1 && dw_ == 1 && src_.c <= kMergedChannels;
-    segments_ = merged_ ? kh_ : kh_ * kw_;
-    length_ = merged_ ? kw_ * src_.c : src_.c;
-    for (int s = 0; s < segments_; ++s) {
-      const int ky = merged_ ? s : s / kw_, kx = merged_ ? 0 : s % kw_;
-      offsets_.push_back((int64_t{ky} * dh_ * src_.w + kx * dw_) * src_.c);
-    }
-    zeros_.assign(static_cast<size_t>(length_), 0.0f);
+    by_rows_ = kw_ > 1 && dw_ == 1 && src_.c <= kRowChannels;
+    dense_ = kh_ == 1 && kw_ == 1 && sh_ == 1 && sw_ == 1 && src_.h == dst_.h && src_.w == dst_.w;
+    segments_ = by_rows_ ? kh_ : kh_ * kw_;
+    length_ = by_rows_ ? kw_ * src_.c : src_.c;
     const int64_t bytes = int64_t{src_.c} * sh_ * sw_ * static_cast<int64_t>(sizeof(float));
     block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / bytes, kMinBlock, kMaxBlock));
-    patches_at_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
-    lane_bytes_ = patches_at_;
-    if (merged_) lane_bytes_ += AlignUp(static_cast<size_t>(block_) * PatchFloats() * sizeof(float));
+    if (by_rows_) {
+      row_floats_ = static_cast<size_t>((dst_.w - 1) * sw_ + kw_) * static_cast<size_t>(src_.c);
+      pad_rows_ = pads_.left != 0 || row_floats_ > static_cast<size_t>(src_.w) * static_cast<size_t>(src_.c);
+      lane_bytes_ = AlignUp(static_cast<size_t>(segments_) * sizeof(const float*));
+      row_bytes_ = pad_rows_ ? AlignUp(row_floats_ * sizeof(float)) : 0;
+      lane_bytes_ += static_cast<size_t>(segments_) * row_bytes_;
+    } else if (!dense_) {
+      for (int s = 0; s < segments_; ++s)
+        offsets_.push_back((int64_t{s / kw_} * dh_ * src_.w + s % kw_ * dw_) * src_.c);
+      lane_bytes_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
+    }
+    zeros_.assign(std::max(row_floats_, static_cast<size_t>(length_)), 0.0f);
     Pack(c);
   }
 
@@ -78,12 +85,12 @@ class Gemm final : public PreparedOp {
   }
 
  private:
-  static constexpr int kMergedChannels = 8;
+  static constexpr int kRowChannels = 8;
   // A block's sources stay in the second cache while all panels of the weights pass by.
   static constexpr int64_t kBlockBytes = 160 << 10;
   static constexpr int kMinBlock = 66, kMaxBlock = 252;
 
-  size_t PatchFloats() const { return static_cast<size_t>(segments_) * static_cast<size_t>(length_); }
+  size_t WindowFloats() const { return static_cast<size_t>(segments_) * static_cast<size_t>(length_); }
 
   // Panel by panel, [kh * kw * ic, width], times scale; zeros where there is no channel.
   void Pack(const Convolution& c) {
@@ -103,29 +110,28 @@ class Gemm final : public PreparedOp {
     }
   }
 
-  // Results [first, first + count), counted in pixels of the photo.
+  // Results [first, first + count), counted in pixels of the photo: whole rows of it.
   void RunPixels(const float* src, float* dst, int first, int count, std::byte* scratch) const {
+    if (by_rows_) {
+      for (int y = first / dst_.w; y < (first + count) / dst_.w; ++y)
+        RunPanels({.src = PointRow(src, y, scratch), .pixel_stride = static_cast<size_t>(sw_) * static_cast<size_t>(src_.c), .pixels = dst_.w},
+                  dst + int64_t{y} * dst_.w * dst_.c);
+      return;
+    }
     const int blocks = (count + block_ - 1) / block_;
     for (int i = 0; i < blocks; ++i) {
       const int begin = first + static_cast<int>(int64_t{count} * i / blocks);
       const int end = first + static_cast<int>(int64_t{count} * (i + 1) / blocks);
-      RunBlock(src, dst, begin, end - begin, scratch);
+      const float* dense = src + int64_t{begin} * src_.c;
+      GemmPanel t{.src = &dense, .pixel_stride = static_cast<size_t>(src_.c), .pixels = end - begin};
+      if (!dense_) t.src = PointBlock(src, begin, end - begin, scratch), t.pixel_stride = 0;
+      RunPanels(t, dst + int64_t{begin} * dst_.c);
     }
   }
 
-  void RunBlock(const float* src, float* dst, int first, int count, std::byte* scratch) const {
-    auto* table = reinterpret_cast<const float**>(scratch);
-    auto* patches = reinterpret_cast<float*>(scratch + patches_at_);
-    const Tiles tiles(count);
-    int y = first / dst_.w, x = first % dst_.w;
-    for (int tile = 0; tile < tiles.count; ++tile)
-      for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
-        Point(src, y, x, table + at * segments_ + p, pixels, patches + static_cast<size_t>(at + p) * PatchFloats());
-        if (++x == dst_.w) ++y, x = 0;
-      }
-    GemmPanel t;
-    t.src = table;
-    t.pixels = count, t.segments = segments_, t.length = length_;
+  // `t` knows its sources; `dst` is its first pixel.
+  void RunPanels(GemmPanel t, float* dst) const {
+    t.tile = panels_.tile, t.segments = segments_, t.length = length_;
     t.dst_stride = static_cast<size_t>(dst_.c), t.clamp = clamp_;
     t.weights = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
@@ -133,48 +139,62 @@ class Gemm final : public PreparedOp {
       t.width = panels_.width(panel);
       t.channels = std::min(t.width, dst_.c - channel);
       t.bias = bias_.data() + channel;
-      t.dst = dst + int64_t{first} * dst_.c + channel;
+      t.dst = dst + channel;
       RunGemmPanel(t);
-      t.weights += PatchFloats() * static_cast<size_t>(t.width);
+      t.weights += WindowFloats() * static_cast<size_t>(t.width);
     }
   }
 
+  // The rows that row `y` of the results sees, with the padding to their left and right, from the first window's column on.
+  const float* const* PointRow(const float* src, int y, std::byte* scratch) const {
+    auto* rows = reinterpret_cast<const float**>(scratch);
+    std::byte* room = scratch + lane_bytes_ - static_cast<size_t>(segments_) * row_bytes_;
+    for (int ky = 0; ky < kh_; ++ky, room += row_bytes_) {
+      const int sy = y * sh_ - pads_.top + ky * dh_;
+      if (sy < 0 || sy >= src_.h) {
+        rows[ky] = zeros_.data();
+        continue;
+      }
+      rows[ky] = src + int64_t{sy} * src_.w * src_.c;
+      if (!pad_rows_) continue;
+      auto* padded = reinterpret_cast<float*>(room);
+      const size_t left = std::min(static_cast<size_t>(pads_.left) * static_cast<size_t>(src_.c), row_floats_);
+      const size_t inside = std::min(static_cast<size_t>(src_.w) * static_cast<size_t>(src_.c), row_floats_ - left);
+      float* end = std::copy_n(rows[ky], inside, std::fill_n(padded, left, 0.0f));
+      std::fill(end, padded + row_floats_, 0.0f);
+      rows[ky] = padded;
+    }
+    return rows;
+  }
+
+  // The table of a block's sources, in `scratch`.
+  const float* const* PointBlock(const float* src, int first, int count, std::byte* scratch) const {
+    auto* table = reinterpret_cast<const float**>(scratch);
+    const Tiles tiles(count, panels_.tile);
+    int y = first / dst_.w, x = first % dst_.w;
+    for (int tile = 0; tile < tiles.count; ++tile)
+      for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
+        Point(src, y, x, table + at * segments_ + p, pixels);
+        if (++x == dst_.w) ++y, x = 0;
+      }
+    return table;
+  }
+
   // Where the window of result (y, x) lies: segment s at to[s * step].
-  void Point(const float* src, int y, int x, const float** to, int step, float* patch) const {
+  void Point(const float* src, int y, int x, const float** to, int step) const {
     const int top = y * sh_ - pads_.top, left = x * sw_ - pads_.left;
     if (top >= 0 && left >= 0 && top <= last_top_ && left <= last_left_) {
       const float* corner = src + (int64_t{top} * src_.w + left) * src_.c;
       for (const int64_t offset : offsets_) *to = corner + offset, to += step;
-    } else {
-      PointAtEdge(src, top, left, to, step, patch);
+      return;
     }
-  }
-  void PointAtEdge(const float* src, int top, int left, const float** to, int step, float* patch) const {
-    const int64_t row = int64_t{src_.w} * src_.c;
-    for (int ky = 0; ky < kh_; ++ky, patch += length_) {
+    for (int ky = 0; ky < kh_; ++ky) {
       const int sy = top + ky * dh_;
-      const bool inside = sy >= 0 && sy < src_.h;
-      if (merged_) {
-        *to = inside ? Stretch(src + sy * row, left, patch) : zeros_.data();
-        to += step;
-        continue;
-      }
       for (int kx = 0; kx < kw_; ++kx, to += step) {
         const int sx = left + kx * dw_;
-        *to = inside && sx >= 0 && sx < src_.w ? src + sy * row + int64_t{sx} * src_.c : zeros_.data();
+        *to = sy >= 0 && sy < src_.h && sx >= 0 && sx < src_.w ? src + (int64_t{sy} * src_.w + sx) * src_.c : zeros_.data();
       }
     }
-  }
-
-  // Columns [left, left + kw) of a row, in place or put together with zeros in `patch`.
-  const float* Stretch(const float* row, int left, float* patch) const {
-    if (left >= 0 && left + kw_ <= src_.w) return row + int64_t{left} * src_.c;
-    const Range range = InPicture(0, 1, -left, kw_, src_.w);
-    float* to = std::fill_n(patch, std::min(range.begin, kw_) * src_.c, 0.0f);
-    if (range.begin < range.end)
-      to = std::copy(row + int64_t{left + range.begin} * src_.c, row + int64_t{left + range.end} * src_.c, to);
-    std::fill(to, patch + length_, 0.0f);
-    return patch;
   }
 
   Shape src_, dst_;
@@ -184,11 +204,11 @@ class Gemm final : public PreparedOp {
   int lanes_;
   Panels panels_;
   Clamp clamp_;
-  bool merged_ = false;
+  bool dense_ = false, by_rows_ = false, pad_rows_ = false;
   int segments_ = 0, length_ = 0, block_ = 0;
-  int last_top_, last_left_;       // a window's corner: beyond it the window leaves the picture
-  std::vector<int64_t> offsets_;   // of a window's segments from its corner
-  size_t patches_at_ = 0, lane_bytes_ = 0;
+  int last_top_, last_left_;      // a window's corner: beyond it the window leaves the picture
+  std::vector<int64_t> offsets_;  // of a window's segments from its corner
+  size_t row_floats_ = 0, row_bytes_ = 0, lane_bytes_ = 0;
   AlignedFloats weights_;
   std::vector<float> bias_, zeros_;
 };

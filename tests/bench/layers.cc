@@ -1,6 +1,6 @@
 // The convolutions of the networks, one thread, by our kernels and by oneDNN's in turn, in processor time: what CPU=auto goes by.
 // Then whole networks, where their graphs are.
-// layer_bench [ROUNDS [SHARED_DIR]]
+// layer_bench [ROUNDS [SHARED_DIR [AVX2]]]
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 #include <time.h>
@@ -13,6 +13,7 @@
 #include "models/backbone.h"
 #include "models/photo_network.h"
 #include "runtime/backend.h"
+#include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/fma_peak.h"
 #include "tests/bench/one_layer.h"
 #include "tests/bench/timing.h"
@@ -140,6 +141,10 @@ void BenchNetwork(const std::string& file, int rounds) {
 int main(int argc, char** argv) {
   using namespace couplet;
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 6;
+  if (argc > 3 && argv[3] == std::string_view(cpu::Name(cpu::Simd::kAvx2))) {
+    cpu::LimitSimd(cpu::Simd::kAvx2);
+    setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);  // read when oneDNN is first asked for something
+  }
   bench::Bench("MobileNet 0.25_128", test::MobileNetConvs(25, 128), rounds);
   bench::Bench("MobileNet 0.50_224", test::MobileNetConvs(50, 224), rounds);
   bench::Bench("MobileNet 1.0_224", test::MobileNetConvs(100, 224), rounds);
