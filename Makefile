@@ -39,11 +39,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
 # -fPIC: one object serves the programs, the tests and the CUDA engine's shared object; hidden, it costs them nothing.
 CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
 LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
-# CPU=own: kernels of our own alone; onednn: the library's; auto: for each kind of layer the faster (runtime/cpu/cpu_backend.cc).
-CPU_KERNELS_own := kOwn
-CPU_KERNELS_onednn := kOneDnn
-CPU_KERNELS_auto := kAuto
-ONEDNN := $(filter onednn auto,$(CPU))
+# CPU=own: convolutions and pools of our own; onednn: the library's, ours beside them; auto: what measured faster, which is our
+# own (docs/measured/cpu.md).
+ONEDNN := $(filter onednn,$(CPU))
 LIBS := -ldl $(if $(ONEDNN),-ldnnl -lgomp) -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
@@ -178,7 +176,7 @@ $(OBJ)/commit: FORCE
 FORCE:
 
 # CPU= is known to one object; the archive and the programs follow its stamp.
-$(OBJ)/runtime/cpu/cpu_backend.o: CXXFLAGS_ALL += -DCOUPLET_ONEDNN=$(if $(ONEDNN),1,0) -DCOUPLET_CPU=$(CPU_KERNELS_$(CPU))
+$(OBJ)/runtime/cpu/cpu_backend.o: CXXFLAGS_ALL += -DCOUPLET_ONEDNN=$(if $(ONEDNN),1,0)
 $(OBJ)/runtime/cpu/cpu_backend.o: $(OBJ)/cpu
 $(OBJ)/cpu: FORCE
 	@mkdir -p $(@D); echo '$(CPU)' | cmp -s - $@ || echo '$(CPU)' > $@
@@ -323,7 +321,7 @@ $(OUT)/tests/layer_bench: $(patsubst %.cc,$(OBJ)/%.o,tests/bench/layers.cc tests
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench layer-bench
-layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, own kernels beside oneDNN's (SIMD=AVX2)
+layer-bench: $(OUT)/tests/layer_bench  ## time every convolution of the networks, beside oneDNN's with CPU=onednn (SIMD=AVX2)
 	$(OUT)/tests/layer_bench 6 "$${COUPLET_DATA:-../shared}" $(SIMD)
 bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (needs ../shared or COUPLET_DATA; COMPARE=OLD.json)
 	@mkdir -p $(OUT)/bench
@@ -399,7 +397,7 @@ check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 STATIC_SRC := $(filter-out runtime/cuda/%,$(LIB_SRC)) $(APP_SRC) $(PROGRAMS:%=apps/%.cc) $(TOOLS:%=apps/%.cc)
 check-static: $(PROTO:%.proto=$(GEN)/%.pb.h)  ## clang-tidy and cppcheck find nothing but what .clang-tidy and tests/cppcheck.supp give a reason for
 	@$(MAKE) --no-print-directory deps DEPS='clang-tidy cppcheck'
-	@GEN=$(GEN) sh tests/check_static.sh $(OUT)/static $$(nproc) '-std=c++20 -I. -I$(GEN) -DCOUPLET_ONEDNN=1 -DCOUPLET_CPU=kAuto -DCOUPLET_VERSION="" -DCOUPLET_COMMIT=""' $(or $(FILES),$(STATIC_SRC))
+	@GEN=$(GEN) sh tests/check_static.sh $(OUT)/static $$(nproc) '-std=c++20 -I. -I$(GEN) -DCOUPLET_ONEDNN=1 -DCOUPLET_VERSION="" -DCOUPLET_COMMIT=""' $(or $(FILES),$(STATIC_SRC))
 sbom: all  ## what the programs are linked with, as SPDX JSON in build/sbom.spdx.json
 	python3 .ci/sbom.py $(VERSION) $(COMMIT) $(PROGRAMS:%=$(OUT)/%) $(ENGINE) > $(OUT)/sbom.spdx.json.part
 	mv $(OUT)/sbom.spdx.json.part $(OUT)/sbom.spdx.json
@@ -511,7 +509,7 @@ print-config:  ## every decision taken: compiler, CUDA, SIMD, library versions
 	@echo 'version     $(VERSION), commit $(COMMIT)'
 	@echo "compiler    $(CXX): $$($(CXX) --version 2>/dev/null | head -n 1 || true)"
 	@echo 'build       $(BUILD) in $(OUT): $(OPT_$(BUILD))'
-	@echo 'CPU         $(CPU): $(if $(filter own,$(CPU)),own kernels,$(if $(filter auto,$(CPU)),own kernels and oneDNN,oneDNN))'
+	@echo 'CPU         $(CPU): $(if $(ONEDNN),oneDNN,own kernels)'
 	@echo 'CUDA        $(CUDA): $(if $(filter 0,$(CUDA)),not looked for,$(if $(NVCC),$(NVCC)$(shell \
 	  $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/ (\1)/p'),no nvcc))'
 	@echo 'CUDA engine $(if $(ENGINE),$(ENGINE) with $(CUDA_LIBS),not built$(if $(filter-out 0,$(CUDA)),$(if $(CUDA_LACKS),; not found: $(CUDA_LACKS))))'

@@ -185,9 +185,9 @@ std::unique_ptr<Timer> MakeHostTimer();
 // runtime/cpu: the portable engine and the numerical oracle of every other.
 std::unique_ptr<Backend> MakeCpuBackend();
 
-// Whose convolutions and pools. kAuto: for each kind of layer the faster, by a fixed rule.
-enum class CpuKernels { kOwn, kOneDnn, kAuto };
-// Those that this build has; MakeCpuBackend() takes the one it was built for (make CPU=).
+// Whose convolutions and pools.
+enum class CpuKernels { kOwn, kOneDnn };
+// Those that this build has, ours first; MakeCpuBackend() takes the last, which is what it was built for (make CPU=).
 std::vector<CpuKernels> BuiltCpuKernels();
 // REQUIRES: one of them.
 std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels);

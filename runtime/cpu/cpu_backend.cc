@@ -50,17 +50,6 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
   return std::unique_ptr<PreparedOp>(std::make_unique<LoopOp<Body>>(std::move(body), scratch_bytes));
 }
 
-#if COUPLET_ONEDNN
-// The committed choice of CPU=auto, from docs/measured/cpu.md: ours for windows that see many channels and for depthwise
-// layers of stride 1, the library's for the rest. A layer's bits follow from it, so it looks at nothing but the layer, and
-// a change of it is a change of numerics().
-bool OwnIsBetter(const cpu::Convolution& c, CpuKernels kernels) {
-  if (kernels != CpuKernels::kAuto) return kernels == CpuKernels::kOwn;
-  if (c.depthwise) return c.kh == 3 && c.kw == 3 && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 && c.dst.c == c.src.c;
-  return c.kh * c.kw > 1 && c.src.c >= 16;
-}
-#endif
-
 // Prepares one layer that CheckLayer has passed: each overload names the implementation.
 class Preparer {
  public:
@@ -117,7 +106,7 @@ class Preparer {
     const Shape& src = src_[0];
     if (IsGlobalAverage(a, src)) return (*this)(GlobalAverageAttrs{});
 #if COUPLET_ONEDNN
-    if (kernels_ != CpuKernels::kOwn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
+    if (kernels_ == CpuKernels::kOneDnn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
 #endif
     return cpu::own::MakePool(OnePhoto(src), OnePhoto(dst_), a);
   }
@@ -188,7 +177,7 @@ class Preparer {
   }
   OpResult Convolve(const cpu::Convolution& c) const {
 #if COUPLET_ONEDNN
-    if (!OwnIsBetter(c, kernels_)) return cpu::MakeConvolution(c, threads_);
+    if (kernels_ == CpuKernels::kOneDnn) return cpu::MakeConvolution(c, threads_);
 #endif
     return cpu::own::MakeConvolution(c, threads_);
   }
@@ -210,23 +199,14 @@ class CpuBackend final : public Backend {
 
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override {
-    const std::string own = fmt::format("own kernels, {}", cpu::own::InstructionSet());
 #if COUPLET_ONEDNN
     if (kernels_ == CpuKernels::kOneDnn) return cpu::LibraryDescription();
-    if (kernels_ == CpuKernels::kAuto) return fmt::format("{}; {}", cpu::LibraryDescription(), own);
 #endif
-    return own;
+    return fmt::format("own kernels, {}", cpu::own::InstructionSet());
   }
 
-  // One more wherever a kernel of ours, or the choice between them and oneDNN's, changes a bit.
-  std::string numerics() const override {
-    switch (kernels_) {
-      case CpuKernels::kOwn: return "own1";
-      case CpuKernels::kAuto: return "auto1";
-      case CpuKernels::kOneDnn: break;
-    }
-    return {};
-  }
+  // Ours: one more wherever one of them changes a bit.
+  std::string numerics() const override { return kernels_ == CpuKernels::kOwn ? "own1" : ""; }
 
   // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
@@ -282,13 +262,13 @@ class CpuBackend final : public Backend {
 
 std::vector<CpuKernels> BuiltCpuKernels() {
 #if COUPLET_ONEDNN
-  return {CpuKernels::kOwn, CpuKernels::kOneDnn, CpuKernels::kAuto};
+  return {CpuKernels::kOwn, CpuKernels::kOneDnn};
 #else
   return {CpuKernels::kOwn};
 #endif
 }
 
-std::unique_ptr<Backend> MakeCpuBackend() { return MakeCpuBackend(CpuKernels::COUPLET_CPU); }
+std::unique_ptr<Backend> MakeCpuBackend() { return MakeCpuBackend(BuiltCpuKernels().back()); }
 std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels) { return std::make_unique<CpuBackend>(kernels); }
 
 }  // namespace couplet

@@ -1,4 +1,5 @@
-// The convolutions of the networks, one thread, by our kernels and by oneDNN's in turn, in processor time: what CPU=auto goes by.
+// The convolutions of the networks, one thread, by our kernels and by oneDNN's in turn, in processor time (make CPU=onednn layer-bench; else
+// ours alone): what CPU=auto goes by.
 // Then whole networks, where their graphs are.
 // layer_bench [ROUNDS [SHARED_DIR [AVX2]]]
 // SPDX-License-Identifier: Apache-2.0
@@ -51,7 +52,7 @@ const char* KindOf(const ConvShape& s) {
 void Bench(const std::string& network, const std::vector<ConvShape>& shapes, int rounds) {
   std::vector<std::unique_ptr<Backend>> backends;
   for (const CpuKernels kernels : BuiltCpuKernels())
-    if (kernels != CpuKernels::kAuto) backends.push_back(MakeCpuBackend(kernels));
+    backends.push_back(MakeCpuBackend(kernels));
   const double peak = cpu::BestFmaPeak(0.2);
   fmt::print("\n{}: {:.0f} GFLOP/s of FMA on one core; microseconds, own then oneDNN\n", network, peak / 1e9);
   std::map<std::string, std::vector<double>> sums;

@@ -30,7 +30,7 @@ tests: $(ARM64)/tests/layer_bits
 LAYER_BITS_SRC := $(filter-out runtime/cuda_loader.cc runtime/cpu/onednn.cc,$(wildcard runtime/*.cc runtime/cpu/*.cc)) tests/boards/layer_bits.cc
 $(ARM64)/tests/layer_bits: $(LAYER_BITS_SRC) $(wildcard runtime/*.h runtime/cpu/*.h)
 	@mkdir -p $(@D)
-	$(ARM64_CXX) --sysroot=$(ARM64_SYSROOT) -std=c++20 -pthread -ffp-contract=off -O2 -I. $(WARNINGS) -DCOUPLET_ONEDNN=0 -DCOUPLET_CPU=kOwn \
+	$(ARM64_CXX) --sysroot=$(ARM64_SYSROOT) -std=c++20 -pthread -ffp-contract=off -O2 -I. $(WARNINGS) -DCOUPLET_ONEDNN=0 \
 	  -DCOUPLET_LAYER_BITS_MAIN $(LAYER_BITS_SRC) -lhwy -lfmt -ldl -o $@
 endif
 endif
