@@ -25,6 +25,8 @@ constexpr int kPanelVectors = 2;
 constexpr int kTilePixels[] = {0, 12, 6};
 #endif
 
+constexpr size_t kBlockProducts = 64;
+
 // The first `count` lanes; what lies behind them may be another thread's.
 HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
   const D d;
@@ -42,30 +44,47 @@ template <int P, int W>
 HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
-  V sum[P][W];
+  V sum[P][W];  // of a block of products
 #pragma GCC unroll 12
-  for (int w = 0; w < W; ++w) {
-    const V bias = hn::LoadU(d, t.bias + w * kLanes);
+  for (int p = 0; p < P; ++p)
 #pragma GCC unroll 12
-    for (int p = 0; p < P; ++p) sum[p][w] = bias;
-  }
+    for (int w = 0; w < W; ++w) sum[p][w] = hn::Zero(d);
+  HWY_ALIGN float blocks[P * W * kLanes];  // the sum of those before
+  bool first_block = true;
+  const auto end_block = [&]() HWY_ATTR {
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 12
+      for (int w = 0; w < W; ++w) {
+        float* before = blocks + static_cast<size_t>(p * W + w) * kLanes;
+        hn::Store(first_block ? sum[p][w] : hn::Add(hn::Load(d, before), sum[p][w]), d, before);
+        sum[p][w] = hn::Zero(d);
+      }
+    first_block = false;
+  };
   const float* HWY_RESTRICT weights = t.weights;
   const size_t length = static_cast<size_t>(t.length);
+  size_t left = kBlockProducts;
   const float* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const float* src[P];
 #pragma GCC unroll 12
     for (int p = 0; p < P; ++p)
       src[p] = t.pixel_stride == 0 ? table[s * P + p] : table[s] + static_cast<size_t>(first + p) * t.pixel_stride;
-    for (size_t k = 0; k < length; ++k, weights += W * kLanes) {
-      V b[W];
+    for (size_t k = 0; k < length;) {
+      if (left == 0) end_block(), left = kBlockProducts;
+      const size_t end = length - k < left ? length : k + left;
+      left -= end - k;
+      for (; k < end; ++k, weights += W * kLanes) {
+        V b[W];
 #pragma GCC unroll 12
-      for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
+        for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
 #pragma GCC unroll 12
-      for (int p = 0; p < P; ++p) {
-        const V a = hn::Set(d, src[p][k]);
+        for (int p = 0; p < P; ++p) {
+          const V a = hn::Set(d, src[p][k]);
 #pragma GCC unroll 12
-        for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
+          for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
+        }
       }
     }
   }
@@ -77,8 +96,10 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   for (int p = 0; p < P; ++p, dst += t.dst_stride) {
 #pragma GCC unroll 12
     for (int w = 0; w < W; ++w) {
-      const V value = hn::Min(high, hn::Max(low, sum[p][w]));
       const size_t at = w * kLanes;
+      V value = sum[p][w];
+      if (!first_block) value = hn::Add(hn::Load(d, blocks + static_cast<size_t>(p * W + w) * kLanes), value);
+      value = hn::Min(high, hn::Max(low, hn::Add(value, hn::LoadU(d, t.bias + at))));
       if (at + kLanes <= channels) hn::StoreU(value, d, dst + at);
       else StoreFirst(value, channels - at, dst + at);
     }

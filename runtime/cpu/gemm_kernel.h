@@ -1,8 +1,9 @@
 // The inner loop of every convolution that is not depthwise: a tile of pixels by a panel of channels, held in registers.
 //
-// Each result is one chain of fused multiply-adds that begins with the bias and takes the products in the order of the
-// weights (rows of the window, columns, channels). Neither the tile nor the vector's width changes that order, so a
-// result has the same bits on every instruction set with a fused multiply-add, for any cut into tiles, bands or batches.
+// Each result is the sum of blocks of 64 products in the order of the weights (rows of the window, columns, channels; padding
+// counts), block by block, and then the bias; a block is one chain of fused multiply-adds. Neither the tile nor the vector's width
+// changes that order, so a result has the same bits on every instruction set with a fused multiply-add, for any cut into tiles,
+// bands or batches. One chain over all products would round twice as much as TensorFlow does; in blocks it is TensorFlow's measure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
