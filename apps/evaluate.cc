@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
   CommandLine flags("evaluate", "Prints a retrained graph's accuracy and cross entropy on photos that it was not trained on.");
   Options o;
   ClassifierOptions& c = o.classifier;
+  o.images.training = false;
   c.graph = "tf_files/retrained_graph.pb";
   o.images.image_dir = "tf_files/flower_photos";
   flags.Add("graph", &c.graph, "frozen graph that ends in a softmax");

@@ -2,7 +2,6 @@
 #include "apps/lab_run.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include "apps/html.h"
 #include "apps/progress.h"
 #include "loaders/files.h"
+#include "loaders/machine_files.h"
 #include "loaders/threads.h"
 #include "models/graph_census.h"
 #include "models/sweep.h"
@@ -27,20 +27,6 @@ using Json = nlohmann::ordered_json;
 constexpr int kFewSteps = 1000;
 constexpr int kFewCounts[] = {5, 10, 20, 50, 100};  // training photos a class
 constexpr size_t kCurvePoints = 80;
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// Of this process, since its start.
-double PeakMb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
 
 // From the node that photos enter at back to the graph's own beginning: where a size, a mean or a name comes from.
 Json InputPath(const GraphDef& def, std::string_view name) {
@@ -211,7 +197,7 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
                {"bottleneck", backbone.bottleneck_tensor()}, {"features", backbone.features()},
                {"graph", GraphJson(backbone, backbone.input_layer())}};
   const std::string dir = JoinPath(JoinPath(o.output_dir, "bottlenecks"), fmt::format("{}_{}_{}", backbone.architecture(), backbone.graph_sha256().substr(0, 8), backend.kind()));
-  const double cpu_before = CpuSeconds();
+  const double cpu_before = ProcessorSeconds();
   const auto begun = std::chrono::steady_clock::now();
   COUPLET_ASSIGN_OR_RETURN(ExtractResult result, ExtractCold(o, dir, backbone, backend, set));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
@@ -219,8 +205,8 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
                         {"photos", result.computed},
                         {"photos_per_second", static_cast<double>(result.computed) / seconds},
                         {"unreadable", result.failed.size()},
-                        {"cores_busy", (CpuSeconds() - cpu_before) / seconds},
-                        {"peak_mb", PeakMb()}};
+                        {"cores_busy", (ProcessorSeconds() - cpu_before) / seconds},
+                        {"peak_mb", static_cast<double>(PeakResidentBytes()) / (1 << 20)}};
   Out("{:<28} {} photos in {:.2f} s, {:.1f} a second, cold\n", name, result.computed, seconds,
       static_cast<double>(result.computed) / seconds);
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, &set));

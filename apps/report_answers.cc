@@ -10,6 +10,7 @@
 #include "apps/chart.h"
 #include "apps/html.h"
 #include "apps/report_sections.h"
+#include "models/training_advice.h"
 #include "models/wilson.h"
 
 namespace couplet {
@@ -17,7 +18,6 @@ namespace {
 
 constexpr size_t kCurvePoints = 400;
 constexpr double kOverfit = 0.10;   // training above test accuracy
-constexpr double kSwallows = 0.8;   // of the test photos in one column
 constexpr double kImbalance = 3.0;  // largest class over smallest
 
 struct SplitScore {
@@ -79,22 +79,19 @@ void NoteAccuracy(const ReportInput& in, const std::array<SplitScore, 3>& splits
     notes->push_back(fmt::format("It knows {} of the photos it was trained on and {} of the others: it learnt single photos by "
                                  "heart. More photos help most, then distortions such as <code>--flip_left_right</code>.",
                                  Percent(splits[0].accuracy()), Percent(accuracy)));
-  for (int c = 0; c < test.classes && test.classes > 1; ++c) {
-    const std::string label = EscapeHtml(in.set.labels[static_cast<size_t>(c)]);
-    if (test.taken_for(c) > kSwallows * test.n && test.actual(c) < 0.6 * test.n)
-      notes->push_back(fmt::format("<b>{}</b> swallows nearly everything: {} of {} test photos are taken for it. Try a smaller "
-                                   "<code>--learning_rate</code>, and see whether its folder holds photos of the others.",
-                                   label, test.taken_for(c), test.n));
-    else if (test.actual(c) >= 5 && test.right(c) == 0)
-      notes->push_back(fmt::format("Not one of {} test photos of <b>{}</b> was recognised.", test.actual(c), label));
-  }
+  for (int c = 0; c < test.classes; ++c)
+    if (test.actual(c) >= 5 && test.right(c) == 0)
+      notes->push_back(fmt::format("Not one of {} test photos of <b>{}</b> was recognised.", test.actual(c),
+                                   EscapeHtml(in.set.labels[static_cast<size_t>(c)])));
 }
 
 void NoteTraining(const ReportInput& in, std::vector<std::string>* notes) {
   const TrainResult& training = in.report.training;
   if (training.stopped.code() == Code::kDiverged)
     notes->push_back("<span class=\"wrong\">" + EscapeHtml(training.stopped.message()) + "</span>");
-  else if (StillLearning(training.history))
+  for (const std::string& line : TrainingAdvice(training, in.report.test, in.set.labels, in.options.learning_rate))
+    notes->push_back(EscapeHtml(line) + ".");
+  if (training.stopped.ok() && StillLearning(training.history))
     notes->push_back("The cross-entropy on validation photos was still falling at the end: more <code>--how_many_training_steps</code> may help.");
 }
 

@@ -2,13 +2,13 @@
 #include "apps/retrain_report.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "apps/console.h"
 #include "apps/watch.h"
+#include "loaders/machine_files.h"
 
 namespace couplet {
 namespace {
@@ -75,9 +75,7 @@ double SecondsOf(const RetrainReport& report, const std::string& stage) {
 void RetrainReport::Lap(const std::string& stage) {
   const auto now = std::chrono::steady_clock::now();
   const double took = std::chrono::duration<double>(now - std::exchange(last_lap, now)).count();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const size_t peak_bytes = static_cast<size_t>(usage.ru_maxrss) << 10;
+  const size_t peak_bytes = PeakResidentBytes();
   for (Stage& one : stages)
     if (one.name == stage) {
       one.seconds += took;

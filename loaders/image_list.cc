@@ -179,7 +179,7 @@ Status CheckSplits(const ImageListOptions& options, ImageLists* lists) {
   const std::pair<Split, double> wanted[] = {{Split::kValidation, options.validation_percentage},
                                              {Split::kTesting, options.testing_percentage}};
   for (const LabelledImages& images : lists->classes) {
-    if (images.files[static_cast<size_t>(Split::kTraining)].empty())
+    if (options.training && images.files[static_cast<size_t>(Split::kTraining)].empty())
       return BadInput(
           fmt::format("no photo of '{}' falls into the training split; add photos or lower "
                       "--testing_percentage and --validation_percentage",

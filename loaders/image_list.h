@@ -22,6 +22,7 @@ struct ImageListOptions {
   // Empty: jpg jpeg JPG JPEG exactly, and png, bmp, gif in any case. Otherwise these, as written.
   std::vector<std::string> extensions;
   enum class LabelNames { kStrict, kFolder, kTensorFlow } label_names = LabelNames::kStrict;
+  bool training = true;  // they are to be trained on: a class without a training photo is an error
 };
 
 struct LabelledImages {
@@ -52,7 +53,7 @@ std::string CleanLabel(const std::string& folder);
 // never patterns (the original globs, and finds nothing in a folder called "old [1]").
 //
 // Errors (kBadInput): no
-// such folder, no class, one class, a class with no training photo, two folders with one label or a blank one
+// such folder, no class, one class, a class with no training photo (with `training`), two folders with one label or a blank one
 // (kStrict).
 Result<ImageLists> CreateImageLists(const ImageListOptions& options);
 std::string ImagePath(const ImageListOptions& options, const LabelledImages& images, const std::string& file);

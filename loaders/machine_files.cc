@@ -2,6 +2,7 @@
 #include "loaders/machine_files.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <fstream>
@@ -63,6 +64,19 @@ void AddNewRails(const std::string& root, std::vector<NamedRail>* rails) {
 }
 
 }  // namespace
+
+size_t PeakResidentBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) << 10;
+}
+
+double ProcessorSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
 void ProcLoad::Read(DeviceSample* sample) {
   // "cpu  user nice system idle iowait irq softirq steal guest guest_nice": guests are in user and nice already.

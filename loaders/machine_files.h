@@ -1,7 +1,9 @@
-// What /proc and /sys tell of a machine's load. `root` goes before their names: "" for this machine.
+// What /proc and /sys tell of a machine's load, and the kernel of this process's own. `root` goes before their names: ""
+// for this machine.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,6 +24,10 @@ class ProcLoad {
   std::string root_;
   std::optional<std::pair<double, double>> last_;  // busy, all; clock ticks
 };
+
+// The most memory this process had resident, and the processors' time of all its threads, since its start.
+size_t PeakResidentBytes();
+double ProcessorSeconds();
 
 // A Jetson's GPU where tegrastats is absent: its load, temperature and the board's power (sensors INA3221).
 class TegraSysfs {

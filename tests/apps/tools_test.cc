@@ -205,6 +205,8 @@ TEST_CASE("tools: evaluate's figures are those of label_image's scores") {
   REQUIRE(std::sscanf(run.out.c_str(), "Accuracy: %lf\nCross Entropy: %lf\n", &accuracy, &entropy) == 2);
   CHECK(std::fabs(accuracy - static_cast<double>(right) / static_cast<double>(photos.size())) <= 1e-6);
   CHECK(std::fabs(entropy - total / static_cast<double>(photos.size())) <= 1e-4);
+  // All photos: none is left to train on, which nobody wants to.
+  CHECK_HAS(desk.Evaluate({"--testing_percentage=100", "--validation_percentage=0"}).err, "24 testing photos");
   // Pillow's sizes and the original's 128 give other figures.
   const auto pillow = desk.Evaluate({"--testing_percentage=40",
                                            "--pil_resize"});

@@ -29,6 +29,18 @@ TEST_CASE("machine files: /proc tells memory at once and the processors' load be
   CHECK_FALSE(nothing.memory_mb.has_value());
 }
 
+TEST_CASE("machine files: a process's peak of memory grows with what it touches, its time with what it computes") {
+  const size_t before = PeakResidentBytes();
+  REQUIRE(before > size_t{1} << 20);
+  // What an earlier test freed may be taken again without a new peak: more than all of it.
+  const std::vector<char> touched(before + (size_t{8} << 20), 1);
+  CHECK(PeakResidentBytes() >= touched.size());
+  const double seconds = ProcessorSeconds();
+  volatile uint64_t sum = 0;
+  while (ProcessorSeconds() < seconds + 0.002 && sum < 2'000'000'000) sum = sum + 1;
+  CHECK(sum < 2'000'000'000);
+}
+
 TEST_CASE("machine files: a TX2's sensors, of which the board's input is the power") {
   const test::TempDir dir;
   CHECK_FALSE(TegraSysfs::Find(dir.path()).has_value());
