@@ -11,6 +11,7 @@
 #include "apps/chart.h"
 #include "apps/html.h"
 #include "apps/lab_answers.h"
+#include "apps/watch.h"
 #include "models/wilson.h"
 
 namespace couplet {
@@ -157,7 +158,7 @@ std::string FewPhotos(const Json& lab) {
 
 std::string Busy(const Json& system) {
   const Json& extraction = system["extraction"];
-  return fmt::format("while bottlenecks were made {:.1f} processors were busy; {:.0f} MiB of memory at most", extraction["cores_busy"].get<double>(),
+  return fmt::format("{:.1f} processors were busy with it; this process had {:.0f} MiB of memory at most", extraction["cores_busy"].get<double>(),
                      extraction["peak_mb"].get<double>());
 }
 
@@ -182,7 +183,9 @@ std::string Devices(const Json& lab) {
   for (const Json& system : lab["systems"]) gpu = gpu || system["device"] != "cpu";
   std::string html = Question(11, "CPU against GPU: how long, and why");
   html += StageBars(lab, false);
-  for (const Json& system : lab["systems"]) html += fmt::format("<p>{}: {}.</p>", EscapeHtml(SystemName(system)), Busy(system));
+  for (const Json& system : lab["systems"])
+    html += fmt::format("<h3>{}: the machine meanwhile</h3><p>While bottlenecks were made {}.</p>{}", EscapeHtml(SystemName(system)), Busy(system),
+                        system.contains("watch") ? WatchHtml(system["watch"]) : "");  // --resume may bring what an older lab wrote
   const std::string no_gpu = "<p>No GPU took part in this lab, so there is nothing to hold against the CPU; the reason stands at the top.</p>";
   html += gpu ? "<p>Bottlenecks are millions of multiply-adds a photo, which a GPU does thousands at a time. A training step is a product of a hundred rows: "
                 "too small to fill a GPU, so it gains little.</p>"

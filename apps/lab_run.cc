@@ -13,6 +13,7 @@
 #include "apps/console.h"
 #include "apps/html.h"
 #include "apps/progress.h"
+#include "apps/watch.h"
 #include "loaders/files.h"
 #include "loaders/machine_files.h"
 #include "loaders/threads.h"
@@ -143,7 +144,7 @@ void PrintResult(const std::string& system, const SweepJob& job, const SweepResu
 }
 
 Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, const Backbone& backbone, Backend& backend,
-                                  const PhotoSet& set) {
+                                  const DeviceSampler& watch, const PhotoSet& set) {
   std::error_code error;
   std::filesystem::remove_all(dir, error);
   if (error) return IoError(fmt::format("cannot empty {}: {}; name another --output_dir", dir, error.message()));
@@ -155,7 +156,7 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
   Progress progress("Creating bottlenecks", false);
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
   return ExtractFeatures(set.photos, backbone.features(), network, options,
-                         [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds); },
+                         [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds, WatchText(watch.latest())); },
                          [] { return CaughtSignal() != 0; });
 }
 
@@ -197,9 +198,10 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
                {"bottleneck", backbone.bottleneck_tensor()}, {"features", backbone.features()},
                {"graph", GraphJson(backbone, backbone.input_layer())}};
   const std::string dir = JoinPath(JoinPath(o.output_dir, "bottlenecks"), fmt::format("{}_{}_{}", backbone.architecture(), backbone.graph_sha256().substr(0, 8), backend.kind()));
+  const DeviceSampler watch;
   const double cpu_before = ProcessorSeconds();
   const auto begun = std::chrono::steady_clock::now();
-  COUPLET_ASSIGN_OR_RETURN(ExtractResult result, ExtractCold(o, dir, backbone, backend, set));
+  COUPLET_ASSIGN_OR_RETURN(ExtractResult result, ExtractCold(o, dir, backbone, backend, watch, set));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   json["extraction"] = {{"seconds", seconds},
                         {"photos", result.computed},
@@ -207,12 +209,14 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
                         {"unreadable", result.failed.size()},
                         {"cores_busy", (ProcessorSeconds() - cpu_before) / seconds},
                         {"peak_mb", static_cast<double>(PeakResidentBytes()) / (1 << 20)}};
+  const std::optional<double> photo_joules = watch.joules();
   Out("{:<28} {} photos in {:.2f} s, {:.1f} a second, cold\n", name, result.computed, seconds,
       static_cast<double>(result.computed) / seconds);
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, &set));
   json["example"] = ExampleJson(set, result, backbone.features());
   const HeadData data = MakeHeadData(set, backbone.features(), std::move(result.vectors));
   COUPLET_RETURN_IF_ERROR(Sweep(o, name, backend, set, data, &json));
+  json["watch"] = WatchJson(watch, static_cast<size_t>(json["extraction"]["photos"]), photo_joules);
   return json;
 }
 

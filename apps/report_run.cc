@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 #include "apps/chart.h"
 #include "apps/html.h"
 #include "apps/report_sections.h"
 #include "apps/version.h"
+#include "apps/watch.h"
 
 namespace couplet {
 namespace {
@@ -60,6 +62,8 @@ std::string RunSection(const ReportInput& in) {
   const RetrainReport& report = in.report;
   std::string html = "<section><h2 id=\"run\">The run</h2>" + Stages(report);
   html += fmt::format("<p>{} computed, {} from the cache.</p>", Count(report.computed, "bottleneck"), report.cached);
+  if (report.watch != nullptr)
+    html += "<h3>The machine meanwhile</h3>" + WatchHtml(WatchJson(*report.watch, report.computed, report.photo_joules));
   html += "<h3>To repeat it</h3><pre>" + EscapeHtml(in.options.command) + "</pre>"
           "<p class=\"soft\">The same photos under the same names, device and seed give the same bytes.</p>";
   const std::string data = DataHash(in);

@@ -3,10 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "apps/chart.h"
+#include "apps/html.h"
 
 namespace couplet {
 namespace {
@@ -32,6 +37,21 @@ Json OrNull(const std::optional<double>& value) { return value ? Json(Rounded(*v
 std::optional<double> APhoto(size_t photos, std::optional<double> joules) {
   if (photos == 0 || !joules) return std::nullopt;
   return *joules / static_cast<double>(photos);
+}
+
+constexpr size_t kCurvePoints = 300;
+
+// A chart of those of the curves that anything is known of; "" where there is none.
+std::string WatchChart(const Json& samples, const ChartAxes& axes, const std::vector<std::pair<const char*, const char*>>& curves) {
+  std::vector<ChartSeries> series;
+  for (const auto& [key, name] : curves) {
+    ChartSeries one{name, samples["seconds"].get<std::vector<double>>(), {}, {}, {}};
+    for (const Json& value : samples[key])
+      one.y.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>() / (axes.percent ? 100 : 1));
+    if (std::any_of(one.y.begin(), one.y.end(), [](double y) { return std::isfinite(y); }))
+      series.push_back(Thinned(std::move(one), kCurvePoints));
+  }
+  return series.empty() ? "" : LineChart(axes, series);
 }
 
 }  // namespace
@@ -74,6 +94,29 @@ Json WatchJson(const DeviceSampler& sampler, size_t photos, std::optional<double
     for (const auto& [name, field] : kCurves) curves[name].push_back(OrNull(sample.*field));
   }
   return json;
+}
+
+std::string WatchHtml(const Json& watch) {
+  std::string html = watch["source"].is_null() ? "<p>No GPU told its load (there is no NVML, tegrastats or sysfs of one)"
+                                               : "<p>GPU, as " + EscapeHtml(watch["source"].get<std::string>()) + " tells";
+  const auto add = [&](const char* key, const char* text, int digits) {
+    if (!watch[key].is_null()) html += fmt::format("; {} {:.{}f}", text, watch[key].get<double>(), digits);
+  };
+  add("mean_gpu_percent", "load in per cent on average", 0);
+  add("most_gpu_percent", "at most", 0);
+  add("mean_watts", "power in W on average", 1);
+  add("most_watts", "at most", 1);
+  add("joules", "energy in J", 1);
+  add("joules_a_photo", "energy a photo in J", 3);
+  html += ".</p>";
+  const Json& samples = watch["samples"];
+  if (samples["seconds"].size() < 2) return html + "<p class=\"soft\">It was over before there was a curve to draw.</p>";
+  return html + "<div class=\"plots\">" +
+         WatchChart(samples, {"Load", "second", "busy; the processors' is the mean of all of the machine's", true, false, false},
+                    {{"cpu_percent", "processors"}, {"gpu_percent", "GPU"}}) +
+         WatchChart(samples, {"Memory", "second", "MB in use on the machine", false, false, false},
+                    {{"memory_mb", "memory"}, {"gpu_memory_mb", "GPU memory"}}) +
+         WatchChart(samples, {"Power", "second", "W", false, false, false}, {{"watts", "power"}}) + "</div>";
 }
 
 }  // namespace couplet

@@ -1,4 +1,4 @@
-// --watch: what the machine did while the program worked, as text beside the progress and as JSON.
+// --watch, and the lab: what the machine did while the program worked, as text beside the progress, as JSON, and as charts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -18,5 +18,9 @@ std::string WatchSummary(const DeviceSampler& sampler, size_t photos, std::optio
 
 // Keys: README "--json".
 nlohmann::ordered_json WatchJson(const DeviceSampler& sampler, size_t photos, std::optional<double> photo_joules);
+
+// A page's charts of load, memory and power, each where it is known, and a sentence with the energy. `watch`: as WatchJson
+// gives it. A run shorter than two samples has a sentence alone.
+std::string WatchHtml(const nlohmann::ordered_json& watch);
 
 }  // namespace couplet

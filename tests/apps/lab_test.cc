@@ -44,6 +44,8 @@ TEST_CASE("lab: every training is there, what is missing is named, the page answ
   CHECK(system["graph"]["weight_layers"] == 28);
   CHECK(system["input"] == "input");
   CHECK(system["example"]["vector"].size() == 1001);
+  CHECK(system["watch"]["samples"]["seconds"].size() >= 1);
+  CHECK(system["watch"]["samples"]["memory_mb"][0] > 0);
   REQUIRE(system["runs"].size() == 6);
   for (const auto& one : system["runs"]) {
     CHECK(one["count"] == json["setting"]["photos"]["testing"]);
@@ -56,6 +58,7 @@ TEST_CASE("lab: every training is there, what is missing is named, the page answ
   const std::string page = test::FileContents(bench.dir / "lab/lab_report.html");
   for (int i = 1; i <= 13; ++i) CHECK_HAS(page, "<h2 id=\"q" + std::to_string(i) + "\">" + std::to_string(i) + ". ");
   CHECK_HAS(page, "Left out: cuda: ");
+  CHECK_HAS(page, "cpu: the machine meanwhile</h3>");
   CHECK_HAS(page, "--input_layer=input --input_height=128 --input_width=128");
   CHECK_HAS(page, "diverged with 2 of 2 seeds");
   CHECK(page.find("green <b>") == std::string::npos);
