@@ -97,8 +97,8 @@ void NoteTraining(const ReportInput& in, std::vector<std::string>* notes) {
 
 void NotePhotos(const ReportInput& in, std::vector<std::string>* notes) {
   const RetrainReport& report = in.report;
-  if (!in.wrong_labels.empty())
-    notes->push_back(fmt::format("<a href=\"#labels\">{}</a> may lie in the wrong folder.", Count(in.wrong_labels.size(), "photo")));
+  if (const size_t wrong = report.wrong_labels.found.size(); wrong > 0)
+    notes->push_back(fmt::format("<a href=\"#labels\">{}</a> probably {} in the wrong folder.", Count(wrong, "photo"), wrong == 1 ? "lies" : "lie"));
   if (!report.near_duplicates.empty())
     notes->push_back(fmt::format("<a href=\"#copies\">{}</a> nearly the same photo in training: their answers "
                                  "are known beforehand, so the accuracy looks better than it is.",

@@ -14,8 +14,7 @@ std::string Count(size_t count, const std::string& one) { return fmt::format("{}
 
 std::string ReportHtml(const RetrainOptions& options, const Backbone& backbone, const PhotoSet& set,
                        const RetrainReport& report) {
-  const ReportInput in{options, backbone, set, report,
-                       ProbableWrongLabels(report.unseen_scores, static_cast<int>(set.labels.size()))};
+  const ReportInput in{options, backbone, set, report};
   PhotoAlbum album(set, report, options.image_dir);
   std::string body = HeadlineSection(in);
   body += CurvesSection(in);

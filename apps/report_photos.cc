@@ -63,20 +63,19 @@ std::string MistakesSection(const ReportInput& in, PhotoAlbum& album) {
 }
 
 std::string WrongLabelsSection(const ReportInput& in, PhotoAlbum& album) {
+  const WrongLabels& wrong = in.report.wrong_labels;
   std::string html = "<section><h2 id=\"labels\">Probably in the wrong folder</h2>"
-                     "<p>Photos of any split that go to another label as surely as that label's own, by heads that had not seen "
-                     "them (for training photos: trained on the other half). Look at each: it may be a mistake, an odd photo, or a photo "
-                     "in the wrong folder. "
-                     "Wrong labels make the accuracy look worse than it is, and teach the head nonsense.</p>";
-  if (in.wrong_labels.empty()) return html + "<p>None was found.</p></section>";
-  html += "<div class=\"gallery\">";
-  for (size_t i = 0; i < std::min(in.wrong_labels.size(), kWrongLabels); ++i) {
-    const PhotoScore& score = in.report.unseen_scores[in.wrong_labels[i]];
-    html += album.Figure(score.row, fmt::format("in <b>{}</b> ({}), looks like <b class=\"wrong\">{}</b> {}", Label(in, score.label),
-                                                Percent(score.label_probability), Label(in, score.predicted),
-                                                Percent(score.predicted_probability)));
+                     "<p>Photos of any split whose label is more likely wrong than right: judged by heads that had not seen them, and against how often such "
+                     "heads are wrong when they are as sure. Look at each: it may be a photo in the wrong folder, or an odd one. Wrong labels make the "
+                     "accuracy look worse than it is, and teach the head nonsense.</p>";
+  if (wrong.found.empty()) return html + "<p>None was found.</p></section>";
+  html += fmt::format("<p>About {} of all labels are estimated to be wrong; those that can be told:</p><div class=\"gallery\">", Percent(wrong.noise.share));
+  for (size_t i = 0; i < std::min(wrong.found.size(), kWrongLabels); ++i) {
+    const WrongLabel& one = wrong.found[i];
+    html += album.Figure(one.row, fmt::format("in <b>{}</b>, looks like <b class=\"wrong\">{}</b>; wrong with {}", Label(in, one.label),
+                                              Label(in, one.looks_like), Percent(one.probability)));
   }
-  return html + "</div>" + MoreNote(in.wrong_labels.size(), kWrongLabels) + "</section>";
+  return html + "</div>" + MoreNote(wrong.found.size(), kWrongLabels) + "</section>";
 }
 
 std::string DuplicatesSection(const ReportInput& in, PhotoAlbum& album) {

@@ -17,7 +17,6 @@ struct ReportInput {
   const Backbone& backbone;
   const PhotoSet& set;
   const RetrainReport& report;
-  std::vector<size_t> wrong_labels;  // places in report.unseen_scores
 };
 
 // "91.4 %", "-" for none.

@@ -110,9 +110,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   report->Lap("test");
   if (o.report.empty()) return {};
   COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(*trainer, data));
-  // Without it the list of wrong labels is shorter, no more.
-  auto unseen = ScoreUnseen(*trainer, data, options, report->scores);
-  report->unseen_scores = unseen.ok() ? *std::move(unseen) : report->scores;
+  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(*trainer, data, o.seed));
   report->near_duplicates = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads());
   report->Lap("checks");
   return {};

@@ -15,6 +15,7 @@
 #include "models/photo_checks.h"
 #include "models/photo_set.h"
 #include "models/training.h"
+#include "models/wrong_labels.h"
 
 namespace couplet {
 
@@ -40,7 +41,8 @@ struct RetrainReport {
   // For the page.
   std::vector<Sha256Digest> photo_sha256;  // as ExtractResult's
   std::shared_ptr<BottleneckStore> store;  // of thumbnails; null: there are none
-  std::vector<PhotoScore> scores, unseen_scores;  // by the head itself, and by heads that had not seen the photo
+  std::vector<PhotoScore> scores;
+  WrongLabels wrong_labels;
   std::vector<PhotoPair> near_duplicates;
   std::string output_graph_sha256;
   std::chrono::steady_clock::time_point last_lap = std::chrono::steady_clock::now();

@@ -15,8 +15,6 @@ namespace couplet {
 namespace {
 
 constexpr size_t kScoredAtOnce = 4096;
-constexpr int kUnseenSteps = 300;
-constexpr double kSurelyOther = 0.8, kHardlyOwn = 0.1;
 
 // Features are compared a block at a time: after a few, most pairs cannot come near any more.
 constexpr size_t kBlock = 64;
@@ -164,18 +162,6 @@ Status Predict(HeadTrainer& trainer, size_t classes, std::span<PhotoScore> score
   return {};
 }
 
-// Every other photo of each class's training photos, from the first or the second on; the other splits are empty. A class
-// of a single photo is in both.
-decltype(HeadData::rows) HalfOf(const HeadData& data, size_t half) {
-  decltype(HeadData::rows) rows;
-  for (auto& by_class : rows) by_class.resize(data.rows[0].size());
-  for (size_t c = 0; c < data.rows[0].size(); ++c) {
-    const std::vector<uint32_t>& all = data.rows[0][c];
-    for (size_t i = all.size() > 1 ? half : 0; i < all.size(); i += 2) rows[0][c].push_back(all[i]);
-  }
-  return rows;
-}
-
 }  // namespace
 
 Result<std::vector<PhotoScore>> ScorePhotos(HeadTrainer& trainer, const HeadData& data) {
@@ -187,63 +173,6 @@ Result<std::vector<PhotoScore>> ScorePhotos(HeadTrainer& trainer, const HeadData
         scores.push_back({.row = row, .split = static_cast<Split>(split), .label = static_cast<int32_t>(c)});
   COUPLET_RETURN_IF_ERROR(Predict(trainer, static_cast<size_t>(data.classes), scores));
   return scores;
-}
-
-Result<std::vector<PhotoScore>> ScoreUnseen(HeadTrainer& trainer, HeadData& data, const TrainOptions& given,
-                                            std::vector<PhotoScore> scores) {
-  TrainOptions options = given;
-  options.how_many_training_steps = std::min(options.how_many_training_steps, kUnseenSteps);
-  options.eval_step_interval = kUnseenSteps;
-  options.intermediate_store_frequency = 0;
-  options.summaries_dir.clear();
-  COUPLET_ASSIGN_OR_RETURN(const HeadParams params, trainer.params());
-  const auto rows = data.rows;
-  std::array<std::vector<PhotoScore>, 2> halves;
-  std::vector<std::pair<size_t, size_t>> places(scores.size());
-  Status status;
-  for (size_t half = 0; half < 2 && status.ok(); ++half) {
-    data.rows = HalfOf(data, 1 - half);
-    auto trained = Train(trainer, data, options, {});
-    data.rows = rows;
-    status = trained.ok() ? trained->stopped : trained.status();
-    std::vector<PhotoScore>& unseen = halves[half];
-    size_t of_class = 0;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      if (scores[i].split != Split::kTraining) break;
-      of_class = i > 0 && scores[i].label == scores[i - 1].label ? of_class + 1 : 0;
-      if (of_class % 2 != half) continue;
-      places[i] = {half, unseen.size()};
-      unseen.push_back(scores[i]);
-    }
-    if (status.ok()) status = Predict(trainer, static_cast<size_t>(data.classes), unseen);
-  }
-  COUPLET_RETURN_IF_ERROR(trainer.set_params(params));
-  COUPLET_RETURN_IF_ERROR(status);
-  for (size_t i = 0; i < scores.size() && scores[i].split == Split::kTraining; ++i)
-    scores[i] = halves[places[i].first][places[i].second];
-  return scores;
-}
-
-std::vector<size_t> ProbableWrongLabels(std::span<const PhotoScore> scores, int classes) {
-  std::vector<double> sum(static_cast<size_t>(classes));
-  std::vector<int> count(sum.size());
-  for (const PhotoScore& score : scores) {
-    sum[static_cast<size_t>(score.label)] += score.label_probability;
-    ++count[static_cast<size_t>(score.label)];
-  }
-  std::vector<size_t> found;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const PhotoScore& score = scores[i];
-    const size_t other = static_cast<size_t>(score.predicted);
-    if (score.predicted == score.label || count[other] == 0) continue;
-    const double sure = std::max(kSurelyOther, sum[other] / count[other]);
-    if (score.predicted_probability >= sure && score.label_probability <= kHardlyOwn) found.push_back(i);
-  }
-  std::stable_sort(found.begin(), found.end(), [&](size_t a, size_t b) {
-    return scores[a].predicted_probability - scores[a].label_probability >
-           scores[b].predicted_probability - scores[b].label_probability;
-  });
-  return found;
 }
 
 std::vector<PhotoPair> FindNearDuplicates(const HeadData& data, float least, int threads) {

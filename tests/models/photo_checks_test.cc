@@ -122,52 +122,5 @@ TEST_CASE("photo checks: scores are what the head makes of each photo, the param
   }
 }
 
-TEST_CASE("photo checks: a photo moved to another folder is found, and it alone") {
-  HeadData data = test::Clouds();
-  for (float& value : data.vectors) value *= 3.0f;  // so that the head becomes sure
-  // A training photo of class 0 among class 1's.
-  const uint32_t moved = data.rows[0][0].back();
-  data.rows[0][0].pop_back();
-  data.rows[0][1].push_back(moved);
-  const auto rows = data.rows;
-  TrainOptions options = test::Short(1000);
-  test::Run run = test::TrainOn(data, options);
-  const HeadParams before = run.trainer->params().value();
-  const auto scores = ScorePhotos(*run.trainer, data).value();
-  // By then the head has learnt by heart where it lies.
-  CHECK(ProbableWrongLabels(scores, data.classes).empty());
-  options.how_many_training_steps = 200;
-  const auto unseen = ScoreUnseen(*run.trainer, data, options, scores).value();
-  CHECK(test::SameParams(run.trainer->params().value(), before));
-  CHECK(data.rows == rows);
-  REQUIRE(unseen.size() == scores.size());
-  for (size_t i = 0; i < scores.size(); ++i) {
-    CHECK(unseen[i].row == scores[i].row);
-    // What was not trained on has been scored already.
-    if (scores[i].split != Split::kTraining) CHECK(unseen[i].predicted_probability == scores[i].predicted_probability);
-  }
-  const auto wrong = ProbableWrongLabels(unseen, data.classes);
-  REQUIRE(wrong.size() == 1);
-  CHECK(unseen[wrong[0]].row == moved);
-  CHECK(unseen[wrong[0]].label == 1);
-  CHECK(unseen[wrong[0]].predicted == 0);
-}
-
-TEST_CASE("photo checks: another label must be as sure as its own photos are, and at least 0.8") {
-  std::vector<PhotoScore> scores = {
-      {.label = 0, .predicted = 0, .label_probability = 0.95f, .predicted_probability = 0.95f},
-      {.label = 1, .predicted = 0, .label_probability = 0.05f, .predicted_probability = 0.94f},  // below 0.95
-      {.label = 1, .predicted = 2, .label_probability = 0.05f, .predicted_probability = 0.79f},  // below 0.8
-      {.label = 1, .predicted = 0, .label_probability = 0.02f, .predicted_probability = 0.96f},
-      {.label = 0, .predicted = 3, .label_probability = 0.01f, .predicted_probability = 0.99f},  // class 3 has no photo
-  };
-  scores[4].label = 0;
-  scores.push_back({.label = 2, .predicted = 2, .label_probability = 0.5f, .predicted_probability = 0.5f});
-  scores[0].label_probability = 1.0f;  // mean of class 0: (1 + 0.01) / 2 = 0.505, so 0.8 holds
-  CHECK(ProbableWrongLabels(scores, 4) == std::vector<size_t>{3, 1});
-  scores[4].label = 1;                 // mean of class 0: 1
-  CHECK(ProbableWrongLabels(scores, 4).empty());
-}
-
 }  // namespace
 }  // namespace couplet
