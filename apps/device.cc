@@ -45,7 +45,7 @@ void DeclareDeviceFlags(CommandLine& flags, DeviceOptions& o) {
   flags.Add("--device", &o.device,
                  "auto: a GPU where there is one and the job is large enough; cpu; cuda").OneOf({"auto", "cpu", "cuda"});
   flags.Add("--precision", &o.precision, "on a GPU: fp32, tf32 or fp16; the CPU always computes in fp32").OneOf({"fp32", "tf32", "fp16"});
-  flags.Add("--gpu_memory_mb", &o.gpu_memory_mb, "memory to use of a GPU, 0 = all that is free").Between(0, 1 << 24);
+  flags.Add("--gpu_memory_mb", &o.gpu_memory_mb, "memory to use of a GPU, 0 = what is free; seven tenths of that are planned with").Between(0, 1 << 24);
   flags.Add("--list_devices", &o.list_devices, "print what there is to compute with, and end");
   flags.Add("--profile", &o.profile,
                  "print what took how long, layer by layer; --profile=FILE: where the trace for "

@@ -44,8 +44,10 @@ class Backbone {
 
   // What its vectors depend on beside the photo.
   FeatureKey Key(const DecodeOptions& decode, const Backend& backend) const;
-  // For jobs that send photos through it on this device, which outlives what they make.
-  Result<PhotoNetwork> Network(Backend& backend) const { return MakePhotoNetwork(graph_, backend); }
+  // For jobs that send photos through it on this device, which outlives what they make, and train on the vectors of `photos`.
+  Result<PhotoNetwork> Network(Backend& backend, size_t photos = 0) const {
+    return MakePhotoNetwork(graph_, backend, photos * static_cast<size_t>(features()) * sizeof(float));
+  }
 
  private:
   Backbone() = default;

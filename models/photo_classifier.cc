@@ -103,9 +103,8 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
     classifier->pillow_height_ = import.input_height;
   }
   classifier->profile_ = options.profile;
-  COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend));
-  PhotoNetwork& network = classifier->network_;
-  network.max_batch = static_cast<int>(std::clamp<size_t>(photos, 1, static_cast<size_t>(network.max_batch)));
+  COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend, 0, photos));
+  const PhotoNetwork& network = classifier->network_;
   if (!network.in_batches) {
     COUPLET_ASSIGN_OR_RETURN(
         classifier->session_,

@@ -52,6 +52,8 @@ class PhotoClassifier {
   // "" or that the mean and deviation given are not those that the graph's family is trained with.
   const std::string& note() const { return note_; }
 
+  const MemoryPlan& memory() const { return network_.memory; }
+
   // Calls `each` on the calling thread, in the order of `paths`. kInterrupted as soon as `interrupted` says
   // so; where the network cannot be run, why. `warning`: "" or that batches were made smaller.
   Status Classify(std::span<const std::string> paths, int top_k,

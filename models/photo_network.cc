@@ -3,16 +3,25 @@
 
 #include "models/batch_line.h"
 #include "runtime/graph_passes.h"
+#include "runtime/layer_cost.h"
 
 namespace couplet {
 
-Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend) {
+Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend, size_t vector_bytes,
+                                      size_t photos) {
   auto optimized = std::make_shared<const Graph>(Optimize(graph));
-  COUPLET_ASSIGN_OR_RETURN(const size_t bytes_per_photo, Session::BytesPerPhoto(*optimized, backend));
+  const BatchLineOptions line;
+  MemoryNeeds needs{.photos = photos, .workers = line.drivers, .slots = line.slot_bytes * static_cast<size_t>(line.slots),
+                    .vectors = vector_bytes};
+  COUPLET_ASSIGN_OR_RETURN(needs.photo, Session::BytesPerPhoto(*optimized, backend));
+  for (size_t i = 0; i < optimized->layers.size(); ++i)
+    needs.weights += static_cast<size_t>(
+        CostOf(*optimized, static_cast<int>(i), static_cast<double>(backend.element_bytes())).weight_bytes);
   PhotoNetwork network;
   network.backend = &backend;
   network.in_batches = backend.kind() != "cpu";
-  network.max_batch = backend.max_batch(bytes_per_photo, BatchLineOptions().drivers);
+  network.memory = backend.plan_memory(needs);
+  network.max_batch = network.memory.batch;
   network.make_session = [optimized,
                           &backend](const SessionOptions& options) -> Result<std::shared_ptr<const Session>> {
     COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Create(*optimized, backend, options));

@@ -19,10 +19,11 @@ struct PhotoNetwork {
   // be as many as the threads.
   bool in_batches = false;
   int max_batch = 1;
+  MemoryPlan memory;  // that max_batch comes from
 };
 
 // `graph` as imported or optimised; `backend` outlives what is made of it. The batch follows from the
-// device's memory.
-Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend);
+// device's memory, of which vector_bytes are for all photos' vectors; it has no more than `photos`.
+Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend, size_t vector_bytes = 0, size_t photos = SIZE_MAX);
 
 }  // namespace couplet

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/backend.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 namespace couplet {
@@ -26,6 +28,14 @@ class HostTimer final : public Timer {
 };
 
 }  // namespace
+
+std::string Describe(const MemoryPlan& plan) {
+  const auto mb = [](size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; };
+  return fmt::format("GPU memory: {} MB may be taken, {} MB are planned for: weights {}, {} {} at a time {}, {}vectors {}",
+                     plan.budget >> 20, mb(plan.total()), mb(plan.weights), plan.batch, plan.batch == 1 ? "photo" : "photos",
+                     mb(plan.batches), plan.slots == 0 ? "" : fmt::format("photos on their way {}, ", mb(plan.slots)),
+                     mb(plan.vectors));
+}
 
 std::unique_ptr<Timer> MakeHostTimer() {
   return std::make_unique<HostTimer>();

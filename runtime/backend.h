@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -109,6 +110,30 @@ class Buffer {
   Free free_ = nullptr;
 };
 
+// What a job wants of a device's memory, bytes, beside what is taken already.
+struct MemoryNeeds {
+  size_t weights = 0;  // of the network, as the device keeps them
+  size_t photo = 0;    // activations of one photo
+  size_t photos = SIZE_MAX;  // at a time, at most
+  int workers = 1;     // that have activations of their own
+  size_t slots = 0;    // page-locked host memory for photos on their way in
+  size_t vectors = 0;  // of all photos, for the training
+};
+
+// What it is to get. An estimate: libraries want scratch of their own, and where a plan does not hold, the batch is halved.
+struct MemoryPlan {
+  int batch = 1;      // photos at a time
+  size_t budget = 0;  // what may be taken; 0: memory is not planned here
+  size_t weights = 0;
+  size_t batches = 0;  // activations and scratch of all workers
+  size_t slots = 0;    // 0 where page-locked memory is not the device's
+  size_t vectors = 0;
+  size_t total() const { return weights + batches + slots + vectors; }
+};
+
+// One line for people.
+std::string Describe(const MemoryPlan& plan);
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -152,9 +177,9 @@ class Backend {
   virtual size_t element_bytes() const { return sizeof(float); }
   // The batch a session is made for when `wanted` was asked for: at least that.
   virtual int round_batch(int wanted) const { return wanted; }
-  // How many photos a batch may have where `workers` workers take bytes_per_photo each; 1 where bigger
-  // batches gain nothing. The code of what does not fit is kOutOfMemory: halve the batch and try again.
-  virtual int max_batch(size_t /*bytes_per_photo*/, int /*workers*/) const { return 1; }
+  // How many photos a batch may have, so that all that the job needs fits; 1 where bigger batches gain nothing. The code
+  // of what does not fit all the same is kOutOfMemory: halve the batch and try again.
+  virtual MemoryPlan plan_memory(const MemoryNeeds& /*needs*/) const { return {}; }
   virtual Result<Buffer> allocate(size_t bytes) = 0;
   // Host memory that copies to the device fastest, and without making the caller wait.
   virtual Result<Buffer> allocate_pinned(size_t bytes) = 0;

@@ -100,14 +100,14 @@ class CudaBackend final : public Backend {
   int round_batch(int wanted) const override {
     return wanted < kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
   }
-  int max_batch(size_t bytes_per_photo, int workers) const override;
+  MemoryPlan plan_memory(const MemoryNeeds& needs) const override;
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
     COUPLET_ASSIGN_OR_RETURN(Stream stream, MakeStream());
     COUPLET_ASSIGN_OR_RETURN(DnnHandle dnn, MakeDnnHandle(stream.get()));
     DeviceBuffer staging;
-    if (device_->half()) {
-      COUPLET_ASSIGN_OR_RETURN(staging, device_->Allocate(kStagedNumbers * sizeof(float)));
+    if (StagingBytes() != 0) {
+      COUPLET_ASSIGN_OR_RETURN(staging, device_->Allocate(StagingBytes()));
     }
     return std::unique_ptr<WorkerContext>(
         std::make_unique<Worker>(std::move(stream), std::move(dnn), std::move(staging)));
@@ -136,21 +136,29 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  // Of one worker's memory for conversions.
+  size_t StagingBytes() const { return device_->half() ? kStagedNumbers * sizeof(float) : 0; }
+
   std::unique_ptr<Device> device_;
 };
 
-// A part of what is free, because others may come and fragments are lost; less on a GPU that lives in the
-// host's memory would be no safer: Device::FreeBytes() knows that case.
-int CudaBackend::max_batch(size_t bytes_per_photo, int workers) const {
-  const Result<size_t> free = device_->FreeBytes();
-  const size_t usable = free.ok() ? *free / 10 * 7 : 0;
-  const size_t fixed = device_->options().workspace_bytes;
-  const size_t each = usable / static_cast<size_t>(std::max(workers, 1));
-  if (each <= fixed) return 1;
-  // The second bytes_per_photo is for scratch: a padded source and a dense result.
-  const size_t photos = (each - fixed) / (2 * bytes_per_photo + kPhotoBytes);
-  const int batch = static_cast<int>(std::clamp<size_t>(photos, 1, kMostPhotos));
-  return batch < kGroup ? batch : batch / kGroup * kGroup;
+MemoryPlan CudaBackend::plan_memory(const MemoryNeeds& needs) const {
+  MemoryPlan plan;
+  const Result<size_t> budget = device_->Budget();
+  plan.budget = budget.ok() ? *budget : 0;
+  plan.weights = needs.weights;
+  // Where the GPU lives in the host's memory, page-locked memory is its own, and the vectors are there twice.
+  if (device_->integrated()) plan.slots = needs.slots;
+  plan.vectors = needs.vectors * (device_->integrated() ? 2 : 1);
+  const size_t workers = static_cast<size_t>(std::max(needs.workers, 1));
+  plan.batches = workers * (device_->options().workspace_bytes + StagingBytes());
+  // The second needs.photo is for scratch: a padded source and a dense result.
+  const size_t photo = workers * (2 * needs.photo + kPhotoBytes);
+  const size_t photos = plan.total() < plan.budget ? (plan.budget - plan.total()) / photo : 0;
+  plan.batch = static_cast<int>(std::clamp<size_t>(photos, 1, std::clamp<size_t>(needs.photos, 1, kMostPhotos)));
+  if (plan.batch >= kGroup) plan.batch = plan.batch / kGroup * kGroup;
+  plan.batches += static_cast<size_t>(plan.batch) * photo;
+  return plan;
 }
 
 Status CudaBackend::copy_in(void* dst, const float* src, size_t count, WorkerContext& context) {

@@ -76,6 +76,12 @@ size_t HostAvailableBytes() {
   return SIZE_MAX;
 }
 
+Result<size_t> FreeOfDevice() {
+  size_t free = 0, total = 0;
+  COUPLET_DEVICE_RETURN(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
 std::vector<__half> Halves(std::span<const float> values) {
   std::vector<__half> halves;
   halves.reserve(values.size());
@@ -103,13 +109,12 @@ Status Device::ReadProperties() {
   COUPLET_DEVICE_RETURN(cudaGetDeviceProperties(&properties, kDevice));
   int driver = 0;
   COUPLET_DEVICE_RETURN(cudaDriverGetVersion(&driver));
-  size_t total = 0;
-  COUPLET_DEVICE_RETURN(cudaMemGetInfo(&free_at_start_, &total));
   COUPLET_ASSIGN_OR_RETURN(const int integrated, Attribute(cudaDevAttrIntegrated));
   COUPLET_ASSIGN_OR_RETURN(const int clock_khz, Attribute(cudaDevAttrClockRate));
   COUPLET_ASSIGN_OR_RETURN(const int memory_khz, Attribute(cudaDevAttrMemoryClockRate));
   COUPLET_ASSIGN_OR_RETURN(const int bus_bits, Attribute(cudaDevAttrGlobalMemoryBusWidth));
   integrated_ = integrated != 0;
+  COUPLET_ASSIGN_OR_RETURN(countable_at_start_, Countable());
 
   const int capability = properties.major * 10 + properties.minor;
   precision_ = options_.precision;
@@ -127,7 +132,7 @@ Status Device::ReadProperties() {
   bytes_per_ms_ = 2.0 * memory_khz * bus_bits / 8;                             // two transfers a clock
 
   description_ = fmt::format("{}, compute capability {}.{}, {} MB, driver {}, cuDNN {}, cuBLAS {}, {}",
-                             properties.name, properties.major, properties.minor, total >> 20,
+                             properties.name, properties.major, properties.minor, properties.totalGlobalMem >> 20,
                              Version(driver), DnnVersion(), BlasVersion(), precision);
   capability_number_ = capability;
   capability_ = fmt::format("{}.{}", properties.major, properties.minor);
@@ -159,13 +164,31 @@ Status Device::TryKernel() const {
   return {};
 }
 
+// On a GPU that shares the host's memory what CUDA calls free shrinks with every file that is read, too.
+Result<size_t> Device::Countable() const {
+  return integrated_ ? Result<size_t>(HostAvailableBytes()) : FreeOfDevice();
+}
+
+Result<size_t> Device::WithinLimit(size_t bytes) const {
+  if (options_.memory_limit_bytes == 0) return bytes;
+  COUPLET_ASSIGN_OR_RETURN(const size_t now, Countable());
+  const size_t taken = countable_at_start_ > now ? countable_at_start_ - now : 0;
+  return options_.memory_limit_bytes > taken ? std::min(bytes, options_.memory_limit_bytes - taken) : 0;
+}
+
+Result<size_t> Device::Available() const {
+  COUPLET_ASSIGN_OR_RETURN(const size_t free, FreeOfDevice());
+  return integrated_ ? std::min(free, HostAvailableBytes()) : free;
+}
+
 Result<size_t> Device::FreeBytes() const {
-  size_t free = 0, total = 0;
-  COUPLET_DEVICE_RETURN(cudaMemGetInfo(&free, &total));
-  if (integrated_) free = std::min(free, HostAvailableBytes());
-  if (options_.memory_limit_bytes == 0) return free;
-  const size_t taken = free_at_start_ > free ? free_at_start_ - free : 0;
-  return options_.memory_limit_bytes > taken ? std::min(free, options_.memory_limit_bytes - taken) : 0;
+  COUPLET_ASSIGN_OR_RETURN(const size_t free, Available());
+  return WithinLimit(free);
+}
+
+Result<size_t> Device::Budget() const {
+  COUPLET_ASSIGN_OR_RETURN(const size_t free, Available());
+  return WithinLimit(free / 10 * 7);
 }
 
 const void* Device::Mapped(const void* host) const {

@@ -50,6 +50,9 @@ class Device {
   // Bytes that can still be taken, within the user's limit; on a GPU that shares the host's memory also
   // within what the host has to give.
   Result<size_t> FreeBytes() const;
+  // Of that what a plan may count on: seven tenths, because others come and fragments are lost, and no more than the user's
+  // limit leaves.
+  Result<size_t> Budget() const;
   // Device copies of host memory.
   Result<DeviceBuffer> Upload(const void* src, size_t bytes) const;
   Result<DeviceBuffer> UploadFloats(std::span<const float> values) const;
@@ -73,6 +76,9 @@ class Device {
  private:
   Device() = default;
   Status ReadProperties();
+  Result<size_t> Available() const;  // FreeBytes() without the user's limit
+  Result<size_t> Countable() const;  // shrinks by what is taken: the user's limit is held to it
+  Result<size_t> WithinLimit(size_t bytes) const;
   Status TryKernel() const;
 
   CudaOptions options_;
@@ -81,7 +87,7 @@ class Device {
   int capability_number_ = 0;
   bool watch_ = false, integrated_ = false;
   double bytes_per_ms_ = 0.0, multiply_adds_per_ms_ = 0.0;
-  size_t free_at_start_ = 0;
+  size_t countable_at_start_ = 0;
   LtHandle blas_lt_;
   Stream stream_;
   DnnHandle dnn_;

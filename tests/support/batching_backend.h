@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -17,7 +18,9 @@ class BatchingBackend final : public Backend {
 
   std::string_view kind() const override { return "cuda"; }
   std::string description() const override { return "the CPU in batches"; }
-  int max_batch(size_t, int) const override { return batch_; }
+  MemoryPlan plan_memory(const MemoryNeeds& needs) const override {
+    return {.batch = static_cast<int>(std::min<size_t>(static_cast<size_t>(batch_), needs.photos))};
+  }
   Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape> src,
                                               const PrepareOptions& options) override {
     largest_prepared = std::max(largest_prepared.load(), options.max_batch);

@@ -216,6 +216,40 @@ TEST_CASE("programs: where memory does not suffice the batch is halved, said onc
   CHECK_FALSE(fs::exists(shop.dir / "none.pb"));
 }
 
+TEST_CASE("programs: on a board the memory's plan is told first, and when it ends midway half the batch goes on") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  // Of Nano 4 GB, TX2 8 GB with 5 GB of page cache, Orin 8 GB: free to the GPU, and available to the host.
+  const auto board = [&](const char* total, const char* free, const char* available_kb, const char* capability) {
+    std::ofstream(shop.dir / "meminfo") << "MemTotal: 8000000 kB\nMemAvailable: " << available_kb << " kB\n";
+    return std::vector<std::string>{std::string("COUPLET_STANDIN_MEMORY_MB=") + total, std::string("COUPLET_STANDIN_FREE_MB=") + free,
+                                    std::string("COUPLET_STANDIN_CAPABILITY=") + capability, "COUPLET_STANDIN_INTEGRATED=1",
+                                    "COUPLET_MEMINFO=meminfo"};
+  };
+  std::string graph;
+  const auto retrain = [&](std::vector<std::string> played, const std::string& budget, const char* plan) {
+    played.push_back(std::string("COUPLET_STANDIN_FAIL=") + plan);
+    fs::remove_all(shop.dir / "board_bottlenecks");
+    const ProcessResult run = shop.Retrain("board", "cuda", {kFewSteps}, played);
+    INFO(run.err);
+    CHECK(run.code == 0);
+    CHECK(shop.Complaints() == "");
+    const size_t told = run.err.find("GPU memory: " + budget + " MB may be taken");
+    CHECK(told < run.err.find("bottlenecks computed"));
+    CHECK(Count(run.err, "photos at a time were too many for the device") == (*plan != 0 ? 1 : 0));
+    if (graph.empty()) graph = FileContents(shop.dir / "board.pb");
+    CHECK(FileContents(shop.dir / "board.pb") == graph);
+  };
+  retrain(board("3964", "1500", "2800000", "5.3"), "1050", "cudaMalloc:40:oom");
+  if (kSanitized) return;
+  retrain(board("7846", "1300", "6200000", "6.2"), "910", "cudaMalloc:40:oom");
+  retrain(board("7620", "5200", "4198400", "8.7"), "2870", "");
+  const ProcessResult label = shop.Label("board", "cuda", {}, board("7620", "5200", "4198400", "8.7"));
+  CHECK(label.code == 0);
+  CHECK_HAS(label.err, "GPU memory: 2870 MB may be taken");
+  CHECK_HAS(label.err, " 3 photos at a time ");
+}
+
 TEST_CASE("programs: auto takes a device for many photos, and the CPU after one line where that fails") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;

@@ -30,7 +30,7 @@ void couplet_standin_fail(const char* plan);
 void couplet_standin_order(const char* order);
 
 // The device that is played: "devices" (0: none), "driver" (version as 13000; 0: no driver), "name",
-// "memory_mb", "free_mb" (of it at start), "capability" ("9.0"), "integrated" (0 or 1), "strided" (1:
+// "memory_mb", "free_mb" (of it at start), "capability" ("9.0"), "integrated" (0 or 1: pinned memory is the device's, too), "strided" (1:
 // convolutions that write a channel slice are supported; cuDNN promises them for dense tensors only), "guard"
 // (1: the host cannot touch device memory; a touch ends the program), "quiet" (1: mistakes are listed but not
 // printed). Returns false for a property there is not.

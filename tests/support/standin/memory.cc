@@ -61,7 +61,8 @@ cudaError_t Memory::Allocate(void** data, size_t bytes, Kind kind) {
   if (data == nullptr) return cudaErrorInvalidValue;
   *data = nullptr;
   if (bytes == 0) return cudaSuccess;
-  if (kind == Kind::kDevice && bytes > free_bytes()) return cudaErrorMemoryAllocation;
+  const bool counts = kind == Kind::kDevice || TheState().device.integrated;
+  if (counts && bytes > free_bytes()) return cudaErrorMemoryAllocation;
   Block block;
   block.bytes = bytes;
   block.kind = kind;
@@ -79,11 +80,13 @@ cudaError_t Memory::Allocate(void** data, size_t bytes, Kind kind) {
   ASAN_POISON_MEMORY_REGION(Back(block), BackBytes(block));
   mprotect(block.region, kPage, PROT_NONE);
   mprotect(block.region + block.region_bytes - kPage, kPage, PROT_NONE);
-  if (kind == Kind::kDevice) {
+  block.counted = counts;
+  if (counts) {
     device_bytes_ += bytes;
     peak_bytes_ = std::max(peak_bytes_, device_bytes_);
-    if (TheState().device.guard && !open_) mprotect(Front(block), block.region_bytes - 2 * kPage, PROT_NONE);
   }
+  if (kind == Kind::kDevice && TheState().device.guard && !open_)
+    mprotect(Front(block), block.region_bytes - 2 * kPage, PROT_NONE);
   *data = block.data;
   blocks_.emplace(block.data, block);
   return cudaSuccess;
@@ -114,7 +117,7 @@ cudaError_t Memory::Free(void* data, Kind kind, const char* call) {
   // The addresses are never given out again, so that what still uses them is seen.
   mmap(block.region, block.region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
        -1, 0);
-  if (kind == Kind::kDevice) device_bytes_ -= block.bytes;
+  if (block.counted) device_bytes_ -= block.bytes;
   blocks_.erase(found);
   return cudaSuccess;
 }

@@ -22,6 +22,7 @@ class Memory {
     std::byte* region = nullptr;  // the whole mapping
     size_t region_bytes = 0;
     long number = 0;  // n-th allocation of the process
+    bool counted = true;  // is taken from the device's memory: pinned memory where the GPU is integrated, too
   };
 
   cudaError_t Allocate(void** data, size_t bytes, Kind kind);
