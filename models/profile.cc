@@ -19,7 +19,7 @@ void Profile::Add(const std::string& name, bool layer, double start_us, double m
   row.ms += ms;
   row.floor_ms += floor_ms;
   row.photos += photos;
-  if (spans_.size() == kMaxSpans) {
+  if (spans_.size() == max_spans_) {
     ++dropped_;
     return;
   }

@@ -20,6 +20,8 @@ class Profile {
  public:
   using Clock = std::chrono::steady_clock;
 
+  explicit Profile(size_t max_spans = 200'000) : max_spans_(max_spans) {}
+
   // Something this thread did for `photos` photos: "read", "decode".
   void AddStage(const char* stage, Clock::time_point from, Clock::time_point to, int photos);
   // A run of the network on this thread, and its layers as Session::RunTimed gives them, of which the first
@@ -30,11 +32,9 @@ class Profile {
   // floor
   // ("-" where the floor is not known).
   std::string Table() const;
-  // The trace event format's JSON. After kMaxSpans spans there are no more of them, which the file says; the
+  // The trace event format's JSON. After max_spans spans there are no more of them, which the file says; the
   // table counts all.
   std::string ChromeTrace() const;
-
-  static constexpr size_t kMaxSpans = 200'000;
 
  private:
   struct Row {
@@ -54,6 +54,7 @@ class Profile {
   void Add(const std::string& name, bool layer, double start_us, double ms, double floor_ms, int photos);
   double Microseconds(Clock::time_point at) const;
 
+  const size_t max_spans_;
   const Clock::time_point start_ = Clock::now();
   mutable std::mutex mutex_;  // guards what follows
   std::map<std::pair<bool, std::string>, size_t> index_;

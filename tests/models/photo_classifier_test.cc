@@ -192,11 +192,11 @@ TEST_CASE("profile: stages and layers, each photo counted, floors where they are
 }
 
 TEST_CASE("profile: a long run's trace ends, its table goes on") {
-  Profile profile;
+  Profile profile(1000);
   const auto now = Profile::Clock::now();
-  for (size_t i = 0; i < Profile::kMaxSpans + 5; ++i)
+  for (int i = 0; i < 1005; ++i)
     profile.AddStage("decode", now, now + std::chrono::milliseconds(1), 1);
-  CHECK_HAS(profile.Table(), "200005.00");
+  CHECK_HAS(profile.Table(), "1005.00");
   CHECK_HAS(profile.ChromeTrace().substr(0, 100), "\"spans left out\":5");
 }
 

@@ -17,13 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr const char* kSteps = "40";  // kernels on the CPU under a sanitizer take their time
-constexpr bool kSanitized = true;
-#else
-constexpr const char* kSteps = "200";
-constexpr bool kSanitized = false;
-#endif
+constexpr const char* kSteps = kSanitized ? "12" : "200";
 
 // Photos a label: with three labels more than a batch of 32, and a batch that is not full.
 constexpr int kPhotos = 11;
@@ -92,7 +86,7 @@ struct Workshop {
 };
 
 // Where training is not what is looked at.
-const char* const kFewSteps = "--how_many_training_steps=20";
+const char* const kFewSteps = kSanitized ? "--how_many_training_steps=4" : "--how_many_training_steps=20";
 
 // How often `part` is in `text`.
 int Count(const std::string& text, const std::string& part) {
