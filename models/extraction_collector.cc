@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/extraction_collector.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 
 namespace couplet {
 namespace {
@@ -9,7 +12,22 @@ namespace {
 constexpr size_t kTransactionPhotos = 512;
 constexpr auto kTransactionTime = std::chrono::seconds(1);
 
+// A page fault for every 4 KB, a vector each, would cost as much as reading it from the store. A wish, no more.
+void PreferHugePages(void* data, size_t bytes) {
+  constexpr uintptr_t kHuge = uintptr_t{2} << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kHuge - 1) / kHuge * kHuge;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHuge * kHuge;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 }  // namespace
+
+ExtractionCollector::ExtractionCollector(const std::vector<Photo>& photos, size_t dim) : photos_(photos), dim_(dim) {
+  result.vectors.reserve(photos.size() * dim);
+  PreferHugePages(result.vectors.data(), result.vectors.capacity() * sizeof(float));
+  result.vectors.resize(photos.size() * dim);
+  result.photo_sha256.resize(photos.size());
+}
 
 void ExtractionCollector::Take(ExtractionOutcome outcome) {
   using Kind = ExtractionOutcome::Kind;
