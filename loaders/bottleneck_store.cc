@@ -6,29 +6,28 @@
 //   paths       path -> photo, with the size, times and inode the file had, and when that was noted; behind the photo's
 //               hash, in the same blob, stands the row's crc
 //
-// A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well. A note
-// without one (of Couplet 0.1.0's first stores) is not believed: the photo is read, and the note made again.
+// A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well (bottleneck_lookup.h).
 // Rollback journal, not WAL: WAL needs shared memory (no network folders) and a writable folder even to read,
 // and its gain, readers beside a writer, is nothing to us, who read once and then write about once a second.
 // SPDX-License-Identifier: Apache-2.0
 #include "loaders/bottleneck_store.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <system_error>
 
+#include "loaders/bottleneck_lookup.h"
 #include "loaders/files.h"
+#include "loaders/sqlite_statement.h"
 
 namespace couplet {
 namespace {
@@ -39,10 +38,6 @@ constexpr int kApplicationId = 0x43706c74;  // "Cplt"
 constexpr int kLayoutVersion = 1;
 constexpr int kWaitForOthersMs =
     60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
-// Nearer than this to its note, a file may have changed again without a new mtime (FAT counts in steps of 2
-// s).
-constexpr int64_t kTrustAfterNs = 2'000'000'000;
-
 constexpr char kSchema[] = R"(
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
@@ -64,87 +59,12 @@ std::string Describe(const FeatureKey& key, int dim) {
       key.precision, key.device);
 }
 
-template <class T>
-std::span<const std::byte> BytesOf(std::span<const T> values) {
-  return std::as_bytes(values);
-}
-
-uint32_t Checksum(std::span<const uint8_t> model, std::span<const uint8_t> photo,
-                  std::span<const std::byte> payload) {
-  const uint32_t parts[3] = {Crc32c(BytesOf(model)), Crc32c(BytesOf(photo)), Crc32c(payload)};
-  return Crc32c(std::as_bytes(std::span(parts)));
-}
-
-// One prepared statement. Bound memory must live until the next Reset. A value that could not be bound is the next Step's
-// error: the statement must not run with what was there before.
-class Statement {
- public:
-  ~Statement() { sqlite3_finalize(handle_); }
-  Statement() = default;
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  int Prepare(sqlite3* db, const char* sql) {
-    return sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
-  }
-  Statement& Bind(int index, int64_t value) {
-    Note(sqlite3_bind_int64(handle_, index, value));
-    return *this;
-  }
-  // Never null: an empty value is an empty blob.
-  Statement& Bind(int index, std::span<const std::byte> value) {
-    Note(sqlite3_bind_blob64(handle_, index, value.empty() ? "" : static_cast<const void*>(value.data()),
-                             value.size(), SQLITE_STATIC));
-    return *this;
-  }
-  Statement& Bind(int index, std::span<const uint8_t> value) { return Bind(index, BytesOf(value)); }
-  Statement& Bind(int index, std::string_view value) { return Bind(index, std::as_bytes(std::span(value))); }
-  int Step() { return bound_ == SQLITE_OK ? sqlite3_step(handle_) : bound_; }
-  void Reset() {
-    sqlite3_reset(handle_);
-    bound_ = SQLITE_OK;
-  }
-  // Runs a statement without rows: SQLITE_OK or the error.
-  int Run() {
-    const int code = Step();
-    Reset();
-    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
-  }
-  int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
-  // Valid until the next Step or Reset.
-  std::span<const std::byte> Blob(int column) const {
-    const void* data = sqlite3_column_blob(handle_, column);
-    const int size = sqlite3_column_bytes(handle_, column);
-    return {static_cast<const std::byte*>(data), data == nullptr ? 0 : static_cast<size_t>(size)};
-  }
-
- private:
-  void Note(int code) {
-    if (bound_ == SQLITE_OK) bound_ = code;
-  }
-
-  sqlite3_stmt* handle_ = nullptr;
-  int bound_ = SQLITE_OK;
-};
-
-// Of a row of `paths`; numbers: size, mtime, ctime, inode, when noted.
-uint32_t NoteChecksum(std::string_view path, const Sha256Digest& photo, const std::array<int64_t, 5>& numbers) {
-  const uint32_t parts[3] = {Crc32c(std::as_bytes(std::span(path))), Crc32c(BytesOf(std::span<const uint8_t>(photo))),
-                             Crc32c(std::as_bytes(std::span(numbers)))};
-  return Crc32c(std::as_bytes(std::span(parts)));
-}
-
-bool ReadDigest(std::span<const std::byte> blob, Sha256Digest* digest) {
-  if (blob.size() != digest->size()) return false;
-  std::memcpy(digest->data(), blob.data(), blob.size());
-  return true;
-}
-
 class SqliteStore final : public BottleneckStore {
  public:
   SqliteStore(std::string path, int dim) : path_(std::move(path)), dim_(static_cast<size_t>(dim)) {}
   ~SqliteStore() override {
     // Statements go before the connection they belong to.
+    lookup_.reset();
     statements_.reset();
     sqlite3_close(db_);
   }
@@ -156,12 +76,12 @@ class SqliteStore final : public BottleneckStore {
   bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) override;
   std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) override;
   Status Put(std::span<const Record> records) override;
-  int damaged() const override { return damaged_.load(); }
+  int damaged() const override { return lookup_->damaged(); }
 
  private:
   struct Statements {
     Statement begin, begin_write, commit, rollback;
-    Statement get_path, get_vector, get_thumbnail, put_path, put_vector, put_thumbnail;
+    Statement get_thumbnail, put_path, put_vector, put_thumbnail;
   };
 
   Status Error(int code, const char* verb) const;
@@ -172,9 +92,6 @@ class SqliteStore final : public BottleneckStore {
   Status MakeLayout();
   Status FindModel(const std::string& description);
   Status PrepareStatements();
-  int LoadKnownPhotos();
-  int LookUpPath(std::string_view path, Found* found);
-  bool LookUpVector(const Sha256Digest& photo, std::span<float> dst);
   int PutRecord(const Record& record);
 
   const std::string path_;
@@ -185,10 +102,8 @@ class SqliteStore final : public BottleneckStore {
   Sha256Digest model_key_{};
   int64_t model_ = 0;  // 0: this model has no row yet and none can be made (read-only)
   std::unique_ptr<Statements> statements_;
-  std::mutex mutex_;  // guards db_ and statements_
-  // With a vector of this model when the store was opened, sorted; const after Init.
-  std::vector<Sha256Digest> known_photos_;
-  std::atomic<int> damaged_{0};
+  std::unique_ptr<BottleneckLookup> lookup_;
+  std::mutex mutex_;  // guards db_, statements_ and what lookup_ reads
 };
 
 Status SqliteStore::Error(int code, const char* verb) const {
@@ -273,7 +188,8 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   }
   COUPLET_RETURN_IF_ERROR(FindModel(description));
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
-  code = LoadKnownPhotos();
+  lookup_ = std::make_unique<BottleneckLookup>(model_key_, model_);
+  code = lookup_->Prepare(db_);
   return code == SQLITE_OK ? Status() : Error(code, "read");
 }
 
@@ -366,8 +282,6 @@ Status SqliteStore::PrepareStatements() {
       {&s.begin_write, "BEGIN IMMEDIATE"},
       {&s.commit, "COMMIT"},
       {&s.rollback, "ROLLBACK"},
-      {&s.get_path, "SELECT photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path = ?1"},
-      {&s.get_vector, "SELECT crc, vector FROM vectors WHERE model = ?1 AND photo = ?2"},
       {&s.get_thumbnail, "SELECT crc, jpeg FROM thumbnails WHERE photo = ?1"},
       {&s.put_path,
        "INSERT OR REPLACE INTO paths (path, photo, size, mtime_ns, ctime_ns, inode, noted_ns) "
@@ -386,52 +300,6 @@ Status SqliteStore::PrepareStatements() {
   return {};
 }
 
-int SqliteStore::LoadKnownPhotos() {
-  Statement all;
-  int code = all.Prepare(db_, "SELECT photo FROM vectors WHERE model = ?1 ORDER BY photo");
-  if (code != SQLITE_OK) return code;
-  all.Bind(1, model_);
-  Sha256Digest photo;
-  while ((code = all.Step()) == SQLITE_ROW)
-    if (ReadDigest(all.Blob(0), &photo)) known_photos_.push_back(photo);
-  return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-int SqliteStore::LookUpPath(std::string_view path, Found* found) {
-  Statement& get = statements_->get_path;
-  const int code = get.Bind(1, path).Step();
-  if (code == SQLITE_ROW) {
-    const FileStamp& now = *found->stamp;
-    const std::array<int64_t, 5> numbers = {get.Int(1), get.Int(2), get.Int(3), get.Int(4), get.Int(5)};
-    const auto& [size, mtime_ns, ctime_ns, inode, noted_ns] = numbers;
-    const std::span<const std::byte> blob = get.Blob(0);
-    uint32_t crc = 0;
-    const bool has_crc = blob.size() == sizeof(Sha256Digest) + sizeof crc && ReadDigest(blob.first(sizeof(Sha256Digest)), &found->photo_sha256);
-    if (has_crc) std::memcpy(&crc, blob.data() + sizeof(Sha256Digest), sizeof crc);
-    const bool good = has_crc && crc == NoteChecksum(path, found->photo_sha256, numbers);
-    if (!good && blob.size() != sizeof(Sha256Digest)) ++damaged_;
-    const int64_t apart_ns = noted_ns > now.mtime_ns ? noted_ns - now.mtime_ns : now.mtime_ns - noted_ns;
-    found->known = good && size == now.size && mtime_ns == now.mtime_ns && ctime_ns == now.ctime_ns &&
-                   inode == static_cast<int64_t>(now.inode) && apart_ns >= kTrustAfterNs;
-  }
-  get.Reset();
-  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-bool SqliteStore::LookUpVector(const Sha256Digest& photo, std::span<float> dst) {
-  Statement& get = statements_->get_vector;
-  const int code = get.Bind(1, model_).Bind(2, photo).Step();
-  bool good = false;
-  if (code == SQLITE_ROW) {
-    const std::span<const std::byte> vector = get.Blob(1);
-    good = vector.size() == dst.size_bytes() && get.Int(0) == Checksum(model_key_, photo, vector);
-    if (good && !vector.empty()) std::memcpy(dst.data(), vector.data(), vector.size());
-  }
-  get.Reset();
-  if (!good && code != SQLITE_DONE) ++damaged_;
-  return good;
-}
-
 Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const std::string> paths,
                                                               std::span<float> vectors) {
   COUPLET_CHECK(vectors.size() == paths.size() * dim_);
@@ -441,12 +309,8 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
   const std::lock_guard lock(mutex_);
   errno = 0;
   int code = statements_->begin.Run();
-  for (size_t i = 0; i < paths.size() && code == SQLITE_OK; ++i) {
-    if (!found[i].stamp.has_value()) continue;
-    code = LookUpPath(paths[i], &found[i]);
-    if (code == SQLITE_OK && found[i].known)
-      found[i].has_vector = LookUpVector(found[i].photo_sha256, vectors.subspan(i * dim_, dim_));
-  }
+  if (code == SQLITE_OK) code = lookup_->FindPaths(paths, found);
+  if (code == SQLITE_OK) lookup_->FindVectors(found, dim_, vectors);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return found;
   const Status status = Error(code, "read");
@@ -457,9 +321,9 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
 bool SqliteStore::Get(const Sha256Digest& photo_sha256, std::span<float> dst) {
   COUPLET_CHECK(dst.size() == dim_);
   // Without the lock, which the writer may hold for as long as a disk takes to sync.
-  if (!std::binary_search(known_photos_.begin(), known_photos_.end(), photo_sha256)) return false;
+  if (!lookup_->WasThere(photo_sha256)) return false;
   const std::lock_guard lock(mutex_);
-  return LookUpVector(photo_sha256, dst);
+  return lookup_->FindVector(photo_sha256, dst);
 }
 
 std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& photo_sha256) {
@@ -470,10 +334,10 @@ std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& p
   if (code == SQLITE_ROW) {
     const std::span<const std::byte> blob = get.Blob(1);
     const auto* bytes = reinterpret_cast<const uint8_t*>(blob.data());
-    if (get.Int(0) == Checksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
+    if (get.Int(0) == RowChecksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
   }
   get.Reset();
-  if (!jpeg.has_value() && code != SQLITE_DONE) ++damaged_;
+  if (!jpeg.has_value() && code != SQLITE_DONE) lookup_->NoteDamage();
   return jpeg;
 }
 
@@ -482,22 +346,17 @@ int SqliteStore::PutRecord(const Record& record) {
   int code = SQLITE_OK;
   if (!record.vector.empty()) {
     COUPLET_CHECK(record.vector.size() == dim_);
-    const auto bytes = BytesOf(record.vector);
+    const auto bytes = std::as_bytes(record.vector);
     s.put_vector.Bind(1, model_).Bind(2, record.photo_sha256);
-    code = s.put_vector.Bind(3, Checksum(model_key_, record.photo_sha256, bytes)).Bind(4, bytes).Run();
+    code = s.put_vector.Bind(3, RowChecksum(model_key_, record.photo_sha256, bytes)).Bind(4, bytes).Run();
   }
   if (code == SQLITE_OK && !record.thumbnail.empty()) {
-    const uint32_t crc = Checksum({}, record.photo_sha256, BytesOf(record.thumbnail));
+    const uint32_t crc = RowChecksum({}, record.photo_sha256, std::as_bytes(record.thumbnail));
     code = s.put_thumbnail.Bind(1, record.photo_sha256).Bind(2, crc).Bind(3, record.thumbnail).Run();
   }
   if (code != SQLITE_OK) return code;
-  const FileStamp& stamp = record.stamp;
-  const std::array<int64_t, 5> numbers = {stamp.size, stamp.mtime_ns, stamp.ctime_ns, static_cast<int64_t>(stamp.inode),
-                                          stamp.taken_ns};
-  const uint32_t crc = NoteChecksum(record.path, record.photo_sha256, numbers);
-  std::array<uint8_t, sizeof(Sha256Digest) + sizeof crc> photo;
-  std::copy(record.photo_sha256.begin(), record.photo_sha256.end(), photo.begin());
-  std::memcpy(photo.data() + sizeof(Sha256Digest), &crc, sizeof crc);
+  const NoteNumbers numbers = NumbersOf(record.stamp);
+  const NotedPhoto photo = NotePhoto(record.path, record.photo_sha256, numbers);
   s.put_path.Bind(1, std::string_view(record.path)).Bind(2, std::span<const uint8_t>(photo));
   for (size_t i = 0; i < numbers.size(); ++i) s.put_path.Bind(static_cast<int>(3 + i), numbers[i]);
   return s.put_path.Run();

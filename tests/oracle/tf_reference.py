@@ -25,11 +25,15 @@ def shared_dir():
     return path
 
 
-def import_graph(path):
+def import_graph_def(graph_def):
     graph = tf.Graph()
     with graph.as_default():
-        tf.import_graph_def(load_graph_def(path), name="")
+        tf.import_graph_def(graph_def, name="")
     return graph
+
+
+def import_graph(path):
+    return import_graph_def(load_graph_def(path))
 
 
 def session(graph, threads=1):
