@@ -82,10 +82,9 @@ std::string CalibrationPath(const std::string& graph_path) {
   return (graph_path.ends_with(".pb") ? graph_path.substr(0, graph_path.size() - 3) : graph_path) + "_calibration.txt";
 }
 
-std::string FormatCalibration(const Calibration& calibration, std::string_view graph_bytes) {
-  const auto digest = Sha256(std::as_bytes(std::span(graph_bytes)));
+std::string FormatCalibration(const Calibration& calibration, const Sha256Digest& graph_sha256) {
   return fmt::format("temperature {}\nphotos {}\ngraph_sha256 {}\n", static_cast<float>(calibration.temperature),
-                     calibration.photos, ToHex(digest));
+                     calibration.photos, ToHex(graph_sha256));
 }
 
 Result<Calibration> ReadCalibration(const std::string& graph_path) {

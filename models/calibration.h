@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "loaders/hash.h"
 #include "models/classifier_head.h"
 #include "models/photo_classifier.h"
 #include "runtime/status.h"
@@ -34,7 +35,7 @@ void ApplyTemperature(double temperature, std::vector<Prediction>* all);
 // "tf_files/retrained_graph.pb" -> "tf_files/retrained_graph_calibration.txt"
 std::string CalibrationPath(const std::string& graph_path);
 // Three lines "name value": temperature, photos, graph_sha256.
-std::string FormatCalibration(const Calibration& calibration, std::string_view graph_bytes);
+std::string FormatCalibration(const Calibration& calibration, const Sha256Digest& graph_sha256);
 // kBadInput: no such file, damaged, or made for another graph; each with the way out.
 Result<Calibration> ReadCalibration(const std::string& graph_path);
 

@@ -95,7 +95,7 @@ TEST_CASE("calibration: the file goes with its graph and says so when it does no
   const auto spill = [](const std::string& file, const std::string& text) { std::ofstream(file) << text; };
   spill(graph, "a graph");
   CHECK(NotTheLine(ReadCalibration(graph).status(), {path, "not there", "--validation_percentage"}) == "");
-  const std::string text = FormatCalibration({1.5, 359}, "a graph");
+  const std::string text = FormatCalibration({1.5, 359}, Sha256(std::as_bytes(std::span(std::string_view("a graph")))));
   CHECK(text.starts_with("temperature 1.5\nphotos 359\ngraph_sha256 "));
   spill(path, text);
   const auto read = ReadCalibration(graph);
