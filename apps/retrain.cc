@@ -17,6 +17,7 @@
 #include "loaders/event_file.h"
 #include "loaders/files.h"
 #include "loaders/labels.h"
+#include "loaders/projector.h"
 #include "loaders/threads.h"
 #include "models/calibration.h"
 #include "kernels/philox.h"
@@ -69,6 +70,22 @@ std::function<void(const std::string&)> LogAndWatch(const DeviceSampler& watch) 
   };
 }
 
+// Where TensorBoard finds it: beside the events of the training.
+std::string ProjectorFolder(const RetrainOptions& o) { return JoinPath(o.summaries_dir, "train"); }
+
+Status WritePhotosProjector(const RetrainOptions& o, const PhotoSet& set, const HeadData& data, RetrainReport* report) {
+  ProjectorData points{"bottlenecks", data.features, data.vectors, {"label", "split", "photo"}, {}, {}};
+  for (size_t split = 0; split < data.rows.size(); ++split)
+    for (size_t c = 0; c < data.rows[split].size(); ++c)
+      for (const uint32_t row : data.rows[split][c]) points.photos.push_back({row, {set.labels[c], kSplitNames[split], set.photos[row].path}});
+  if (report->store != nullptr)
+    points.thumbnail = [&](uint32_t row) { return report->store->Thumbnail(report->photo_sha256[row]); };
+  COUPLET_ASSIGN_OR_RETURN(const size_t kept, WriteProjector(ProjectorFolder(o), points));
+  LogInfo(fmt::format("TensorBoard's projector has {} of {} photos", kept, points.photos.size()));
+  report->Lap("projector");
+  return {};
+}
+
 // Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
                  HeadData& data, RetrainReport* report) {
@@ -79,6 +96,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   COUPLET_ASSIGN_OR_RETURN(const std::optional<TrainState> from, checkpoints.Load());
   if (!options.summaries_dir.empty()) {
     if (!from) COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
+    COUPLET_RETURN_IF_ERROR(RemoveProjector(ProjectorFolder(o)));
     const RetrainedGraphOptions names{backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
     COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape, names));
   }
@@ -105,6 +123,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   const Status& stopped = report->training.stopped;
   if (stopped.code() == Code::kInterrupted) return checkpoints.Explain(stopped);
   if (!stopped.ok() && stopped.code() != Code::kDiverged) return stopped;
+  if (o.projector) COUPLET_RETURN_IF_ERROR(WritePhotosProjector(o, set, data, report));
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
   report->Lap("test");

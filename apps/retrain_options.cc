@@ -73,6 +73,7 @@ void DeclareFurtherFlags(CommandLine& flags, RetrainOptions& o) {
   flags.Add("--report", &o.report, "page with all answers: which photos, which classes, how sure; --report= for none");
   flags.Add("--watch", &o.watch, "show the load of GPU and processors, memory and power beside the progress, and keep their "
       "curves (--json)");
+  flags.Add("--projector", &o.projector, "bottlenecks, labels and pictures of all photos for TensorBoard's projector page, into --summaries_dir");
   flags.Add("--quiet", &o.quiet, "only warnings, errors and the answer");
 }
 
@@ -121,6 +122,7 @@ Status CheckRetrainOptions(const RetrainOptions& o) {
                                    std::pair{"validation", o.validation_batch_size}})
     if (size == 0 || size < -1) return BadInput(fmt::format("--{}_batch_size={}: a positive number, or -1 for all", name, size));
   if (!std::isfinite(o.learning_rate)) return BadInput("--learning_rate: not a finite number");
+  if (o.projector && o.summaries_dir.empty()) return BadInput("--projector needs --summaries_dir: its files go there");
   if (o.backbone.input_std && *o.backbone.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
   if (o.backbone.model_file.empty() && (o.backbone.input_layer || o.backbone.bottleneck_layer || o.backbone.input_size ||
                                         o.backbone.input_mean || o.backbone.input_std))

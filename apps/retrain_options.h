@@ -56,7 +56,7 @@ struct RetrainOptions {
   // For the report: the command as a shell reads it, and every flag with its value.
   std::string command;
   std::vector<std::pair<std::string, std::string>> settings;
-  bool watch = false;
+  bool watch = false, projector = false;
 
   bool distorted() const {
     return flip_left_right || random_crop != 0 || random_scale != 0 || random_brightness != 0;

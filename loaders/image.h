@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,5 +45,11 @@ extern const char* const kDecoderVersion;
 
 // JPEG bytes (quality 80) of the photo scaled down by area average to at most `max_side` pixels; for reports.
 Status MakeThumbnail(const Image& image, int max_side, std::vector<uint8_t>* jpeg);
+
+// One JPEG of `count` thumbnails, row by row in a square grid of square tiles of `side` pixels: 48, or fewer so that the
+// picture stays within 8,192 x 8,192, what a browser draws. Each is scaled down into the middle of its tile, the rest of
+// which is grey; one that is not there, or cannot be read, leaves its tile grey. REQUIRES: 0 < count <= 2^20
+Status MakeSprite(size_t count, const std::function<std::optional<std::vector<uint8_t>>(size_t)>& thumbnail, int* side,
+                  std::vector<uint8_t>* jpeg);
 
 }  // namespace couplet

@@ -16,6 +16,8 @@ namespace couplet {
 namespace {
 
 constexpr int kQuality = 80;
+constexpr int kTileSide = 48, kMostSpriteSide = 8192;
+constexpr uint8_t kTileGrey = 128;
 
 struct ErrorManager {
   jpeg_error_mgr base;
@@ -123,6 +125,33 @@ Status MakeThumbnail(const Image& image, int max_side, std::vector<uint8_t>* jpe
   Compressor compressor;
   if (!compressor.Compress(small.data(), out_width, out_height))
     return Internal("libjpeg could not make a thumbnail");
+  jpeg->assign(compressor.out, compressor.out + compressor.out_bytes);
+  return {};
+}
+
+Status MakeSprite(size_t count, const std::function<std::optional<std::vector<uint8_t>>(size_t)>& thumbnail, int* side,
+                  std::vector<uint8_t>* jpeg) {
+  COUPLET_CHECK(count > 0 && count <= size_t{1} << 20);
+  const int columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(count))));
+  *side = std::min(kTileSide, kMostSpriteSide / columns);
+  const int width = columns * *side;
+  std::vector<uint8_t> pixels(size_t{3} * static_cast<size_t>(width) * static_cast<size_t>(width), kTileGrey);
+  Image image;
+  for (size_t i = 0; i < count; ++i) {
+    const auto bytes = thumbnail(i);
+    if (!bytes || !DecodeImage(*bytes, {}, &image).ok()) continue;
+    const ImageEntry& entry = image.entry;
+    const double scale = std::min(1.0, static_cast<double>(*side) / std::max(entry.width, entry.height));
+    const int tile_width = std::max(1, static_cast<int>(entry.width * scale)), tile_height = std::max(1, static_cast<int>(entry.height * scale));
+    const std::vector<uint8_t> small = AverageBoxes(image.pixels.data(), entry.width, entry.height, tile_width, tile_height);
+    const int x = static_cast<int>(i) % columns * *side + (*side - tile_width) / 2;
+    const int y = static_cast<int>(i) / columns * *side + (*side - tile_height) / 2;
+    for (int row = 0; row < tile_height; ++row)
+      std::copy_n(small.data() + size_t{3} * static_cast<size_t>(row) * static_cast<size_t>(tile_width), size_t{3} * static_cast<size_t>(tile_width),
+                  pixels.data() + size_t{3} * (static_cast<size_t>(y + row) * static_cast<size_t>(width) + static_cast<size_t>(x)));
+  }
+  Compressor compressor;
+  if (!compressor.Compress(pixels.data(), width, width)) return Internal("libjpeg could not make a sprite");
   jpeg->assign(compressor.out, compressor.out + compressor.out_bytes);
   return {};
 }

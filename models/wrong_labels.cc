@@ -18,7 +18,7 @@ constexpr double kRate = 20;
 constexpr size_t kScoredAtOnce = 4096;
 constexpr size_t kFittedLogits = size_t{1} << 16;  // two numbers do not need more
 constexpr double kLeastTemperature = 0.02, kMostTemperature = 50;
-constexpr int kTemperatures = 32, kFinerTemperatures = 12;
+constexpr int kTemperatures = 24, kFinerTemperatures = 12;
 
 using Rows = std::vector<std::vector<uint32_t>>;
 
@@ -120,10 +120,10 @@ double LabelProbability(std::span<const float> logits, int32_t label, double tem
 
 // The most likely share where the labels' own probabilities are `own`, and how likely the labels are then (a logarithm). The
 // logarithm is concave in the share, so its slope has one zero at most.
-std::pair<double, double> FitShare(std::span<const double> own, size_t classes) {
+std::pair<double, double> FitShare(std::span<const double> own, size_t classes, int halvings) {
   const double others = static_cast<double>(classes - 1);
-  double low = 0, high = 0.5;
-  for (int i = 0; i < 24; ++i) {
+  double low = 0, high = 0.5;  // low stays 0 where there is no sign of a wrong label
+  for (int i = 0; i < halvings; ++i) {
     const double share = (low + high) / 2;
     double slope = 0;
     for (const double p : own) {
@@ -151,17 +151,17 @@ LabelNoise FitLabelNoise(std::span<const float> logits, std::span<const int32_t>
   std::vector<double> own(labels.size());
   LabelNoise best;
   double most = -HUGE_VAL;
-  const auto consider = [&](double temperature) {
+  const auto consider = [&](double temperature, int halvings) {
     for (size_t i = 0; i < own.size(); ++i) own[i] = LabelProbability(logits.subspan(i * width, width), labels[i], temperature);
-    if (const auto [share, likelihood] = FitShare(own, width); likelihood > most) {
+    if (const auto [share, likelihood] = FitShare(own, width, halvings); likelihood > most) {
       most = likelihood;
       best = {temperature, share};
     }
   };
   const double step = std::pow(kMostTemperature / kLeastTemperature, 1.0 / (kTemperatures - 1));
-  for (int i = 0; i < kTemperatures; ++i) consider(kLeastTemperature * std::pow(step, i));
+  for (int i = 0; i < kTemperatures; ++i) consider(kLeastTemperature * std::pow(step, i), 10);
   const double about = best.temperature;
-  for (int i = 1; i < kFinerTemperatures; ++i) consider(about * std::pow(step, 2.0 * i / kFinerTemperatures - 1));
+  for (int i = 1; i < kFinerTemperatures; ++i) consider(about * std::pow(step, 2.0 * i / kFinerTemperatures - 1), 20);
   return best;
 }
 

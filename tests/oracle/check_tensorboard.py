@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,7 @@ def photos(folder):
 def retrain(work, rate):
     subprocess.run([BUILD / "retrain", f"--model_file={BACKBONE}", "--image_dir=photos", f"--output_graph={rate}.pb",
                     f"--output_labels={rate}.txt", "--bottleneck_dir=b", f"--summaries_dir=logs/LR_{rate}", f"--json={rate}.json",
-                    f"--learning_rate={rate}", f"--how_many_training_steps={STEPS}", "--report=", "--quiet"],
+                    f"--learning_rate={rate}", f"--how_many_training_steps={STEPS}", "--report=", "--projector", "--quiet"],
                    cwd=work, check=True, stdout=subprocess.DEVNULL)
     return json.loads((work / f"{rate}.json").read_text())
 
@@ -63,12 +64,12 @@ class Board:
                                          "--port", str(self.port), "--reload_interval", "1", "--samples_per_plugin",
                                          "scalars=10000,histograms=10000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def get(self, path, **query):
+    def get(self, path, binary=False, **query):
         address = f"http://127.0.0.1:{self.port}/data/{path}"
         if query:
             address += "?" + urllib.parse.urlencode(query)
         with urllib.request.urlopen(address, timeout=30) as answer:
-            return answer.read().decode()
+            return answer.read() if binary else answer.read().decode()
 
     def json(self, path, **query):
         return json.loads(self.get(path, **query))
@@ -122,17 +123,43 @@ def check_run(board, run, report, counted):
     return values
 
 
+def check_projector(board, work, run, counted):
+    """The points against the bottlenecks that retrain writes as text files, in TensorFlow's form."""
+    config = board.json("plugin/projector/info", run=run)["embeddings"]
+    check(len(config) == 1 and config[0]["tensorName"] == "bottlenecks", f"{run}: the projector has {config}")
+    count, width = config[0]["tensorShape"]
+    vectors = struct.unpack(f"<{count * width}f", board.get("plugin/projector/tensor", binary=True, run=run, name="bottlenecks"))
+    head, *lines = board.get("plugin/projector/metadata", run=run, name="bottlenecks").splitlines()
+    check(head == "label\tsplit\tphoto", f"{run}: metadata begin with {head}")
+    check(count == len(lines) == 90, f"{run}: {count} points, {len(lines)} lines of metadata")
+    for i, line in enumerate(lines):
+        label, _, photo = line.split("\t")
+        check(photo.split("/")[1] == label, f"{run}: {photo} has the label {label}")
+        text = next((work / "text" / label).glob(pathlib.Path(photo).name + "_*.txt")).read_text()
+        for got, want in zip(vectors[i * width:(i + 1) * width], map(float, text.split(",")), strict=True):
+            # The very first number gives up its last bits (loaders/projector.cc).
+            check(abs(got - want) <= (1e-4 if got is vectors[0] else 1e-6) * max(1.0, abs(want)), f"{run}: {photo}: {got} is not {want}")
+    sprite = board.get("plugin/projector/sprite_image", binary=True, run=run, name="bottlenecks")
+    side = config[0]["sprite"]["singleImageDim"]
+    check(side == [48, 48] and sprite[:3] == b"\xff\xd8\xff", f"{run}: the sprite is {side}, {sprite[:3]}")
+    counted[2] += count
+
+
 def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="couplet_tensorboard_"))
     board = None
     try:
         photos(work / "photos")
         reports = {rate: retrain(work, rate) for rate in RATES}
+        subprocess.run([BUILD / "retrain", f"--model_file={BACKBONE}", "--image_dir=photos", "--output_graph=text.pb", "--output_labels=text.txt",
+                        "--bottleneck_dir=text", "--bottleneck_format=text", "--summaries_dir=", "--how_many_training_steps=1", "--report=", "--quiet"],
+                       cwd=work, check=True, stdout=subprocess.DEVNULL)
         board = Board(str(work / "logs"))
         board.wait({f"LR_{rate}/{part}" for rate in RATES for part in ("train", "validation")})
-        counted = [0, 0]
+        counted = [0, 0, 0]
         for rate, report in reports.items():
             check_run(board, f"LR_{rate}/train", report, counted)
+            check_projector(board, work, f"LR_{rate}/train", counted)
             validation = check_run(board, f"LR_{rate}/validation", report, counted)
             for entry in report["history"]:
                 for tag, key in (("accuracy_1", "validation_accuracy"), ("cross_entropy_1", "validation_cross_entropy")):
@@ -141,7 +168,8 @@ def main():
             graph = board.get("plugin/graphs/graph", run=f"LR_{rate}/train", conceptual="false")
             for name in ("MobilenetV1/Conv2d_0/weights", "final_training_ops/Wx_plus_b/MatMul", "cross_entropy", "final_result"):
                 check(name in graph, f"LR_{rate}: the graph page has no {name}")
-        print(f"check_tensorboard: {len(RATES)} runs, {counted[0]} scalars, {counted[1]} histograms, the graphs; values as in --json")
+        print(f"check_tensorboard: {len(RATES)} runs, {counted[0]} scalars, {counted[1]} histograms, the graphs, {counted[2]} points of the "
+              "projector; values as in --json and the bottlenecks")
     finally:
         if board is not None:
             board.close()
