@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
   o.images.image_dir = "tf_files/flower_photos";
   flags.Add("graph", &c.graph, "frozen graph that ends in a softmax");
   flags.Add("--image_dir", &o.images.image_dir, "folder with one sub-folder of photos a label");
-  flags.Add("--labels", &o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph]");
+  flags.Add("--labels", &o.labels, "labels, one a line [x_labels.txt for x_graph.pb, retrained_labels.txt or output_labels.txt beside the graph]");
   flags.Add("--category", &o.category, "testing, validation or training: which photos");
   flags.Add("--testing_percentage", &o.images.testing_percentage, "as it was trained with").Between(0, 100);
   flags.Add("--validation_percentage", &o.images.validation_percentage, "as it was trained with").Between(0, 100);

@@ -44,7 +44,7 @@ void DeclareFlags(CommandLine& flags, Options& o) {
   flags.Group("The codelab's");
   flags.Add("--image", &o.image, "photo to label").ShowDefault(kDefaultImage);
   flags.Add("--graph", &c.graph, "frozen graph");
-  flags.Add("--labels", &o.labels, "labels, one a line [retrained_labels.txt or output_labels.txt beside the graph; ImageNet's for a MobileNet not retrained]");
+  flags.Add("--labels", &o.labels, "labels, one a line [x_labels.txt for x_graph.pb, retrained_labels.txt or output_labels.txt beside the graph; ImageNet's for a MobileNet not retrained]");
   flags.Add("--input_height", &c.input_height, "pixels [read off the graph]");
   flags.Add("--input_width", &c.input_width, "pixels [read off the graph]");
   flags.Add("--input_mean", &c.input_mean, "subtracted from each pixel [by the graph's family]").Between(-1e6, 1e6);

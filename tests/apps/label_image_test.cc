@@ -180,6 +180,12 @@ TEST_CASE("label_image: labels beside the graph are found, and must fit it") {
   const auto run = desk.Label({photo});
   CHECK(run.code == 0);
   CHECK(run.err == "labels: " + (desk.dir / "output_labels.txt") + "\n");
+  // Labels that are named as the graph go before those of another one in the same folder.
+  fs::copy_file(desk.dir / "retrained_graph.pb", desk.dir / "other_graph.pb");
+  fs::copy_file(desk.dir / "output_labels.txt", desk.dir / "other_labels.txt");
+  fs::copy_file(desk.dir / "two.txt", desk.dir / "retrained_labels.txt");
+  CHECK(desk.Label({"--graph=" + (desk.dir / "other_graph.pb"), photo}, false).err == "labels: " + (desk.dir / "other_labels.txt") + "\n");
+  fs::remove(desk.dir / "retrained_labels.txt");
   fs::remove(desk.dir / "output_labels.txt");
   CheckRefused(desk.Label({photo}), 2, "give --labels");
 }
