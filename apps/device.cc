@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/device.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli.h"
@@ -15,6 +18,8 @@ namespace couplet {
 namespace {
 
 constexpr const char* kGroup = "Device";
+constexpr const char* kWatchVariable = "COUPLET_CUDA_WATCH";
+constexpr const char* kDiscarded = "unprinted";  // its value where standard output is
 
 }  // namespace
 
@@ -87,6 +92,25 @@ bool FallsBack(const DeviceOptions& o, const Backend& backend, const Status& sta
   if (o.device != "auto" || backend.kind() == "cpu" || !device_failed) return false;
   LogWarning("The GPU could not do it, the CPU does it anew: " + status.message());
   return true;
+}
+
+void RunAgainWatched(const DeviceOptions& o, const Status& status, bool printed, char** argv) {
+  if (o.device != "cuda" || !status.message().ends_with(kLayerUnknown)) return;
+  LogWarning("Once more, with every layer waited for, to name the one that failed: " +
+             status.message().substr(0, status.message().size() - kLayerUnknown.size()));
+  std::fflush(stdout);
+  if (printed) {
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0) return;
+  }
+  setenv(kWatchVariable, printed ? kDiscarded : "1", 1);
+  execv("/proc/self/exe", argv);
+}
+
+Status AfterWatch(Status status) {
+  const char* const watch = std::getenv(kWatchVariable);
+  if (!status.ok() || watch == nullptr || std::string_view(watch) != kDiscarded) return status;
+  return DeviceError("the GPU failed, but not again when every layer was waited for; what was printed before is complete, photo by photo");
 }
 
 Profile* WantedProfile(const DeviceOptions& o, const Backend& backend, Profile* profile) {

@@ -52,6 +52,12 @@ Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& options,
 // line.
 bool FallsBack(const DeviceOptions& options, const Backend& backend, const Status& status);
 
+// Where a GPU asked for by name was lost and the layer is not known: this process starts anew, once, and every layer is
+// waited for. What of standard output is there already is not printed twice: `printed` discards the second run's, and then
+// AfterWatch() has it end as a failure. Returns where nothing of it applies.
+void RunAgainWatched(const DeviceOptions& options, const Status& status, bool printed, char** argv);
+Status AfterWatch(Status status);
+
 // Null, or `profile` where one was asked for; a CPU is measured now, before its threads have work.
 Profile* WantedProfile(const DeviceOptions& options, const Backend& backend, Profile* profile);
 // The table on stderr, the trace into options.profile.

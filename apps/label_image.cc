@@ -86,6 +86,7 @@ class Labelling {
  public:
   explicit Labelling(Options& o) : o_(o) {}
   Status Run();
+  bool printed() const { return done_ > 0; }
 
  private:
   // Labels the photos that are left.
@@ -182,7 +183,11 @@ int Main(int argc, char** argv) {
     Out("{}", DescribeDevices());
     return FinishOutput(kProgram, 0);
   }
-  if (status.ok()) status = Labelling(options).Run();
+  if (status.ok()) {
+    Labelling labelling(options);
+    status = AfterWatch(labelling.Run());
+    if (CaughtSignal() == 0) RunAgainWatched(options.device, status, labelling.printed(), argv);
+  }
   if (CaughtSignal() != 0) {
     Fail(kProgram, {Code::kInterrupted, "interrupted; what is printed is complete, photo by photo"});
     return 128 + CaughtSignal();

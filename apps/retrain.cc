@@ -91,6 +91,9 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
                  HeadData& data, RetrainReport* report) {
   const HeadShape shape{data.features, data.classes};
   COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<HeadTrainer> trainer, backend.make_head_trainer(shape));
+  if (data.resident == nullptr) {  // from the cache: one upload for training, test and report
+    COUPLET_ASSIGN_OR_RETURN(data.resident, backend.make_resident(set.photos.size(), data.features, data.vectors));
+  }
   TrainOptions options = MakeTrainOptions(o);
   Checkpoints checkpoints(o, backbone, backend, data);
   COUPLET_ASSIGN_OR_RETURN(const std::optional<TrainState> from, checkpoints.Load());
@@ -179,6 +182,7 @@ Status Compute(const RetrainOptions& o, const Backbone& backbone, std::unique_pt
   report->Lap("bottlenecks");
   Status status = TrainHead(o, backbone, *backend, *set, *data, report);
   if (FallsBack(o.device, *backend, status)) {
+    data->resident.reset();
     backend = MakeCpuBackend();
     status = TrainHead(o, backbone, *backend, *set, *data, report);
   }
@@ -235,6 +239,7 @@ int Main(int argc, char** argv) {
     return FinishOutput(kProgram, 0);
   }
   if (status.ok()) status = Run(options);
+  RunAgainWatched(options.device, status, false, argv);
   if (status.code() == Code::kInterrupted) {
     Fail(kProgram, status);
     return 128 + CaughtSignal();

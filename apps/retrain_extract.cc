@@ -26,6 +26,7 @@ ExtractOptions MakeOptions(const RetrainOptions& o, const Backbone& backbone, co
 Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbone, Backend& backend,
                                 PhotoSet* set, RetrainReport* report) {
   ExtractOptions options = MakeOptions(o, backbone, backend);
+  options.keep_on_device = true;
   if (options.format == ExtractOptions::Format::kText) {
     std::set<std::string> folders;
     for (const Photo& photo : set->photos) folders.insert(photo.folder);
@@ -54,7 +55,9 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
     return BadInput(
         fmt::format("--strict: {} of {} photos cannot be read", result.failed.size(), set->photos.size()));
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, set));
-  return MakeHeadData(*set, backbone.features(), std::move(result.vectors));
+  HeadData data = MakeHeadData(*set, backbone.features(), std::move(result.vectors));
+  data.resident = std::move(result.resident);
+  return data;
 }
 
 Result<bool> WorthAGpu(const RetrainOptions& o, const Backbone& backbone, const PhotoSet& set) {

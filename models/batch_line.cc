@@ -58,16 +58,16 @@ Status BatchLine::Start() {
   return {};
 }
 
-bool BatchLine::Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst,
-                    Done done) {
+bool BatchLine::Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done,
+                    uint32_t row) {
   COUPLET_CHECK(dst.size() == static_cast<size_t>(output_size_));
-  if (pixels.size() > options_.slot_bytes) return AddAlone(pixels, {entry, dst, std::move(done)});
+  if (pixels.size() > options_.slot_bytes) return AddAlone(pixels, {entry, dst, std::move(done), row});
   std::unique_lock lock(mutex_);
   Slot* const slot = SlotFor(pixels.size(), lock);
   if (slot == nullptr) return false;
   const size_t offset = slot->used;
   slot->used = Aligned(offset + pixels.size());
-  slot->photos.push_back({entry, dst, std::move(done)});
+  slot->photos.push_back({entry, dst, std::move(done), row});
   slot->photos.back().entry.offset = offset;
   ++slot->copying;
   // Full with this one: nobody has to find out by trying.
@@ -239,6 +239,7 @@ Status BatchLine::Equip(Engine* engine, std::unique_lock<std::mutex>& lock) {
       engine->generation = generation_;
       engine->out.resize(static_cast<size_t>(batch_) * static_cast<size_t>(output_size_));
       engine->entries.resize(static_cast<size_t>(batch_));
+      engine->rows.resize(static_cast<size_t>(batch_));
       ++equipped_;
       return {};
     }
@@ -323,11 +324,13 @@ Status BatchLine::RunBatch(const Slot& slot, size_t first, size_t count, Engine*
   for (size_t i = 0; i < count; ++i) {
     engine->entries[i] = slot.photos[first + i].entry;
     engine->entries[i].offset -= begin;
+    engine->rows[i] = slot.photos[first + i].row;
   }
   const size_t row = static_cast<size_t>(output_size_);
   const ImageBatch batch{slot.bytes.subspan(begin, end - begin), {engine->entries.data(), count}};
   COUPLET_RETURN_IF_ERROR(RunProfiled(*engine->session, *engine->worker, batch,
-                                      std::span(engine->out).first(count * row), profile_));
+                                      std::span(engine->out).first(count * row), profile_,
+                                      {options_.kept, {engine->rows.data(), count}}));
   for (size_t i = 0; i < count; ++i)
     std::memcpy(slot.photos[first + i].dst.data(), engine->out.data() + i * row, row * sizeof(float));
   return {};

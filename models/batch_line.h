@@ -32,6 +32,7 @@ struct BatchLineOptions {
   int slots = 3;
   size_t slot_bytes = size_t{64} << 20;
   int prepare_threads = 1;  // to make the network with
+  ResidentVectors* kept = nullptr;  // where vectors stay on the device, too; outlives the line
 };
 
 class BatchLine {
@@ -47,8 +48,9 @@ class BatchLine {
   ~BatchLine();  // as Stop()
 
   // Takes a copy of the photo and returns, or, when it is larger than a slot, waits until it has been run.
-  // `dst` has output_size() floats. False: the line has stopped or failed and took nothing. Thread-safe.
-  bool Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done);
+  // `dst` has output_size() floats; `row`: its place in options.kept. False: the line has stopped or failed and took
+  // nothing. Thread-safe.
+  bool Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done, uint32_t row = 0);
   // +1 before and -1 after waiting for results: meanwhile drivers with nothing to do take slots that are not
   // full. Thread-safe.
   void Hurry(int by);
@@ -69,6 +71,7 @@ class BatchLine {
     ImageEntry entry;
     std::span<float> dst;
     Done done;
+    uint32_t row = 0;
   };
   struct Slot {
     Buffer pinned;
@@ -87,6 +90,7 @@ class BatchLine {
     std::unique_ptr<Session::Worker> worker;
     std::vector<float> out;           // [batch, output_size]
     std::vector<ImageEntry> entries;  // of a batch
+    std::vector<uint32_t> rows;       // likewise
     int batch = 0, generation = 0;
   };
 

@@ -109,6 +109,10 @@ std::optional<double> Evaluation::recall(int c) const {
   return static_cast<double>(right(c)) / all;
 }
 
+Status UseVectors(HeadTrainer& trainer, const HeadData& data) {
+  return data.resident != nullptr ? trainer.use_resident(*data.resident) : trainer.set_vectors(data.vectors);
+}
+
 Result<Evaluation> EvaluateBatch(HeadTrainer& trainer, const HeadData& data, const HeadBatch& batch) {
   const size_t n = batch.rows.size(), classes = static_cast<size_t>(data.classes);
   Evaluation result;
@@ -116,7 +120,7 @@ Result<Evaluation> EvaluateBatch(HeadTrainer& trainer, const HeadData& data, con
   result.n = static_cast<int>(n);
   result.confusion.assign(classes * classes, 0);
   if (n == 0) return result;
-  COUPLET_RETURN_IF_ERROR(trainer.set_vectors(data.vectors));
+  COUPLET_RETURN_IF_ERROR(UseVectors(trainer, data));
   std::vector<float> logits(n * classes), probabilities(n * classes);
   COUPLET_ASSIGN_OR_RETURN(const BatchResult pass, trainer.evaluate(batch.rows, batch.labels,
                                                                     {.logits = logits.data(),

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace couplet {
 struct HeadData {
   int features = 0, classes = 0;
   std::vector<float> vectors;  // [count, features]
+  // The same where the device's trainers read them; null: they are handed `vectors`. Of that device's backend alone, which
+  // outlives it.
+  std::shared_ptr<const ResidentVectors> resident;
   std::array<std::vector<std::vector<uint32_t>>, 3> rows;
 };
 
@@ -61,7 +65,10 @@ struct Evaluation {
   std::optional<double> precision(int c) const;
   std::optional<double> recall(int c) const;
 };
-// Hands `data.vectors` to the trainer first. An empty batch: n = 0.
+// Has the trainer use the data's vectors, where they are.
+Status UseVectors(HeadTrainer& trainer, const HeadData& data);
+
+// Has the trainer use the data's vectors first. An empty batch: n = 0.
 Result<Evaluation> EvaluateBatch(HeadTrainer& trainer, const HeadData& data, const HeadBatch& batch);
 
 // retrain.py's accuracy in percent, in its float32 arithmetic, so that "%.1f" rounds as there. REQUIRES: n >

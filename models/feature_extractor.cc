@@ -97,6 +97,7 @@ class Extraction {
   Status Decode(PhotoReader* reader);
   Status PrepareNetwork(WorkerState* state);
   Status MakeNetwork();
+  Status MakeResident();
   void EndWork();
 
   // On the workers or the line's drivers.
@@ -114,7 +115,7 @@ class Extraction {
   const PhotoNetwork& network_;
   const ExtractOptions& options_;
   const int threads_;
-  const BatchLineOptions line_options_;
+  BatchLineOptions line_options_;
   int workers_ = 1;  // photos at a time
 
   std::unique_ptr<BottleneckStore> store_;  // null: text, or it cannot be used
@@ -215,10 +216,21 @@ void Extraction::Stop(Status status) {
   stop_ = true;
 }
 
+// Where all is to be computed. A device that has no room for it computes all the same; its trainer is handed them later.
+Status Extraction::MakeResident() {
+  if (!options_.keep_on_device || jobs_.size() != photos_.size()) return {};
+  auto made = network_.backend->make_resident(photos_.size(), static_cast<int>(dim_), {});
+  if (!made.ok()) return made.status().code() == Code::kOutOfMemory ? Status() : made.status();
+  collector_.result.resident = std::move(*made);
+  line_options_.kept = collector_.result.resident.get();
+  return {};
+}
+
 // With network_mutex_ held; once.
 Status Extraction::MakeNetwork() {
   int64_t size = 0;
   if (network_.in_batches) {
+    COUPLET_RETURN_IF_ERROR(MakeResident());
     COUPLET_ASSIGN_OR_RETURN(line_, BatchLine::Open(network_, line_options_, options_.profile));
     size = line_->output_size();
   } else {
@@ -276,7 +288,8 @@ std::optional<Outcome> Extraction::Compute(const std::shared_ptr<Pending>& pendi
   if (status.ok() && state->worker == nullptr) {
     const StageTimer timer(options_.profile, "copy into the batch");
     const bool taken =
-        line_->Add(image.pixels, image.entry, row, [this, pending] { Deliver(Settle(pending.get())); });
+        line_->Add(image.pixels, image.entry, row, [this, pending] { Deliver(Settle(pending.get())); },
+                   static_cast<uint32_t>(outcome.index));
     reader.DropHuge();
     if (!taken) stop_ = true;  // the line says why when it is finished
     return std::nullopt;
@@ -493,6 +506,7 @@ Result<ExtractResult> Extraction::Run(const std::function<void(const ExtractProg
   if (!write_warning_.empty()) result.store_warning = write_warning_;
   if (store_ != nullptr) result.damaged += static_cast<size_t>(store_->damaged());
   if (line_ != nullptr) result.batch_warning = line_->warning();
+  if (result.cached != 0) result.resident.reset();  // a photo that was known by its content
   progress(collector_.progress());
   collector_.UseStore(nullptr);
   result.store = std::move(store_);

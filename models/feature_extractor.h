@@ -34,6 +34,7 @@ struct ExtractOptions {
   // kAll: every vector is computed again.
   enum class Verify { kNo, kHashes, kAll } verify = Verify::kNo;
   FeatureKey key;
+  bool keep_on_device = false;  // fill ExtractResult::resident
   Profile* profile = nullptr;  // outlives the run
 };
 
@@ -50,6 +51,8 @@ struct ExtractResult {
   size_t damaged = 0;     // cached records or files that could not be used and were made again
   int jpeg_warnings = 0;
   std::vector<std::string> notes;  // lines about single photos for the log, in the photos' order
+  // The same vectors on the device that computed them, for its trainer: where it takes batches and none came from a cache.
+  std::shared_ptr<ResidentVectors> resident;
   std::string store_warning;       // set when the cache could not be used or written; the run went on without
   std::string batch_warning;  // set when the device's memory took fewer photos at a time than were asked for
   // For reports. [photos]; zeros where the photo was not read, as from a cache of text files.

@@ -165,7 +165,7 @@ Status Predict(HeadTrainer& trainer, size_t classes, std::span<PhotoScore> score
 }  // namespace
 
 Result<std::vector<PhotoScore>> ScorePhotos(HeadTrainer& trainer, const HeadData& data) {
-  COUPLET_RETURN_IF_ERROR(trainer.set_vectors(data.vectors));
+  COUPLET_RETURN_IF_ERROR(UseVectors(trainer, data));
   std::vector<PhotoScore> scores;
   for (size_t split = 0; split < data.rows.size(); ++split)
     for (size_t c = 0; c < data.rows[split].size(); ++c)

@@ -95,11 +95,11 @@ std::string Profile::ChromeTrace() const {
 }
 
 Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images,
-                   std::span<float> dst, Profile* profile) {
-  if (profile == nullptr) return session.Run(worker, images, dst);
+                   std::span<float> dst, Profile* profile, const KeptRows& kept) {
+  if (profile == nullptr) return session.Run(worker, images, dst, kept);
   std::vector<LayerTime> times;
   const auto from = Profile::Clock::now();
-  COUPLET_RETURN_IF_ERROR(session.RunTimed(worker, images, dst, &times));
+  COUPLET_RETURN_IF_ERROR(session.RunTimed(worker, images, dst, &times, kept));
   profile->AddRun(times, from, Profile::Clock::now(), static_cast<int>(images.images.size()));
   return {};
 }

@@ -84,6 +84,6 @@ class StageTimer {
 
 // session.Run, timed layer by layer where there is a profile.
 Status RunProfiled(const Session& session, Session::Worker& worker, const ImageBatch& images,
-                   std::span<float> dst, Profile* profile);
+                   std::span<float> dst, Profile* profile, const KeptRows& kept = {});
 
 }  // namespace couplet

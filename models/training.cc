@@ -277,8 +277,7 @@ Status Loop::MakeBatch(int step) {
 Status Loop::Use(Vectors which) {
   if (using_ == which) return {};
   using_ = which;
-  return trainer_.set_vectors(which == Vectors::kData ? std::span<const float>(data_.vectors)
-                                                      : made_vectors_);
+  return which == Vectors::kData ? UseVectors(trainer_, data_) : trainer_.set_vectors(made_vectors_);
 }
 
 Result<PassSnapshot*> Loop::Snapshot(int step, size_t rows) {

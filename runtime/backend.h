@@ -201,6 +201,18 @@ class Backend {
   virtual void begin_range(const char* /*name*/) {}
   virtual void end_range() {}
 
+  // Room on the device for a data set's vectors, with these in it or, where there are none, to be filled by keep_rows().
+  // Null: trainers read the host's memory.
+  virtual Result<std::shared_ptr<ResidentVectors>> make_resident(size_t /*rows*/, int /*features*/,
+                                                                 std::span<const float> /*vectors*/) {
+    return std::shared_ptr<ResidentVectors>();
+  }
+  // Row i of `values`, activations [rows.size(), features], becomes row rows[i] there. In the worker's order; several
+  // workers may do it at once, each for rows of its own.
+  virtual Status keep_rows(ResidentVectors& /*vectors*/, std::span<const uint32_t> /*rows*/, const void* /*values*/,
+                           WorkerContext& /*worker*/) {
+    return Internal("there are no vectors to keep rows in");
+  }
   virtual Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "runtime/backend.h"
 #include "runtime/status.h"
@@ -25,6 +26,11 @@ struct CudaOptions {
   std::string
       tuning;  // what tuning() gave before; what was made on another device or by other libraries is not used
 };
+
+// How the message of a failure ends after which the device answers nothing any more, unless every layer is waited for:
+// such a failure shows later and elsewhere than it happens.
+inline constexpr std::string_view kLayerUnknown =
+    "; with COUPLET_CUDA_WATCH=1 in the environment every layer is waited for, and the one that fails is named";
 
 // The object that LoadCudaBackend opens: $COUPLET_CUDA_LIBRARY, else libcouplet_cuda.so beside the program,
 // else in

@@ -78,12 +78,21 @@ class StepRunner {
   virtual Result<RunResult> run(int first, int count) = 0;
 };
 
+// All vectors of a data set, [rows, features] floats, in a backend's own memory: Backend::make_resident. It does not
+// outlive its backend.
+class ResidentVectors {
+ public:
+  virtual ~ResidentVectors() = default;
+};
+
 class HeadTrainer {
  public:
   virtual ~HeadTrainer() = default;
   // All vectors of the data set, [count, features] row-major. The caller keeps them alive and unchanged until the
   // next call; a device copies them.
   virtual Status set_vectors(std::span<const float> vectors) = 0;
+  // The same with vectors that are there already: those of this trainer's backend, which are not copied.
+  virtual Status use_resident(const ResidentVectors& /*vectors*/) { return Internal("this trainer reads the host's vectors"); }
   virtual Status set_params(const HeadParams& params) = 0;
   // `out`'s memory is reused.
   virtual Status read_params(HeadParams* out) const = 0;

@@ -73,7 +73,8 @@ struct Session::Impl {
   Status PrepareLayers();
   Status PlanMemory();
   Status RunLayer(const Worker::Impl& worker, size_t index, int n, const ImageBatch* images) const;
-  Status RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst) const;
+  Status RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst, const KeptRows& kept) const;
+  Status VectorsOut(const Worker::Impl& worker, std::span<float> dst, const KeptRows& kept) const;
   Status RunSecondAlone(const Worker::Impl& worker, int n) const;
   Status RunBackbone(Worker::Impl& worker, int n) const;
   Status WaitFor(const Worker::Impl& worker, size_t i) const;
@@ -295,8 +296,8 @@ Status Session::Impl::RunBackbone(Worker::Impl& worker, int n) const {
 }
 
 // `images` null: the first layer's value is there already.
-Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* images,
-                               std::span<float> dst) const {
+Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* images, std::span<float> dst,
+                               const KeptRows& kept) const {
   COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
   if (images != nullptr) {
     const Range range(*backend, "photos in");
@@ -310,17 +311,23 @@ Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* im
     if (images == nullptr) COUPLET_RETURN_IF_ERROR(RunSecondAlone(worker, n));
     COUPLET_RETURN_IF_ERROR(RunBackbone(worker, n));
   }
+  return VectorsOut(worker, dst, kept);
+}
+
+Status Session::Impl::VectorsOut(const Worker::Impl& worker, std::span<float> dst, const KeptRows& kept) const {
   const Range range(*backend, "vectors out");
-  COUPLET_RETURN_IF_ERROR(
-      backend->copy_out(dst.data(), worker.values[graph.output], dst.size(), *worker.context));
+  const void* const vectors = worker.values[graph.output];
+  if (kept.vectors != nullptr)
+    COUPLET_RETURN_IF_ERROR(backend->keep_rows(*kept.vectors, kept.rows, vectors, *worker.context));
+  COUPLET_RETURN_IF_ERROR(backend->copy_out(dst.data(), vectors, dst.size(), *worker.context));
   return backend->wait(*worker.context);
 }
 
-Status Session::Run(Worker& worker, const ImageBatch& images, std::span<float> dst) const {
+Status Session::Run(Worker& worker, const ImageBatch& images, std::span<float> dst, const KeptRows& kept) const {
   COUPLET_CHECK(IsPreprocess(impl_->graph.layers[0]));
   const size_t n = images.images.size();
   COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch));
-  return impl_->RunBatch(*worker.impl_, static_cast<int>(n), &images, dst);
+  return impl_->RunBatch(*worker.impl_, static_cast<int>(n), &images, dst, kept);
 }
 
 Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const {
@@ -331,7 +338,7 @@ Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::sp
   Worker::Impl& mine = *worker.impl_;
   COUPLET_RETURN_IF_ERROR(
       impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size(), *mine.context));
-  return impl_->RunBatch(mine, static_cast<int>(n), nullptr, dst);
+  return impl_->RunBatch(mine, static_cast<int>(n), nullptr, dst, {});
 }
 
 Status Session::RunAgain(Worker& worker, int n, int times) const {
@@ -344,7 +351,7 @@ Status Session::RunAgain(Worker& worker, int n, int times) const {
 }
 
 Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
-                         std::vector<LayerTime>* times) const {
+                         std::vector<LayerTime>* times, const KeptRows& kept) const {
   const Impl& impl = *impl_;
   Worker::Impl& mine = *worker.impl_;
   const int n = static_cast<int>(images.images.size());
@@ -366,9 +373,7 @@ Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<flo
     const LayerCost cost = impl.CostOfOp(i);
     time.floor_ms = impl.backend->floor_ms(cost.weight_bytes + n * cost.photo_bytes, n * cost.multiply_adds);
   }
-  COUPLET_RETURN_IF_ERROR(
-      impl.backend->copy_out(dst.data(), mine.values[impl.graph.output], dst.size(), *mine.context));
-  return impl.backend->wait(*mine.context);
+  return impl.VectorsOut(mine, dst, kept);
 }
 
 Result<std::vector<float>> Session::Output(Worker& worker, int index, int n) const {

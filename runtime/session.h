@@ -36,6 +36,12 @@ struct LayerTime {
   double ms = 0.0, floor_ms = 0.0;
 };
 
+// Where the vectors of a run stay on the device, beside the copy that the host gets.
+struct KeptRows {
+  ResidentVectors* vectors = nullptr;  // null: nowhere
+  std::span<const uint32_t> rows;      // one a photo
+};
+
 class Session {
  public:
   // What one thread owns: arena, scratch and the layers' state. It must not outlive its session.
@@ -59,13 +65,13 @@ class Session {
 
   // REQUIRES: the graph starts with Preprocess, 1 <= images.images.size() <= max_batch,
   // dst.size() == n * output_size(). The row of a photo does not depend on what else is in the batch.
-  Status Run(Worker& worker, const ImageBatch& images, std::span<float> dst) const;
+  Status Run(Worker& worker, const ImageBatch& images, std::span<float> dst, const KeptRows& kept = {}) const;
   // The same from floats that replace the first layer's output: pixels [n, h, w, c], already normalised.
   Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
   // As Run, but each layer is timed and nothing is replayed. times[i] belongs to graph().layers[i]; layers
   // that do no work take 0. Two layers that the backend does as one are one time, the second's, named by both.
   Status RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
-                  std::vector<LayerTime>* times) const;
+                  std::vector<LayerTime>* times, const KeptRows& kept = {}) const;
   // Runs every layer after the first `times` times, over what the first one holds since the last run of n photos,
   // and waits once: for benchmarks that leave the host out. (A first layer that is done together with the second
   // holds what RunPixels gave it, or nothing that means anything.)

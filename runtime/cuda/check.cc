@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
+
+#include "runtime/cuda_loader.h"
 
 namespace couplet::cuda {
 namespace {
@@ -35,9 +38,16 @@ const char* Name(cublasStatus_t status) {
   return "unknown cuBLAS status";
 }
 
-Status Failure(bool out_of_memory, const char* error, const char* expression, const char* file, int line) {
+// A device that was lost fails what comes next, on any thread: the call at hand need not be the one that did it.
+Status Failure(bool out_of_memory, bool lost, const std::string& error, const char* expression, const char* file, int line) {
   return {out_of_memory ? Code::kOutOfMemory : Code::kDevice,
-          fmt::format("{} from {} at {}:{}", error, expression, file, line)};
+          fmt::format("{} from {} at {}:{}{}", error, expression, file, line, lost && !IsWatched() ? kLayerUnknown : "")};
+}
+
+// The libraries' codes don't tell; the runtime's do.
+bool IsLost() {
+  size_t free = 0, total = 0;
+  return IsSticky(cudaMemGetInfo(&free, &total));
 }
 
 }  // namespace
@@ -46,9 +56,12 @@ Status ToStatus(cudaError_t result, const char* expression, const char* file, in
   if (result == cudaSuccess) return {};
   // An error that is not sticky would otherwise be found again by the next launch's check.
   static_cast<void>(cudaGetLastError());
-  return Failure(result == cudaErrorMemoryAllocation,
-                 fmt::format("{} ({})", cudaGetErrorName(result), cudaGetErrorString(result)).c_str(),
-                 expression, file, line);
+  return Failure(result == cudaErrorMemoryAllocation, IsSticky(result),
+                 fmt::format("{} ({})", cudaGetErrorName(result), cudaGetErrorString(result)), expression, file, line);
+}
+
+bool IsWatched() {
+  return std::getenv("COUPLET_CUDA_WATCH") != nullptr;
 }
 
 Status ToStatus(cudnnStatus_t result, const char* expression, const char* file, int line) {
@@ -59,12 +72,12 @@ Status ToStatus(cudnnStatus_t result, const char* expression, const char* file, 
 #else
   const bool out_of_memory = result == CUDNN_STATUS_ALLOC_FAILED;
 #endif
-  return Failure(out_of_memory, cudnnGetErrorString(result), expression, file, line);
+  return Failure(out_of_memory, IsLost(), cudnnGetErrorString(result), expression, file, line);
 }
 
 Status ToStatus(cublasStatus_t result, const char* expression, const char* file, int line) {
   if (result == CUBLAS_STATUS_SUCCESS) return {};
-  return Failure(result == CUBLAS_STATUS_ALLOC_FAILED, Name(result), expression, file, line);
+  return Failure(result == CUBLAS_STATUS_ALLOC_FAILED, IsLost(), Name(result), expression, file, line);
 }
 
 Status ToStatus(int result, const char* expression, const char* file, int line) {

@@ -34,6 +34,9 @@ bool IsSticky(cudaError_t result);
 // Whether cuDNN refuses what was asked of it, and did not fail at it.
 bool IsRefusal(cudnnStatus_t result);
 
+// Whether each layer is to be waited for, one at a time, so that the one that fails can be named: $COUPLET_CUDA_WATCH is set.
+bool IsWatched();
+
 }  // namespace couplet::cuda
 
 // Leaves the function with a Status when the call failed.

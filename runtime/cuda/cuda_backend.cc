@@ -11,6 +11,7 @@
 #include "runtime/cuda/head_trainer.h"
 #include "runtime/cuda/pairs.h"
 #include "runtime/cuda/prepare.h"
+#include "runtime/cuda/resident_vectors.h"
 #include "runtime/cuda/worker.h"
 #include "runtime/cuda_loader.h"
 #include "runtime/layer_check.h"
@@ -131,6 +132,19 @@ class CudaBackend final : public Backend {
   Result<std::unique_ptr<Timer>> make_timer(WorkerContext& worker) override {
     return std::unique_ptr<Timer>(std::make_unique<EventTimer>(WorkerOf(worker).stream()));
   }
+  Result<std::shared_ptr<ResidentVectors>> make_resident(size_t rows, int features,
+                                                         std::span<const float> vectors) override {
+    COUPLET_CHECK(vectors.empty() || vectors.size() == rows * static_cast<size_t>(features));
+    DeviceBuffer memory;
+    if (vectors.empty()) {
+      COUPLET_ASSIGN_OR_RETURN(memory, device_->Allocate(rows * static_cast<size_t>(features) * sizeof(float)));
+    } else {
+      COUPLET_ASSIGN_OR_RETURN(memory, device_->UploadFloats(vectors));
+    }
+    return std::shared_ptr<ResidentVectors>(std::make_shared<DeviceVectors>(std::move(memory), rows, features));
+  }
+  Status keep_rows(ResidentVectors& vectors, std::span<const uint32_t> rows, const void* values,
+                   WorkerContext& worker) override;
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
     return MakeCudaHeadTrainer(*device_, shape);
   }
@@ -197,13 +211,30 @@ Status CudaBackend::copy_out(float* dst, const void* src, size_t count, WorkerCo
   return {};
 }
 
+// Photos that were decoded one after the other mostly are neighbours: their rows go in one piece.
+Status CudaBackend::keep_rows(ResidentVectors& vectors, std::span<const uint32_t> rows, const void* values,
+                              WorkerContext& context) {
+  const auto& kept = static_cast<const DeviceVectors&>(vectors);
+  const size_t features = static_cast<size_t>(kept.features);
+  const cudaStream_t stream = WorkerOf(context).stream();
+  for (size_t first = 0, last; first < rows.size(); first = last) {
+    for (last = first + 1; last < rows.size() && rows[last] == rows[last - 1] + 1;) ++last;
+    COUPLET_CHECK(rows[last - 1] < kept.rows);
+    const size_t at = first * features, count = (last - first) * features;
+    float* const dst = kept.memory.as<float>() + rows[first] * features;
+    if (device_->half())
+      COUPLET_DEVICE_RETURN(
+          LaunchConvert({static_cast<int64_t>(count)}, static_cast<const __half*>(values) + at, dst, stream));
+    else
+      COUPLET_DEVICE_RETURN(cudaMemcpyAsync(dst, static_cast<const float*>(values) + at, count * sizeof(float),
+                                            cudaMemcpyDeviceToDevice, stream));
+  }
+  return {};
+}
+
 Status CudaBackend::wait(WorkerContext& context) {
-  const cudaError_t result = cudaStreamSynchronize(WorkerOf(context).stream());
-  const Status status = ToStatus(result, "cudaStreamSynchronize", __FILE__, __LINE__);
-  if (!IsSticky(result) || device_->watch()) return status;
-  return {status.code(), status.message() +
-                             "; with COUPLET_CUDA_WATCH=1 in the environment every layer is waited "
-                             "for, and the one that fails is named"};
+  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(WorkerOf(context).stream()));
+  return {};
 }
 
 Result<std::unique_ptr<Recording>> CudaBackend::record(WorkerContext& context,

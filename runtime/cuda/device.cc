@@ -94,7 +94,7 @@ std::vector<__half> Halves(std::span<const float> values) {
 Result<std::unique_ptr<Device>> Device::Open(const CudaOptions& options) {
   std::unique_ptr<Device> device(new Device);
   device->options_ = options;
-  device->watch_ = std::getenv("COUPLET_CUDA_WATCH") != nullptr;
+  device->watch_ = IsWatched();
   COUPLET_DEVICE_RETURN(cudaSetDevice(kDevice));
   COUPLET_RETURN_IF_ERROR(device->ReadProperties());
   COUPLET_ASSIGN_OR_RETURN(device->stream_, MakeStream());
@@ -192,7 +192,6 @@ Result<size_t> Device::Budget() const {
 }
 
 const void* Device::Mapped(const void* host) const {
-  if (!integrated_) return nullptr;
   cudaPointerAttributes attributes{};
   if (cudaPointerGetAttributes(&attributes, host) != cudaSuccess) {
     static_cast<void>(cudaGetLastError());  // before CUDA 11 pageable memory is an error

@@ -39,11 +39,11 @@ class Device {
   cublasLtHandle_t blas_lt() const { return blas_lt_.get(); }
   // The GPU has no memory of its own but the host's.
   bool integrated() const { return integrated_; }
-  // Where an integrated GPU finds host memory that is page-locked: nothing needs to be copied. Null for any other memory
-  // and any other GPU.
+  // Where the GPU finds host memory that is page-locked: nothing needs to be copied. Null for any other memory.
   const void* Mapped(const void* host) const;
-  // Whether each layer is to be waited for, so that its name can be told: $COUPLET_CUDA_WATCH is set.
-  bool watch() const { return watch_; }
+  bool watch() const { return watch_; }  // IsWatched()
+  // Held while a watched layer runs: another worker's would be told of its failure, too.
+  std::mutex& watched() const { return watched_; }
 
   // Device memory within the user's limit. kOutOfMemory says how much was wanted and how much is free.
   Result<DeviceBuffer> Allocate(size_t bytes) const;
@@ -91,7 +91,7 @@ class Device {
   LtHandle blas_lt_;
   Stream stream_;
   DnnHandle dnn_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_, watched_;
   mutable Tuning tuning_;
 };
 

@@ -90,8 +90,19 @@ Status HeadDevice::SetVectors(std::span<const float> vectors) {
   count_ = 0;
   COUPLET_RETURN_IF_ERROR(Grow(memory_, &vectors_, vectors.size_bytes(), &made_));
   COUPLET_RETURN_IF_ERROR(CopyIn(vectors_.data(), vectors.data(), vectors.size_bytes()));
-  count_ = vectors.size() / static_cast<size_t>(shape_.features);
+  Use(vectors_.as<float>(), vectors.size() / static_cast<size_t>(shape_.features));
   return {};
+}
+
+void HeadDevice::UseVectors(const DeviceVectors& vectors) {
+  COUPLET_CHECK(vectors.features == shape_.features);
+  Use(vectors.memory.as<float>(), vectors.rows);
+}
+
+void HeadDevice::Use(const float* vectors, size_t count) {
+  made_ += vectors != in_use_;
+  in_use_ = vectors;
+  count_ = count;
 }
 
 Status HeadDevice::SetParams(const HeadParams& params) {

@@ -11,6 +11,7 @@
 #include "kernels/softmax_xent.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/handles.h"
+#include "runtime/cuda/resident_vectors.h"
 #include "runtime/head_trainer.h"
 
 namespace couplet::cuda {
@@ -27,6 +28,8 @@ class HeadDevice {
   // What it allocates counts towards the limit of `memory`, which outlives it.
   static Result<std::unique_ptr<HeadDevice>> Create(const Device& memory, const HeadShape& shape);
 
+  // Passes read what is there from now on.
+  void UseVectors(const DeviceVectors& vectors);
   // These three wait until the copy is made.
   Status SetVectors(std::span<const float> vectors);
   Status SetParams(const HeadParams& params);
@@ -35,7 +38,7 @@ class HeadDevice {
   // Makes room for passes over n rows. What was captured before is void when it returns and made() has
   // changed.
   Status Reserve(int n);
-  // How often memory that passes use was made anew.
+  // How often the memory that passes use became another.
   int made() const { return made_; }
 
   // Queues the forward pass over at most the rows reserved: softmax and loss into `result`, slopes for
@@ -55,7 +58,7 @@ class HeadDevice {
   const HeadShape& shape() const { return shape_; }
   cudaStream_t stream() const { return stream_.get(); }
   size_t count() const { return count_; }  // vectors
-  const float* vectors() const { return vectors_.as<float>(); }
+  const float* vectors() const { return in_use_; }
   float* weights() const { return weights_.as<float>(); }
   float* biases() const { return biases_.as<float>(); }
   const float* logits() const { return logits_.as<float>(); }  // [n, classes] of the last kept pass
@@ -64,6 +67,7 @@ class HeadDevice {
  private:
   HeadDevice(const Device& memory, const HeadShape& shape) : memory_(memory), shape_(shape) {}
   Status Init();
+  void Use(const float* vectors, size_t count);
   Status CopyIn(void* dst, const void* src, size_t bytes);
 
   const Device& memory_;
@@ -72,6 +76,7 @@ class HeadDevice {
   DeviceBuffer workspace_;  // cuBLAS's; outlives the handle
   BlasHandle blas_;
   DeviceBuffer vectors_, weights_, biases_;
+  const float* in_use_ = nullptr;  // vectors_, or others'
   size_t count_ = 0;
   // Of the batch at hand, for `reserved_` rows.
   int reserved_ = 0, made_ = 0;

@@ -18,6 +18,10 @@ class CudaHeadTrainer final : public HeadTrainer {
       : device_(std::move(device)), runner_(device_.get()) {}
 
   Status set_vectors(std::span<const float> vectors) override { return device_->SetVectors(vectors); }
+  Status use_resident(const ResidentVectors& vectors) override {
+    device_->UseVectors(static_cast<const DeviceVectors&>(vectors));
+    return {};
+  }
   Status set_params(const HeadParams& params) override { return device_->SetParams(params); }
   Status read_params(HeadParams* out) const override { return device_->ReadParams(out); }
   StepRunner* runner() override { return &runner_; }

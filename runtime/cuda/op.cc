@@ -3,10 +3,14 @@
 
 #include <nvtx3/nvToolsExt.h>
 
+#include <mutex>
+
 namespace couplet::cuda {
 
 Status Op::run(const RunArgs& args) const {
   Worker& worker = WorkerOf(*args.worker);
+  std::unique_lock<std::mutex> alone;
+  if (device_.watch()) alone = std::unique_lock(device_.watched());
   nvtxRangePushA(layer_.c_str());
   Status status = Run(args, worker);
   if (status.ok() && device_.watch()) {

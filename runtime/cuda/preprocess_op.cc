@@ -33,7 +33,7 @@ struct Convolution {
 
 class State final : public OpState {
  public:
-  DeviceBuffer wide;   // for a photo that scratch does not hold
+  DeviceBuffer wide;   // for a photo that neither scratch nor page-locked memory holds
   PinnedBuffer table;  // of a batch, offsets from the start of its part
   Status made;         // what came of making the table
 };
@@ -107,10 +107,11 @@ Status PreprocessOp::RunPart(const RunArgs& args, const Part& part, State* state
   }
   const size_t count = static_cast<size_t>(part.last - part.first), size = part.end - part.begin;
   const uint8_t* const source = args.images->bytes.data() + part.begin;
-  // A GPU that shares the host's memory reads both where they lie.
-  const void* const mapped = device().Mapped(source);
-  const void* const mapped_table = device().Mapped(table + part.first);
-  if (mapped != nullptr && mapped_table != nullptr)
+  // A GPU that shares the host's memory reads both where they lie; any other does so where scratch does not hold a photo.
+  const bool in_place = device().integrated() || size > BytesLimit();
+  const void* const mapped = in_place ? device().Mapped(source) : nullptr;
+  const void* const mapped_table = mapped != nullptr ? device().Mapped(table + part.first) : nullptr;
+  if (mapped_table != nullptr)
     return Queue(args, part, static_cast<const uint8_t*>(mapped), static_cast<const PhotoEntry*>(mapped_table), stream);
   auto* const photos = static_cast<PhotoEntry*>(args.scratch) + part.first;
   auto* bytes = static_cast<uint8_t*>(args.scratch) + TableBytes();

@@ -161,12 +161,13 @@ TEST_CASE("cuda: boards: photos in page-locked memory are read where they lie, a
   COUPLET_NEEDS_STANDIN(device);
   const Graph graph = Optimize(Photos(GenerateMobileNet({.size = 32}), "input", "MobilenetV1/Predictions/Reshape", 32));
   const std::vector<uint8_t> pixels = Values(3).Bytes(2 * 40 * 24 * 3);
-  const ImageEntry entries[] = {{.width = 40, .height = 24, .offset = 0}, {.width = 24, .height = 40, .offset = pixels.size() / 2}};
+  const ImageEntry two[] = {{.width = 40, .height = 24, .offset = 0}, {.width = 24, .height = 40, .offset = pixels.size() / 2}};
   struct Run {
     long copies;
     std::vector<float> vectors;
+    long allocations = 0;
   };
-  const auto run = [&](bool integrated, bool pinned) {
+  const auto run = [&](bool integrated, bool pinned, std::span<const uint8_t> bytes_of, std::span<const ImageEntry> entries) {
     device.Reset();
     const Played played(device, kTx2);
     device.Set("integrated", integrated ? "1" : "0");
@@ -175,22 +176,33 @@ TEST_CASE("cuda: boards: photos in page-locked memory are read where they lie, a
     REQUIRE_MESSAGE(session.ok(), session.status().message());
     const auto worker = (*session)->NewWorker();
     REQUIRE(worker.ok());
-    auto memory = backend->allocate_pinned(pixels.size());
+    auto memory = backend->allocate_pinned(bytes_of.size());
     REQUIRE(memory.ok());
-    std::copy(pixels.begin(), pixels.end(), reinterpret_cast<uint8_t*>(memory->data()));
-    const uint8_t* const bytes = pinned ? reinterpret_cast<const uint8_t*>(memory->data()) : pixels.data();
-    Run result{-device.Calls("cudaMemcpyAsync"), std::vector<float>(static_cast<size_t>(2 * (*session)->output_size()))};
-    const Status status = (*session)->Run(**worker, {{bytes, pixels.size()}, entries}, result.vectors);
+    std::copy(bytes_of.begin(), bytes_of.end(), reinterpret_cast<uint8_t*>(memory->data()));
+    const uint8_t* const bytes = pinned ? reinterpret_cast<const uint8_t*>(memory->data()) : bytes_of.data();
+    Run result{-device.Calls("cudaMemcpyAsync"), std::vector<float>(entries.size() * static_cast<size_t>((*session)->output_size()))};
+    result.allocations = -device.Calls("cudaMalloc");
+    const Status status = (*session)->Run(**worker, {{bytes, bytes_of.size()}, entries}, result.vectors);
     REQUIRE_MESSAGE(status.ok(), status.message());
     result.copies += device.Calls("cudaMemcpyAsync");
+    result.allocations += device.Calls("cudaMalloc");
     return result;
   };
-  const Run copied = run(false, true), mapped = run(true, true), pageable = run(true, false);
+  const Run copied = run(false, true, pixels, two), mapped = run(true, true, pixels, two), pageable = run(true, false, pixels, two);
   CHECK(copied.copies == 3);  // bytes, table, vectors
   CHECK(mapped.copies == 1);
   CHECK(pageable.copies == 3);
   CHECK(mapped.vectors == copied.vectors);
   CHECK(pageable.vectors == copied.vectors);
+  // One that scratch does not hold is read where it lies by any GPU, and no run takes memory; but for where it cannot be.
+  const std::vector<uint8_t> wide = Values(4).Bytes(size_t{9000} * 60 * 3);
+  const ImageEntry one[] = {{.width = 9000, .height = 60, .offset = 0}};
+  const Run in_place = run(false, true, wide, one), elsewhere = run(false, false, wide, one);
+  CHECK(in_place.copies == 1);
+  CHECK(in_place.allocations == 0);
+  CHECK(elsewhere.copies == 3);
+  CHECK(elsewhere.allocations == 1);
+  CHECK(in_place.vectors == elsewhere.vectors);
 }
 
 }  // namespace

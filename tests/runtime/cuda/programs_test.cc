@@ -278,6 +278,43 @@ TEST_CASE("programs: auto takes a device for many photos, and the CPU after one 
   }
 }
 
+TEST_CASE("programs: a device that is lost after its first runs ends with the layer's name, in a second run of every layer") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  const std::string again = "Once more, with every layer waited for";
+  // Memory for one photo at a time: by then batches are replayed.
+  const auto retrain = [&](const char* plan) {
+    fs::remove_all(shop.dir / "lost_bottlenecks");
+    return shop.Retrain("lost", "cuda", {kFewSteps}, {"COUPLET_STANDIN_MEMORY_MB=40", std::string("COUPLET_STANDIN_FAIL=") + plan});
+  };
+  const ProcessResult lost = retrain("run:120:fault");
+  INFO(lost.err);
+  CHECK(lost.code == 3);
+  CHECK(Count(lost.err, again) == 1);
+  CHECK(Count(lost.err, "retrain: error: layer '") == 1);
+  CHECK(Count(lost.err, "COUPLET_CUDA_WATCH") == 0);
+  CHECK_FALSE(fs::exists(shop.dir / "lost.pb"));
+  // Watched, nothing is replayed, so this does not come again: the work is done, and the first failure was told.
+  const ProcessResult once = retrain("cudaGraphLaunch:3:fault");
+  INFO(once.err);
+  CHECK(once.code == 0);
+  CHECK(Count(once.err, again) == 1);
+  REQUIRE(fs::exists(shop.dir / "lost.pb"));
+  // What is printed is not printed twice, and a run without the rest of it is no success.
+  const std::vector<std::string> many(40, "photos/red/red_3.jpg");  // and three
+  for (const char* plan : {"run:230:fault", "cudaGraphLaunch:20:fault"}) {
+    CAPTURE(plan);
+    const ProcessResult label = shop.Label("lost", "cuda", many, {"COUPLET_STANDIN_MEMORY_MB=40", std::string("COUPLET_STANDIN_FAIL=") + plan});
+    INFO(label.err);
+    CHECK(label.code == 3);
+    CHECK(Count(label.err, again) == 1);
+    CHECK(Count(label.out, "\n") > 0);
+    CHECK(Count(label.out, "\n") < 43);
+    CHECK(Count(label.out, "green_1.jpg") == 1);
+    CHECK_HAS(label.err, *plan == 'r' ? "label_image: error: layer '" : "not again when every layer was waited for");
+  }
+}
+
 TEST_CASE("programs: training within --gpu_memory_mb, and where it does not fit the CPU trains after one line") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;

@@ -37,7 +37,7 @@ void couplet_standin_order(const char* order);
 bool couplet_standin_set(const char* property, const char* value);
 
 // Calls since the last reset; "*" counts all of them, "launch" kernel launches, "run" pieces of work
-// executed.
+// executed, "bytes to the device" what copies from the host were asked to move.
 long couplet_standin_calls(const char* name);
 // Objects still alive: memory, streams, events, graphs, handles, descriptors. Their list goes to `text`, cut
 // at `size`.

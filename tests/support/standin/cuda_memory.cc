@@ -81,6 +81,7 @@ cudaError_t CopyOn(const char* call, Copy copy, cudaMemcpyKind kind, Stream* str
   if (!Check(std::string(call) + ": dst", to, copy.dst, copy.dst_bytes()) ||
       !Check(std::string(call) + ": src", from, copy.src, copy.src_bytes()))
     return cudaErrorInvalidValue;
+  if (from == Side::kHost && to == Side::kDevice) TheState().calls["bytes to the device"] += static_cast<long>(copy.src_bytes());
   Scheduler& scheduler = *TheState().scheduler;
   const Memory& memory = *TheState().memory;
   const bool pageable_src = from == Side::kHost && memory.Find(copy.src) == nullptr;
