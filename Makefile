@@ -34,11 +34,18 @@ OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 OPT_fuzz    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 CXX      ?= g++
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+# What a release takes against faults we do not know of; make check-hardening sees that it is there. Not beside the sanitizers, which see more.
+# Branches are marked as targets by the processor's own scheme. FORTIFY 2, not 3: compilers and C libraries from 2018 on have it.
+HARDENING_x86_64 := -fcf-protection=full
+HARDENING_aarch64 := -mbranch-protection=standard
+HARDENING_release := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong $(HARDENING_$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine 2>/dev/null))))
+# (A -shared behind it undoes -pie.)
+LINK_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror
 # -ffp-contract=off: a fused multiply-add only where the source says so, so that bits do not depend on the compiler's mood.
 # -fPIC: one object serves the programs, the tests and the CUDA engine's shared object; hidden, it costs them nothing.
-CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
-LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
+CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) $(HARDENING_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
+LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(LINK_$(BUILD)) $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
 # CPU=own: convolutions and pools of our own; onednn: the library's, ours beside them; auto: what measured faster, which is our
 # own (docs/measured/cpu.md).
 ONEDNN := $(filter onednn,$(CPU))
@@ -199,7 +206,7 @@ GENCODE     := $(foreach arch,$(USED_ARCHS),-gencode arch=compute_$(arch),code=s
                -gencode arch=compute_$(lastword $(USED_ARCHS)),code=compute_$(lastword $(USED_ARCHS))
 # --fmad=false as -ffp-contract=off: what the harness proves about bits holds on the device.
 NVCCFLAGS   := $(if $(NVCC_CXX),-ccbin $(NVCC_CXX) )-std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-warnings -Xptxas -v,-warn-spills \
-               -Xcompiler -fPIC,-Wall,-Wextra,-Werror
+               -Xcompiler -fPIC,-Wall,-Wextra,-Werror $(HARDENING_$(BUILD):%=-Xcompiler %)
 $(OBJ)/kernels/flags: FORCE
 	@mkdir -p $(@D); echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
 	@$(NVCC) --version | sed -n 's/.*\(V[0-9.]*\)$$/nvcc \1/p' > $(@D)/toolkit
@@ -253,7 +260,7 @@ ENGINE_SRC := $(sort $(wildcard runtime/cuda/*.cc) $(addprefix runtime/,backend.
 ENGINE_OBJ := $(ENGINE_SRC:%.cc=$(OBJ)/%.o)
 all: $(ENGINE)
 $(ENGINE): runtime/cuda/exports.map $(ENGINE_OBJ) $(KERNEL_OBJ)
-	$(CXX) -shared $(LDFLAGS_ALL) -Wl,--no-undefined -Wl,--version-script=$< $(filter %.o,$^) $(CUDA_LIBS) -lfmt -ldl -o $@
+	$(CXX) $(LDFLAGS_ALL) -shared -Wl,--no-undefined -Wl,--version-script=$< $(filter %.o,$^) $(CUDA_LIBS) -lfmt -ldl -o $@
 endif
 
 $(APPS): $(APP_OBJ)
@@ -296,10 +303,10 @@ $(NVML): $(OBJ)/tests/support/nvml/nvml.o
 tests: $(if $(STANDIN_SRC),$(if $(filter tsan,$(BUILD)),,$(STANDIN)/libcouplet_cuda.so $(STANDIN)/libcuda.so.1 $(PROGRAMS:%=$(STANDIN)/%)))
 tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests $(NVML) $(if $(filter asan tsan,$(BUILD)),,$(OUT)/tests/libfaults.so)  ## build the tests
 # Preloaded into the programs to disturb them; nothing is preloaded beside a sanitizer.
-$(OBJ)/tests/support/faults/shim.o: CXXFLAGS_ALL += -fno-builtin
+$(OBJ)/tests/support/faults/shim.o: CXXFLAGS_ALL += -fno-builtin -U_FORTIFY_SOURCE
 $(OUT)/tests/libfaults.so: $(OBJ)/tests/support/faults/shim.o
 	@mkdir -p $(@D)
-	$(CXX) -shared $(LDFLAGS_ALL) -Wl,-z,defs $^ -ldl -lsqlite3 -o $@
+	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-z,defs $^ -ldl -lsqlite3 -o $@
 test:  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory tests
@@ -396,12 +403,16 @@ deps-check:  ## install what make check-all needs beyond a build
 check-includes:  ## apps -> models -> loaders -> runtime -> kernels, never back
 	@sh tests/check_includes.sh
 
-.PHONY: check-static sbom
+.PHONY: check-static check-hardening sbom
+# Objects too: a program has the processor's mark only where the C library's own start files have it.
+check-hardening: all $(TOOLS:%=$(OUT)/%)  ## every program, object and the engine carry what a release is built with (HARDENING in the Makefile)
+	@sh tests/check_hardening.sh $(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)) $(ENGINE) $(patsubst %,$(OBJ)/apps/%.o,$(PROGRAMS) $(TOOLS)) \
+	  $(LIB_OBJ) $(APP_OBJ) $(if $(ENGINE),$(ENGINE_OBJ) $(KERNEL_OBJ))
 # clang 14 cannot read CUDA 13's headers, so what needs them is cppcheck's alone.
 STATIC_SRC := $(filter-out runtime/cuda/%,$(LIB_SRC)) $(APP_SRC) $(PROGRAMS:%=apps/%.cc) $(TOOLS:%=apps/%.cc)
-check-static: $(PROTO:%.proto=$(GEN)/%.pb.h)  ## clang-tidy and cppcheck find nothing but what .clang-tidy and tests/cppcheck.supp give a reason for
+check-static: $(PROTO:%.proto=$(GEN)/%.pb.h) $(EMBEDDED)  ## clang-tidy and cppcheck find nothing but what .clang-tidy and tests/cppcheck.supp give a reason for
 	@$(MAKE) --no-print-directory deps DEPS='clang-tidy cppcheck'
-	@GEN=$(GEN) sh tests/check_static.sh $(OUT)/static $$(nproc) '-std=c++20 -I. -I$(GEN) -DCOUPLET_ONEDNN=1 -DCOUPLET_VERSION="" -DCOUPLET_COMMIT=""' $(or $(FILES),$(STATIC_SRC))
+	@CXX="$(CXX)" GEN=$(GEN) sh tests/check_static.sh $(OUT)/static $(or $(JOBS),$$(nproc)) '-std=c++20 -I. -I$(GEN) -DCOUPLET_ONEDNN=1 -DCOUPLET_VERSION="" -DCOUPLET_COMMIT=""' $(or $(FILES),$(STATIC_SRC))
 sbom: all  ## what the programs are linked with, as SPDX JSON in build/sbom.spdx.json
 	python3 .ci/sbom.py $(VERSION) $(COMMIT) $(PROGRAMS:%=$(OUT)/%) $(ENGINE) > $(OUT)/sbom.spdx.json.part
 	mv $(OUT)/sbom.spdx.json.part $(OUT)/sbom.spdx.json
@@ -427,6 +438,7 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, sta
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
 	$(MAKE) check-faults
+	$(MAKE) check-hardening
 	$(MAKE) check-static
 	$(MAKE) fuzz SECONDS=60
 	$(MAKE) oracle

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Whether programs and shared objects carry what a release is built with: position-independent, read-only relocations bound
-# at start, no executable stack, stack protector, FORTIFY; objects, on x86-64, CET's marks. (Not the programs: the linker
-# drops the mark where one part lacks it, and Debian 12's start files do.) One line a file and fault; ends with 1.
+# at start, no executable stack, stack protector, FORTIFY; objects, the processor's marks (CET, or BTI and PAC). (Not the programs: the
+# linker drops the mark where one part lacks it, and Debian 12's start files do.) One line a file and fault; ends with 1.
 # Usage: sh tests/check_hardening.sh FILE...
 # SPDX-License-Identifier: Apache-2.0
 set -u
@@ -16,6 +16,7 @@ for file in "$@"; do
     *'Type:'*'REL (Relocatable'*)
       case $headers in
         *X86-64*) readelf -W -n "$file" | grep -q 'IBT, SHSTK' || lacks 'is not marked for CET (-fcf-protection)' ;;
+        *AArch64*) readelf -W -n "$file" | grep -q 'BTI, PAC' || lacks 'is not marked for BTI and PAC (-mbranch-protection)' ;;
       esac
       continue ;;
   esac
@@ -29,4 +30,5 @@ for file in "$@"; do
   echo "$symbols" | grep -q '__stack_chk_fail' || lacks 'has no stack protector (-fstack-protector-strong)'
   echo "$symbols" | grep -qE ' __[a-z]+_chk(@|$)' || lacks 'calls no checked functions (-D_FORTIFY_SOURCE=2)'
 done
+echo "$# files, $([ $found = 0 ] && echo hardened || echo 'faults above')"
 exit $found

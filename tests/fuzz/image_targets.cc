@@ -128,7 +128,7 @@ std::vector<std::string> BmpStarts() {
     // Runs, literals, a jump, and the end.
     test::Bytes data;
     for (int row = 0; row < kHeight; ++row)
-      for (const uint8_t byte : {5, 3, 0, 4, 1, 2, 3, 4, 0, 2, 1, 0, 3, 7, 0, 0}) data.push_back(byte);
+      for (const int byte : {5, 3, 0, 4, 1, 2, 3, 4, 0, 2, 1, 0, 3, 7, 0, 0}) data.push_back(static_cast<uint8_t>(byte));
     data.push_back(0);
     data.push_back(1);
     starts.push_back(AsText(MakeBmp(data, kWidth, kHeight, runs)));

@@ -132,7 +132,7 @@ TEST_CASE("kernel sgd_update: real numbers lie within their roundings, and so do
       REQUIRE(std::abs(got.weights[i] - weights[i]) <= kEpsilon * std::abs(weights[i]));  // one rounding
     for (size_t i = 0; i < biases.size(); ++i)
       REQUIRE(std::abs(got.biases[i] - biases[i]) <=
-              kEpsilon * (std::abs(biases[i]) + shape.learning_rate * shape.n * (shape.n / 8.0 + 9)));
+              kEpsilon * (std::abs(biases[i]) + double{shape.learning_rate} * shape.n * (shape.n / 8.0 + 9)));
     for (int k = 0; k < 2; ++k) {
       const auto want = reference::StatsOf(k == 0 ? got.weights : got.biases);
       const TensorStats& stats = got.stats[static_cast<size_t>(k)];

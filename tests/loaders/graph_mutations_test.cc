@@ -38,7 +38,7 @@ TEST_CASE("graphdef: flipped bytes never crash, and their errors are one line wi
   int refused = 0, opened = 0;
   for (int trial = 0; trial < 20000; ++trial) {
     std::string bytes = whole;
-    for (uint32_t flips = 1 + random() % 3; flips > 0; --flips)
+    for (uint64_t flips = 1 + random() % 3; flips > 0; --flips)
       bytes[random() % bytes.size()] = static_cast<char>(random() % 256);
     const auto def = ParseBytes(bytes);
     const Status status = def.ok() ? ImportGraph(*def, options).status() : def.status();

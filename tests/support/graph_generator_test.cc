@@ -38,7 +38,7 @@ void CheckSameStructure(const std::string& bytes, const std::string& path) {
   CAPTURE(path);
   const std::string original = ReadWholeFile(path);
   CHECK(GraphDifference(ParseGraph(bytes), ParseGraph(original), true) == "");
-  CHECK(bytes.size() == doctest::Approx(original.size()).epsilon(0.001));
+  CHECK(bytes.size() == doctest::Approx(static_cast<double>(original.size())).epsilon(0.001));
   CHECK(ParseGraph(bytes).has_library() == ParseGraph(original).has_library());
   CHECK(ParseGraph(bytes).has_versions() == ParseGraph(original).has_versions());
 }
