@@ -11,7 +11,6 @@
 #include <map>
 #include <type_traits>
 
-#include "apps/guarded_main.h"
 #include "apps/version.h"
 #include "loaders/nearest_name.h"
 
@@ -179,13 +178,11 @@ std::vector<CommandLine::Setting> CommandLine::Settings() const {
 
 int CommandLine::Run(int argc, char** argv, const std::function<Status()>& run) {
   const std::string program = app_->get_name();
-  return GuardedMain(program.c_str(), [&] {
-    InstallSignalHandlers();
-    Status status = Parse(argc, argv);
-    if (status.ok()) status = run();
-    if (CaughtSignal() != 0) return 128 + CaughtSignal();
-    return FinishOutput(program, status.ok() ? 0 : Fail(program, status));
-  });
+  InstallSignalHandlers();
+  Status status = Parse(argc, argv);
+  if (status.ok()) status = run();
+  if (CaughtSignal() != 0) return 128 + CaughtSignal();
+  return FinishOutput(program, status.ok() ? 0 : Fail(program, status));
 }
 
 AlphaMode ParseAlpha(const std::string& text) {

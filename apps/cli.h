@@ -74,7 +74,7 @@ class CommandLine {
   };
   std::vector<Setting> Settings() const;  // in the order of their declaration, arguments left out
 
-  // All of a small program's main(): the frame of apps/guarded_main.h, signals, flags, `run`, and the exit code with its line.
+  // All of a small program: signals, flags, `run`, and the exit code with its line. Within GuardedMain (apps/guarded_main.h).
   int Run(int argc, char** argv, const std::function<Status()>& run);
 
  private:

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "apps/cli.h"
+#include "apps/guarded_main.h"
 #include "loaders/graphdef.h"
 
 namespace {
@@ -28,9 +29,7 @@ Status Count(const std::string& path, const std::optional<std::string>& name, bo
   return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CommandLine flags("count_ops", "Prints how many nodes a frozen graph has.");
   std::string graph;
   std::optional<std::string> name;
@@ -40,3 +39,7 @@ int main(int argc, char** argv) {
   flags.Add("--by_type", &by_type, "a line an operation, most frequent first");
   return flags.Run(argc, argv, [&] { return Count(graph, name, by_type); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return GuardedMain("count_ops", Main, argc, argv); }

@@ -5,6 +5,7 @@
 #include "apps/device.h"
 #include "apps/label_file.h"
 #include "apps/cli.h"
+#include "apps/guarded_main.h"
 #include "loaders/graphdef.h"
 #include "loaders/image_list.h"
 #include "loaders/threads.h"
@@ -107,9 +108,7 @@ Status Evaluate(Options& o) {
   return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CommandLine flags("evaluate", "Prints a retrained graph's accuracy and cross entropy on photos that it was not trained on.");
   Options o;
   ClassifierOptions& c = o.classifier;
@@ -134,3 +133,7 @@ int main(int argc, char** argv) {
   DeclareDeviceFlags(flags, o.device);
   return flags.Run(argc, argv, [&] { return Evaluate(o); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return GuardedMain("evaluate", Main, argc, argv); }

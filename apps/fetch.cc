@@ -68,5 +68,5 @@ int Main(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return couplet::GuardedMain("fetch", [&] { return Main(argc, argv); });
+  return couplet::GuardedMain("fetch", Main, argc, argv);
 }

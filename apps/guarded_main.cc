@@ -45,12 +45,12 @@ void OnNoMemory() {
 
 }  // namespace
 
-int GuardedMain(const char* program, const std::function<int()>& run) {
+int GuardedMain(const char* program, int (*run)(int argc, char** argv), int argc, char** argv) noexcept {
   guarded_program = program;
   std::set_new_handler(OnNoMemory);
   std::set_terminate(OnTerminate);
   try {
-    return run();
+    return run(argc, argv);
   } catch (...) {
     return ExplainThrown(CurrentType());
   }

@@ -137,7 +137,7 @@ Status Labelling::RunOn(Backend& backend, int threads) {
   }
   if (classifier->memory().budget != 0) LogInfo(Describe(classifier->memory()));
   std::string warning;
-  const Status status = classifier->Classify(
+  Status status = classifier->Classify(
       std::span(photos_).subspan(done_), o_.threshold ? classifier->classes() : o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },
       [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning);
   if (!warning.empty()) LogWarning(warning);
@@ -200,5 +200,5 @@ int Main(int argc, char** argv) {
 }  // namespace couplet
 
 int main(int argc, char** argv) {
-  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
+  return couplet::GuardedMain(couplet::kProgram, couplet::Main, argc, argv);
 }

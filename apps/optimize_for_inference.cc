@@ -2,6 +2,7 @@
 // tensorflow.python.tools.optimize_for_inference, and --fold.
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
+#include "apps/guarded_main.h"
 #include "loaders/files.h"
 #include "loaders/optimize_graph.h"
 
@@ -39,9 +40,7 @@ Status Optimize(const Options& o) {
   return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CommandLine flags("optimize_for_inference", "Removes from a frozen graph what only training needs.");
   Options o;
   flags.Add("--input", &o.input, "frozen graph");
@@ -54,3 +53,7 @@ int main(int argc, char** argv) {
   flags.Add("--fold", &o.fold, "fold batch norm that is written out in single operations (MobileNet's), too");
   return flags.Run(argc, argv, [&] { return Optimize(o); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return GuardedMain("optimize_for_inference", Main, argc, argv); }

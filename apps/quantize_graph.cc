@@ -2,6 +2,7 @@
 // scripts.quantize_graph.
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
+#include "apps/guarded_main.h"
 #include "loaders/files.h"
 #include "loaders/quantize_graph.h"
 
@@ -50,9 +51,7 @@ Status Quantize(const Options& o) {
   return {};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CommandLine flags("quantize_graph", "Stores a frozen graph's float constants in fewer bits.");
   Options o;
   flags.Add("--input", &o.input, "frozen graph");
@@ -64,3 +63,7 @@ int main(int argc, char** argv) {
               "--mode=weights as the original: constants of a tiny range come back wrong (0.001 as 0.000102)");
   return flags.Run(argc, argv, [&] { return Quantize(o); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return GuardedMain("quantize_graph", Main, argc, argv); }

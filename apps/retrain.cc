@@ -251,5 +251,5 @@ int Main(int argc, char** argv) {
 }  // namespace couplet
 
 int main(int argc, char** argv) {
-  return couplet::GuardedMain(couplet::kProgram, [&] { return couplet::Main(argc, argv); });
+  return couplet::GuardedMain(couplet::kProgram, couplet::Main, argc, argv);
 }

@@ -36,7 +36,8 @@ class BucketTable {
  public:
   BucketTable() {
     std::vector<double> positive;
-    for (double limit = 1.0e-12; limit < 1.0e20; limit *= 1.1) positive.push_back(limit);
+    // TensorFlow's limits are what this very loop rounds to.
+    for (double limit = 1.0e-12; limit < 1.0e20; limit *= 1.1) positive.push_back(limit);  // NOLINT(cert-flp30-c,clang-analyzer-security.FloatLoopCounter)
     positive.push_back(DBL_MAX);
     for (auto limit = positive.rbegin(); limit != positive.rend(); ++limit) limits_.push_back(-*limit);
     limits_.push_back(0.0);

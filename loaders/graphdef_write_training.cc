@@ -4,6 +4,8 @@
 // needs, so the graph runs in TensorFlow as it is; TensorFlow's own automatic differentiation would write
 // some fifty nodes for the same.
 // SPDX-License-Identifier: Apache-2.0
+#include <numeric>
+
 #include "loaders/graphdef.h"
 #include "loaders/head_nodes.h"
 #include "loaders/node_writer.h"
@@ -107,8 +109,8 @@ class TrainingWriter {
 
 void TrainingWriter::AddReduction(const std::string& name, const std::string& op, const std::string& value,
                                   const std::string& axes, int rank) {
-  std::vector<int32_t> numbers;
-  for (int axis = 0; axis < rank; ++axis) numbers.push_back(axis);
+  std::vector<int32_t> numbers(static_cast<size_t>(rank));
+  std::iota(numbers.begin(), numbers.end(), 0);
   const int64_t dims[] = {rank};
   writer_.Add(axes, "Const", {}, {{"value", IntTensorAttr(dims, numbers)}, {"dtype", int32_}});
   writer_.Add(name, op, {value, axes}, {{"keep_dims", BoolAttr(false)}, {"T", float_}, {"Tidx", int32_}});

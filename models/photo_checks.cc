@@ -67,8 +67,9 @@ Moments MomentsOf(const HeadData& data, std::span<const Member> members) {
   for (const Member& member : members) {
     const float* vector = data.vectors.data() + member.row * features;
     for (size_t f = 0; f < features; ++f) {
-      moments.mean[f] += vector[f];
-      squares[f] += double{vector[f]} * vector[f];
+      const double value = vector[f];
+      moments.mean[f] += value;
+      squares[f] += value * value;
     }
   }
   const double count = static_cast<double>(members.size());
