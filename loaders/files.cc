@@ -93,10 +93,10 @@ int Sync(int fd) {
   return errno == EINVAL || errno == ENOTSUP || errno == EROFS ? 0 : errno;
 }
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
+// Its entries, not what is in its files. 0 or errno.
+int SyncEntries(const std::string& folder) {
+  const Fd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return fd.get() < 0 ? 0 : Sync(fd.get());  // no descriptor: a folder one may write but not read
 }
 
 constexpr std::string_view kTempPrefix = ".couplet-";
@@ -150,10 +150,7 @@ class StagedFile {
   }
 
   Status SyncFolder() const {
-    const int opened = open(FolderOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (opened < 0) return {};  // a folder one may write but not read
-    Fd fd(opened);
-    const int error = Sync(fd.get());
+    const int error = SyncEntries(ParentDirectory(target_));
     return error == 0 ? Status() : Failed("write", path_, error);
   }
 
@@ -163,9 +160,9 @@ class StagedFile {
     mode_t mask = 022;
     if (FILE* status = std::fopen("/proc/self/status", "re"); status != nullptr) {
       char line[256];
-      unsigned value;
+      constexpr std::string_view kName = "Umask:";
       while (std::fgets(line, sizeof line, status) != nullptr)
-        if (std::sscanf(line, "Umask: %o", &value) == 1) mask = static_cast<mode_t>(value);
+        if (std::string_view(line).starts_with(kName)) mask = static_cast<mode_t>(std::strtoul(line + kName.size(), nullptr, 8));
       std::fclose(status);
     }
     return mask;
@@ -176,7 +173,7 @@ class StagedFile {
     for (int attempt = 0; attempt < 100; ++attempt) {
       uint64_t random = 0;
       if (getrandom(&random, sizeof random, 0) != sizeof random) random = static_cast<uint64_t>(attempt);
-      temp_ = JoinPath(FolderOf(target_), fmt::format("{}{}-{:016x}", kTempPrefix, getpid(), random));
+      temp_ = JoinPath(ParentDirectory(target_), fmt::format("{}{}-{:016x}", kTempPrefix, getpid(), random));
       const int fd =
           RetryOnSignal([&] { return open(temp_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); });
       if (fd >= 0 && LockFresh(fd)) return fd;
@@ -194,7 +191,7 @@ class StagedFile {
   }
 
   Status Explain(int error) const {
-    const std::string folder = FolderOf(target_);
+    const std::string folder = ParentDirectory(target_);
     if (error == ENOENT && !FileExists(folder))
       return IoError(fmt::format("cannot write {}: there is no folder {}", path_, folder));
     return Failed("write", path_, error);
@@ -289,10 +286,26 @@ void RemoveAbandonedFiles(const std::string& folder) {
 
 Status MakeDirectories(const std::string& path) {
   if (path.empty()) return {};
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (!error && !IsDirectory(path)) error = std::make_error_code(std::errc::not_a_directory);
-  if (error) return IoError(fmt::format("cannot make the folder {}: {}", path, error.message()));
+  const auto failed = [&](int error) { return IoError(fmt::format("cannot make the folder {}: {}", path, ErrnoText(error))); };
+  // Those that are not there yet, the innermost first.
+  std::vector<std::string> missing;
+  for (std::string folder = path;; folder = ParentDirectory(folder)) {
+    struct stat info;
+    if (stat(folder.c_str(), &info) == 0) {
+      if (!S_ISDIR(info.st_mode)) return failed(ENOTDIR);
+      break;
+    }
+    if (errno != ENOENT || folder == ".") return failed(errno);
+    missing.push_back(folder);
+  }
+  for (auto folder = missing.rbegin(); folder != missing.rend(); ++folder) {
+    // Another run may have been faster.
+    const int made = mkdir(folder->c_str(), 0777) == 0 ? 0 : errno;
+    if (made != 0 && made != EEXIST) return failed(made);
+    if (made == EEXIST && !IsDirectory(*folder)) return failed(ENOTDIR);
+    // Else a power cut takes the folder, and what was synced in it with it.
+    if (const int error = SyncEntries(ParentDirectory(*folder)); error != 0) return failed(error);
+  }
   return {};
 }
 

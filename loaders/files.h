@@ -55,7 +55,7 @@ Status WriteFilesAtomically(std::span<const FileToWrite> files,
 // cannot be removed stays, too.
 void RemoveAbandonedFiles(const std::string& folder);
 
-Status MakeDirectories(const std::string& path);  // as mkdir -p
+Status MakeDirectories(const std::string& path);  // as mkdir -p; a new one outlives a power cut
 std::string ParentDirectory(const std::string& path);      // "." for a bare name
 Status CheckWritableDirectory(const std::string& path);    // kIo when files cannot be made in it
 bool FileExists(const std::string& path);         // of any kind

@@ -80,6 +80,7 @@ Disturbed FaultJob::RunOther(const std::vector<std::string>& argv, const std::st
     if (key == "calls") run.calls = std::atol(value.c_str());
     if (key == "descriptors") run.descriptors = std::atol(value.c_str());
     if (key == "descriptors") run.returned = true;
+    if (key == "blocks") run.blocks = std::atol(value.c_str());
     if (key == "at") run.at = value;
   }
   return run;

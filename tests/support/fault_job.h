@@ -16,6 +16,7 @@ struct Disturbed {
   ProcessResult process;
   long calls = 0;        // that were counted
   long descriptors = 0;  // open when main() returned, more than when it began
+  long blocks = 0;       // of memory, likewise
   std::string at;        // the call that was disturbed; "" when there were not so many
   bool returned = false; // main() did
 };

@@ -106,6 +106,7 @@ Folder PowerCuts::After(size_t changes, Lost lost, uint32_t seed) const {
     std::shared_ptr<Inode> inode;  // null: a folder, or not below the folder looked at
   };
   std::map<int, Open> open;
+  std::set<std::string> made;  // folders; each has an entry, as files have
   const auto ours = [&](const std::string& path) {
     return path.starts_with(folder_ + "/") || path.find("/" + folder_ + "/") != std::string::npos;
   };
@@ -124,7 +125,7 @@ Folder PowerCuts::After(size_t changes, Lost lost, uint32_t seed) const {
     switch (change.op) {
       case Op::kOpen: {
         Open& file = open[change.fd] = {change.path, nullptr};
-        if (!ours(change.path)) break;
+        if (!ours(change.path) || made.contains(path)) break;
         const auto found = disk.now.find(path);
         if (found != disk.now.end()) file.inode = found->second;
         if (found == disk.now.end() && change.b != 0) {
@@ -164,7 +165,11 @@ Folder PowerCuts::After(size_t changes, Lost lost, uint32_t seed) const {
         if (ours(change.path) && disk.now.erase(path) != 0) disk.Changed(path);
         break;
       case Op::kMkdir:
-        break;  // an empty folder is no loss
+        if (!ours(change.path)) break;
+        made.insert(path);
+        disk.now[path] = std::make_shared<Inode>();
+        disk.Changed(path);
+        break;
     }
   }
   Entries entries = lost == Lost::kBytes ? disk.now : disk.synced;
@@ -173,7 +178,14 @@ Folder PowerCuts::After(size_t changes, Lost lost, uint32_t seed) const {
     for (size_t i = 0; i < kept; ++i) Disk::Take(disk.versions[i].first, disk.versions[i].second, &entries);
   }
   Folder files;
-  for (const auto& [path, inode] : entries) files[path] = Contents(*inode, lost, &random);
+  for (const auto& [path, inode] : entries) {
+    if (made.contains(path)) continue;
+    // With a folder goes what is in it.
+    bool there = true;
+    for (std::string folder = Disk::ParentOf(path); !folder.empty() && folder != "/"; folder = Disk::ParentOf(folder))
+      there = there && (!made.contains(folder) || entries.contains(folder));
+    if (there) files[path] = Contents(*inode, lost, &random);
+  }
   return files;
 }
 

@@ -8,9 +8,10 @@
 //             signal  raise(CODE) before the N-th call
 //             fail    the N-th call fails: errno CODE, a null pointer, or SQLite's result CODE
 //             fail+   that one and all that follow
+//             slow    the N-th and all that follow take CODE microseconds more
 //     KIND    write   calls that change files         io      those, and calls that look at files
 //             memory  allocations                     sqlite  SQLite's calls
-//   COUPLET_FAULTS_REPORT=FILE  gets "calls N", "at NAME" and, when main returns, "descriptors N"
+//   COUPLET_FAULTS_REPORT=FILE  gets "calls N", "at NAME" and, when main returns, "descriptors N" and "blocks N": more than when it began
 //   COUPLET_FAULTS_LOG=FILE     gets every change to files, in order (see Log)
 //
 // Only what happens while main() runs is counted.
@@ -44,12 +45,13 @@ void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
+void __libc_free(void*);
 }
 
 namespace {
 
 enum Kind { kWrite, kIo, kMemory, kSqlite };
-enum class Action { kCount, kKill, kSignal, kFail, kFailOn };
+enum class Action { kCount, kKill, kSignal, kFail, kFailOn, kSlow };
 
 std::atomic<bool> running{false};
 Action action = Action::kCount;
@@ -57,6 +59,7 @@ Kind wanted = kIo;
 long target = 0;
 int code = EIO;
 std::atomic<long> calls{0};
+std::atomic<long> blocks{0};  // of memory that are held
 int report_fd = -1, log_fd = -1;
 pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -84,7 +87,7 @@ bool Hit(Kind kind, const char* name, Half before_death) {
   if (!counts) return false;
   const long number = ++calls;
   if (action == Action::kCount || target == 0) return false;
-  if (number != target && !(action == Action::kFailOn && number > target)) return false;
+  if (number != target && !((action == Action::kFailOn || action == Action::kSlow) && number > target)) return false;
   if (number == target) Say("at %s\n", name);
   switch (action) {
     case Action::kKill:
@@ -94,6 +97,9 @@ bool Hit(Kind kind, const char* name, Half before_death) {
       for (;;) pause();
     case Action::kSignal:
       raise(code);
+      return false;
+    case Action::kSlow:
+      usleep(static_cast<useconds_t>(code));
       return false;
     default:
       errno = code;
@@ -141,6 +147,7 @@ void Configure() {
            : strcmp(act, "signal") == 0 ? Action::kSignal
            : strcmp(act, "fail") == 0   ? Action::kFail
            : strcmp(act, "fail+") == 0  ? Action::kFailOn
+           : strcmp(act, "slow") == 0   ? Action::kSlow
                                         : Action::kCount;
   wanted = strcmp(kind, "write") == 0 ? kWrite : strcmp(kind, "memory") == 0 ? kMemory : strcmp(kind, "sqlite") == 0 ? kSqlite : kIo;
 }
@@ -161,7 +168,7 @@ int ReportedMain(int argc, char** argv, char** env) {
   running = true;
   const int result = real_main(argc, argv, env);
   running = false;
-  Say("calls %ld\ndescriptors %d\n", calls.load(), CountDescriptors() - before);
+  Say("calls %ld\ndescriptors %d\nblocks %ld\n", calls.load(), CountDescriptors() - before, blocks.load());
   return result;
 }
 
@@ -387,16 +394,38 @@ SHIM void* mmap64(void* at, size_t bytes, int prot, int flags, int fd, off64_t o
 
 // ---- Memory
 
-SHIM void* malloc(size_t bytes) { return Refused(kMemory, "malloc") ? nullptr : __libc_malloc(bytes); }
-SHIM void* calloc(size_t count, size_t bytes) { return Refused(kMemory, "calloc") ? nullptr : __libc_calloc(count, bytes); }
-SHIM void* realloc(void* old, size_t bytes) { return Refused(kMemory, "realloc") ? nullptr : __libc_realloc(old, bytes); }
+namespace {
+
+void* Held(void* block) {
+  if (block != nullptr && running.load(std::memory_order_relaxed)) blocks.fetch_add(1, std::memory_order_relaxed);
+  return block;
+}
+void LetGo(const void* block) {
+  if (block != nullptr && running.load(std::memory_order_relaxed)) blocks.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+SHIM void* malloc(size_t bytes) { return Refused(kMemory, "malloc") ? nullptr : Held(__libc_malloc(bytes)); }
+SHIM void* calloc(size_t count, size_t bytes) { return Refused(kMemory, "calloc") ? nullptr : Held(__libc_calloc(count, bytes)); }
+SHIM void* realloc(void* old, size_t bytes) {
+  if (Refused(kMemory, "realloc")) return nullptr;
+  void* const block = __libc_realloc(old, bytes);
+  if (old == nullptr) return Held(block);
+  if (block == nullptr && bytes == 0) LetGo(old);
+  return block;
+}
 SHIM void* aligned_alloc(size_t alignment, size_t bytes) {
-  return Refused(kMemory, "aligned_alloc") ? nullptr : __libc_memalign(alignment, bytes);
+  return Refused(kMemory, "aligned_alloc") ? nullptr : Held(__libc_memalign(alignment, bytes));
 }
 SHIM int posix_memalign(void** out, size_t alignment, size_t bytes) {
   if (Refused(kMemory, "posix_memalign")) return ENOMEM;
-  *out = __libc_memalign(alignment, bytes);
+  *out = Held(__libc_memalign(alignment, bytes));
   return *out == nullptr ? ENOMEM : 0;
+}
+SHIM void free(void* block) {
+  LetGo(block);
+  __libc_free(block);
 }
 
 // ---- SQLite
