@@ -73,11 +73,11 @@ class Builder:
         if self.random.random() < 0.15:
             return self.constant(np.full(shape, np.float32(self.random.uniform(low, high))))
         if self.random.random() < 0.1:
-            return self.dequantized(shape)
+            return self.dequantized(shape, low, high)
         return self.constant(self.numbers.uniform(low, high, shape).astype(np.float32))
 
-    def dequantized(self, shape):
-        """Eight-bit weights, as quantize_graph leaves them."""
+    def dequantized(self, shape, low, high):
+        """Eight-bit weights, as quantize_graph leaves them; a range that is not even, and of one sign where low and high are."""
         name = f"quantized_{len(self.graph.node)}"
         node = self.node(name, "Const", [])
         node.attr["dtype"].type = 12
@@ -86,8 +86,8 @@ class Builder:
         for size in shape:
             tensor.tensor_shape.dim.add().size = size
         tensor.tensor_content = self.numbers.randint(0, 256, shape).astype(np.uint8).tobytes()
-        low, high = self.constant(np.float32(-0.75)), self.constant(np.float32(1.25))
-        name, inputs = f"dequantize_{len(self.graph.node)}", [name, low, high]
+        ends = [self.constant(np.float32(end)) for end in (0.75 * low, 1.25 * high)]
+        name, inputs = f"dequantize_{len(self.graph.node)}", [name, *ends]
         node = self.node(name, "Dequantize", inputs)
         node.attr["T"].type = 12
         node.attr["mode"].s = b"MIN_FIRST"
