@@ -21,7 +21,7 @@ namespace {
 // A usual progressive file has 10; each costs a pass over all coefficients.
 constexpr int kMaxScans = 100;
 // Of coefficients of a progressive file: 40 million pixels of CMYK need 320 MB.
-constexpr long kMaxMemory = 512l << 20;
+constexpr long kMaxMemory = 512L << 20;
 constexpr JDIMENSION kRowsPerCall = 16;
 
 struct ErrorManager {
@@ -38,8 +38,9 @@ ErrorManager* ErrorsOf(j_decompress_ptr cinfo) {
   return ErrorsOf(reinterpret_cast<j_common_ptr>(cinfo));
 }
 
+// libjpeg is C, through which nothing may be thrown: a jump is its documented way out.
 [[noreturn]] void ExitByJump(j_common_ptr cinfo) {
-  std::longjmp(ErrorsOf(cinfo)->jump, 1);
+  std::longjmp(ErrorsOf(cinfo)->jump, 1);  // NOLINT(cert-err52-cpp)
 }
 
 // Level -1 is a warning (corrupt data that could be decoded), the rest is trace.
@@ -162,7 +163,7 @@ class JpegDecoder {
   // False when libjpeg gave up. `step` and all it calls must own nothing that needs a destructor.
   template <class Step>
   bool Run(const Step& step) {
-    if (setjmp(errors_.jump) != 0) return false;
+    if (setjmp(errors_.jump) != 0) return false;  // NOLINT(cert-err52-cpp)
     step();
     return true;
   }

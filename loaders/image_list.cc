@@ -78,6 +78,7 @@ Result<bool> IsFolder(const std::string& path) {
 // "3 heic, 1 webp", for messages.
 std::string DescribeIgnored(const std::map<std::string, int>& ignored) {
   std::vector<std::string> parts;
+  parts.reserve(ignored.size());
   for (const auto& [extension, count] : ignored)
     parts.push_back(fmt::format("{} {}", count, extension.empty() ? "without an extension" : extension));
   return fmt::format("{}", fmt::join(parts, ", "));
