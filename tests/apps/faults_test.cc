@@ -2,8 +2,10 @@
 // the next run ends as if nothing had been. The suite does a small part, make check-faults all of it.
 // SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
+#include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -47,6 +49,41 @@ std::string GaveBack(const Disturbed& run, const Disturbed& clean) {
   if (run.at != "close" && run.descriptors != 0) return std::to_string(run.descriptors) + " descriptors are left open";
   if (run.blocks > clean.blocks) return std::to_string(run.blocks - clean.blocks) + " blocks of memory are lost";
   return "";
+}
+
+// Makes one call after the other fail, each in a run of its own; after each the next run must do the whole job.
+struct Plan {
+  std::string topic, action, kind;
+  int code, required, few;
+};
+FaultJobOptions SmallJob() {
+  return {.flags = {"--intermediate_store_frequency=20", "--intermediate_output_graphs_dir=out/intermediate/"}, .photos_per_label = 6};
+}
+void FailEachCall(FaultJob& job, const Plan& plan) {
+  job.Reset();
+  const Disturbed clean = job.Run("count:" + plan.kind + ":0");
+  REQUIRE(clean.calls > 30);
+  Count count(plan.topic, plan.required);
+  std::set<int> codes;
+  int in_library = 0;
+  for (const long at : Points(clean.calls, plan.few)) {
+    job.Reset();
+    const Disturbed run = job.Run(plan.action + ":" + plan.kind + ":" + std::to_string(at) + ":" + std::to_string(plan.code));
+    CAPTURE(at);
+    CAPTURE(run.at);
+    codes.insert(run.process.code);
+    in_library += run.at == "library";
+    if (const std::string wrong = EndedWell(job, run); !wrong.empty()) count.Finding(run.at + ": " + wrong);
+    // What cannot be removed because removing fails stays.
+    const std::string left = run.at == "unlink" || plan.action == "fail+" ? job.OldOrNew() : job.OldOrNewAndClean();
+    if (!left.empty()) count.Finding(run.at + ": " + left);
+    if (const std::string kept = GaveBack(run, clean); !kept.empty()) count.Finding(run.at + ": " + kept);
+    if (const std::string again = job.Again({"--resume"}); !again.empty()) count.Finding(run.at + ": " + again);
+    count.Done();
+  }
+  std::string seen;
+  for (const int code : codes) seen += " " + std::to_string(code);
+  count.Note("exit codes seen:" + seen + (in_library > 0 ? "; " + std::to_string(in_library) + " mappings inside oneDNN were spared" : ""));
 }
 
 }  // namespace
@@ -106,46 +143,24 @@ TEST_CASE("faults: killed at random times, retrain leaves old or new, and the ne
   count.Note(std::to_string(killed) + " were killed before they had ended");
 }
 
-TEST_CASE("faults: any call that fails ends with a line and a documented code, and loses nothing") {
+TEST_CASE("faults: any I/O call that fails ends with a line and a documented code, and loses nothing") {
   if (const std::string reason = NoFaults(); !reason.empty()) COUPLET_SKIP(reason);
-  FaultJob job({.flags = {"--intermediate_store_frequency=20", "--intermediate_output_graphs_dir=out/intermediate/"}, .photos_per_label = 6});
-  struct Plan {
-    std::string topic, kind, code;
-    int required, few;
-  };
-  const Plan plans[] = {{"failing-io", "io", "5", 400, 8},              // EIO
-                        {"full-disk-shim", "write", "28", 60, 6},       // ENOSPC, from there on
-                        {"failing-sqlite", "sqlite", "10", 200, 6},     // SQLITE_IOERR
-                        {"failing-sqlite-full", "sqlite", "13", 200, 4},
-                        {"failing-sqlite-memory", "sqlite", "7", 200, 4}};
-  for (const Plan& plan : plans) {
-    const std::string action = plan.topic == "full-disk-shim" ? "fail+:" : "fail:";
-    job.Reset();
-    const Disturbed clean = job.Run("count:" + plan.kind + ":0");
-    const long calls = clean.calls;
-    REQUIRE(calls > 30);
-    Count count(plan.topic, plan.required);
-    std::set<int> codes;
-    int in_library = 0;
-    for (const long at : Points(calls, plan.few)) {
-      job.Reset();
-      const Disturbed run = job.Run(action + plan.kind + ":" + std::to_string(at) + ":" + plan.code);
-      CAPTURE(at);
-      CAPTURE(run.at);
-      codes.insert(run.process.code);
-      in_library += run.at == "library";
-      if (const std::string wrong = EndedWell(job, run); !wrong.empty()) count.Finding(run.at + ": " + wrong);
-      // What cannot be removed because removing fails stays.
-      const std::string wrong = run.at == "unlink" || action == "fail+:" ? job.OldOrNew() : job.OldOrNewAndClean();
-      if (!wrong.empty()) count.Finding(run.at + ": " + wrong);
-      if (const std::string kept = GaveBack(run, clean); !kept.empty()) count.Finding(run.at + ": " + kept);
-      if (const std::string again = job.Again({"--resume"}); !again.empty()) count.Finding(run.at + ": " + again);
-      count.Done();
-    }
-    std::string seen;
-    for (const int code : codes) seen += " " + std::to_string(code);
-    count.Note("exit codes seen:" + seen + (in_library > 0 ? "; " + std::to_string(in_library) + " mappings inside oneDNN were spared" : ""));
-  }
+  FaultJob job(SmallJob());
+  FailEachCall(job, {.topic = "failing-io", .action = "fail", .kind = "io", .code = EIO, .required = 400, .few = 8});
+}
+
+TEST_CASE("faults: a disk that is full from any write on ends with a line and a documented code, and loses nothing") {
+  if (const std::string reason = NoFaults(); !reason.empty()) COUPLET_SKIP(reason);
+  FaultJob job(SmallJob());
+  FailEachCall(job, {.topic = "full-disk-shim", .action = "fail+", .kind = "write", .code = ENOSPC, .required = 60, .few = 6});
+}
+
+TEST_CASE("faults: any call of SQLite that fails ends with a line and a documented code, and loses nothing") {
+  if (const std::string reason = NoFaults(); !reason.empty()) COUPLET_SKIP(reason);
+  FaultJob job(SmallJob());
+  FailEachCall(job, {.topic = "failing-sqlite", .action = "fail", .kind = "sqlite", .code = SQLITE_IOERR, .required = 200, .few = 6});
+  FailEachCall(job, {.topic = "failing-sqlite-full", .action = "fail", .kind = "sqlite", .code = SQLITE_FULL, .required = 200, .few = 4});
+  FailEachCall(job, {.topic = "failing-sqlite-memory", .action = "fail", .kind = "sqlite", .code = SQLITE_NOMEM, .required = 200, .few = 4});
 }
 
 TEST_CASE("faults: a slow disk takes longer, and nothing else") {
