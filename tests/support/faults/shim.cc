@@ -430,15 +430,35 @@ SHIM void free(void* block) {
 
 // ---- SQLite
 
-#define COUPLET_SQLITE(name, params, args)       \
-  SHIM int name params {                         \
-    NEXT(name);                                  \
-    if (Hit(kSqlite, #name)) return code;        \
-    return next args;                            \
+namespace {
+
+// What sqlite3_exec calls is not the program's call. And it takes a failed step's result from the statement, which of a step that only
+// we refused knows nothing: it would go on with the next one.
+thread_local bool in_exec = false;
+class InExec {
+ public:
+  InExec() : was_(in_exec) { in_exec = true; }
+  ~InExec() { in_exec = was_; }
+
+ private:
+  const bool was_;
+};
+
+}  // namespace
+
+#define COUPLET_SQLITE(name, params, args)                    \
+  SHIM int name params {                                      \
+    NEXT(name);                                               \
+    if (!in_exec && Hit(kSqlite, #name)) return code;         \
+    return next args;                                         \
   }
 COUPLET_SQLITE(sqlite3_step, (sqlite3_stmt * s), (s))
-COUPLET_SQLITE(sqlite3_exec, (sqlite3 * db, const char* sql, int (*each)(void*, int, char**, char**), void* user, char** error),
-               (db, sql, each, user, error))
+SHIM int sqlite3_exec(sqlite3* db, const char* sql, int (*each)(void*, int, char**, char**), void* user, char** error) {
+  NEXT(sqlite3_exec);
+  if (Hit(kSqlite, "sqlite3_exec")) return code;
+  const InExec inside;
+  return next(db, sql, each, user, error);
+}
 COUPLET_SQLITE(sqlite3_prepare_v3, (sqlite3 * db, const char* sql, int bytes, unsigned flags, sqlite3_stmt** s, const char** tail),
                (db, sql, bytes, flags, s, tail))
 COUPLET_SQLITE(sqlite3_bind_int64, (sqlite3_stmt * s, int index, sqlite3_int64 value), (s, index, value))
