@@ -35,6 +35,7 @@ TEST_CASE("api subset: a call that is too new is seen, unless an #if keeps it fr
   CHECK_HAS(newer.out, "runtime/cuda/a.cc: cudaGraphInstantiateWithFlags came with cuda 11.4; JetPack 4.6 has 10.2");
   CHECK(check("#if CUDART_VERSION >= 11040\ncudaGraphInstantiateWithFlags(1);\n#else\ncudaMalloc(1);\n#endif\n").code == 0);
   CHECK(check("#if CUDART_VERSION >= 11040\n#else\ncudaGraphInstantiateWithFlags(1);\n#endif\n").code == 1);
+  CHECK(check("#if CUDART_VERSION < 11040\ncudaMalloc(1);\n#else\ncudaGraphInstantiateWithFlags(1);\n#endif\n").code == 0);
   CHECK_HAS(check("cudaNobodyKnows(1);\n").out, "cudaNobodyKnows is not in tests/boards/api_versions.tsv");
 }
 

@@ -27,6 +27,7 @@ TEST_CASE("jetson: occupancy is what NVIDIA's own table says") {
   const auto percent = [](const std::string& arguments) { return Python("jetson.occupancy(jetson.BOARDS[" + arguments + ")"); };
   CHECK(percent("1], 32, 0") == "100\n");      // 8 blocks of 256
   CHECK(percent("1], 40, 0") == "75\n");       // registers for 6
+  CHECK(percent("1], 33, 0") == "75\n");      // registers come in eights a thread
   CHECK(percent("1], 32, 20480") == "37\n");   // shared memory for 3
   CHECK(percent("3], 32, 0") == "100\n");      // 6 blocks are all of Orin's 1536
   CHECK(percent("3], 128, 0") == "33\n");
