@@ -28,6 +28,7 @@ using Json = nlohmann::ordered_json;
 constexpr int kFewSteps = 1000;
 constexpr int kFewCounts[] = {5, 10, 20, 50, 100};  // training photos a class
 constexpr size_t kCurvePoints = 80;
+constexpr int kHeadsOnAGpu = 4;
 
 // From the node that photos enter at back to the graph's own beginning: where a size, a mean or a name comes from.
 Json InputPath(const GraphDef& def, std::string_view name) {
@@ -162,8 +163,9 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
 
 Status Sweep(const LabOptions& o, const std::string& name, Backend& backend, const PhotoSet& set, const HeadData& data, Json* json) {
   const std::vector<SweepJob> jobs = MakeJobs(o, set);
-  // A GPU has one head at a time; on the CPU each has a core.
-  const int threads = backend.kind() == "cpu" ? (o.threads > 0 ? o.threads : UsableThreads()) : 1;
+  // On the CPU each head has a core. A GPU has some side by side, each with its stream and its copy of the vectors: a step of one
+  // head fills a few multiprocessors.
+  const int threads = backend.kind() == "cpu" ? (o.threads > 0 ? o.threads : UsableThreads()) : kHeadsOnAGpu;
   const auto begun = std::chrono::steady_clock::now();
   COUPLET_ASSIGN_OR_RETURN(const std::vector<SweepResult> results,
                            RunSweep(backend, data, jobs, threads,

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/philox.h"
+#include "models/sweep.h"
 #include "models/training.h"
 #include "runtime/cpu/head_trainer.h"
 #include "tests/support/standin_device.h"
@@ -456,6 +457,32 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
     CHECK(failed > 50 / kStride);
   }
   device.Reset();
+}
+
+TEST_CASE("cuda head trainer: heads side by side, each with its stream, are what they are alone [threads]") {
+  const auto backend = MakeStandinBackend();
+  const HeadData data = Clouds(70, kFused);
+  std::vector<SweepJob> jobs;
+  for (const double rate : {0.01, 0.1})
+    for (const uint64_t seed : {0, 1}) {
+      jobs.emplace_back().options = Short(60);
+      jobs.back().options.learning_rate = rate;
+      jobs.back().options.seed = seed;
+    }
+  const auto ignore = [](size_t, const SweepResult&) {};
+  const auto alone = RunSweep(*backend, data, jobs, 1, ignore, {}), together = RunSweep(*backend, data, jobs, 4, ignore, {});
+  REQUIRE(alone.ok());
+  REQUIRE(together.ok());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    CHECK((*together)[i].right == (*alone)[i].right);
+    REQUIRE((*together)[i].history.size() == (*alone)[i].history.size());
+    CHECK((*together)[i].history.size() > 5);
+    for (size_t k = 0; k < (*alone)[i].history.size(); ++k) {
+      CHECK((*together)[i].history[k].cross_entropy == (*alone)[i].history[k].cross_entropy);
+      CHECK((*together)[i].history[k].validation_cross_entropy == (*alone)[i].history[k].validation_cross_entropy);
+    }
+  }
+  CHECK((*alone)[0].history.back().cross_entropy != (*alone)[1].history.back().cross_entropy);
 }
 
 TEST_CASE("cuda head: its memory counts towards the limit") {
