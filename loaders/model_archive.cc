@@ -94,9 +94,9 @@ Status DownloadArchive(const ArchiveRequest& request, const std::string& path, c
   std::string reasons;
   for (const auto& source : Sources(request)) {
     progress("Downloading " + source.url, false);
-    const Status status = Download({.url = source.url, .path = path, .sha256 = KnownHash(request, path),
-                                    .allow_http = source.allow_http, .max_bytes = request.max_bytes,
-                                    .interrupted = request.interrupted}, progress);
+    Status status = Download({.url = source.url, .path = path, .sha256 = KnownHash(request, path),
+                              .allow_http = source.allow_http, .max_bytes = request.max_bytes,
+                              .interrupted = request.interrupted}, progress);
     if (status.ok() || status.code() == Code::kInterrupted) return status;
     reasons += (reasons.empty() ? "" : "; ") + status.message();
   }

@@ -29,8 +29,9 @@ std::vector<Taps> MakeTaps(int in, int out) {
   std::vector<Taps> all(static_cast<size_t>(out));
   for (int i = 0; i < out; ++i) {
     const double center = (i + 0.5) * scale, step = 1.0 / filter_scale;
-    const int first = std::max(static_cast<int>(center - support + 0.5), 0);
-    const int last = std::min(static_cast<int>(center + support + 0.5), in);
+    // Pillow's own rounding; what it does below zero is cut off.
+    const int first = std::max(static_cast<int>(center - support + 0.5), 0);   // NOLINT(bugprone-incorrect-roundings)
+    const int last = std::min(static_cast<int>(center + support + 0.5), in);  // NOLINT(bugprone-incorrect-roundings)
     std::vector<double> weights;
     double sum = 0.0;
     for (int x = first; x < last; ++x) {

@@ -62,8 +62,9 @@ EightBits QuantizeToEightBits(const std::vector<float>& values) {
   eight.widened = max != eight.max || !std::isfinite(max - eight.min);
   const float scale = 255.0f / (max - eight.min);
   for (const float value : values)
+    // TensorFlow's own rounding, of what is never below zero.
     eight.bytes.push_back(static_cast<char>(
-        static_cast<uint8_t>((std::clamp(value, eight.min, max) - eight.min) * scale + 0.5f)));
+        static_cast<uint8_t>((std::clamp(value, eight.min, max) - eight.min) * scale + 0.5f)));  // NOLINT(bugprone-incorrect-roundings)
   return eight;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -16,10 +17,17 @@ namespace {
 bool ReadNumbers(const char* path, int wanted, double* numbers) {
   std::FILE* file = std::fopen(path, "re");
   if (file == nullptr) return false;
-  const int got = wanted == 2 ? std::fscanf(file, "%lf %lf", &numbers[0], &numbers[1])
-                              : std::fscanf(file, "%lf", &numbers[0]);
+  char line[64];
+  const bool read = std::fgets(line, sizeof line, file) != nullptr;
   std::fclose(file);
-  return got == wanted;
+  const char* at = line;
+  for (int i = 0; read && i < wanted; ++i) {
+    char* end = nullptr;
+    numbers[i] = std::strtod(at, &end);
+    if (end == at) return false;
+    at = end;
+  }
+  return read;
 }
 
 // CPUs that the cgroup's quota pays for, 0 where there is no quota. Inside a container its own group is the root.

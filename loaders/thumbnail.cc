@@ -24,8 +24,9 @@ struct ErrorManager {
   jmp_buf jump;
 };
 
+// libjpeg is C, through which nothing may be thrown: a jump is its documented way out.
 [[noreturn]] void ExitByJump(j_common_ptr cinfo) {
-  std::longjmp(reinterpret_cast<ErrorManager*>(cinfo->err)->jump, 1);
+  std::longjmp(reinterpret_cast<ErrorManager*>(cinfo->err)->jump, 1);  // NOLINT(cert-err52-cpp)
 }
 void PrintNothing(j_common_ptr) {}
 
@@ -49,7 +50,7 @@ struct Compressor {
 
   // Owns nothing with a destructor: libjpeg may leave it by longjmp.
   bool Compress(uint8_t* pixels, int width, int height) {
-    if (setjmp(errors.jump) != 0) return false;
+    if (setjmp(errors.jump) != 0) return false;  // NOLINT(cert-err52-cpp)
     jpeg_create_compress(&cinfo);
     jpeg_mem_dest(&cinfo, &out, &out_bytes);
     cinfo.image_width = static_cast<JDIMENSION>(width);
@@ -104,7 +105,7 @@ std::vector<uint8_t> AverageBoxes(const uint8_t* pixels, int width, int rows, in
       const double per_pixel =
           1.0 / (static_cast<double>(down.end - down.begin) * (across.end - across.begin));
       for (const int64_t sum : {red, green, blue})
-        *to++ = static_cast<uint8_t>(static_cast<double>(sum) * per_pixel + 0.5);
+        *to++ = static_cast<uint8_t>(static_cast<double>(sum) * per_pixel + 0.5);  // NOLINT(bugprone-incorrect-roundings): not below zero
     }
   }
   return out;
