@@ -48,6 +48,7 @@ void Distort(const Image& image, const DistortionOptions& options, const Normali
   const int width = image.entry.width;
   const uint8_t* pixels = image.pixels.data();
   std::vector<Tap> columns;
+  columns.reserve(static_cast<size_t>(size));
   for (int x = 0; x < size; ++x) columns.push_back(MakeTap(left + (mirrored ? size - 1 - x : x), width, precrop));
   for (int y = 0; y < size; ++y) {
     const Tap row = MakeTap(top + y, image.entry.height, precrop);

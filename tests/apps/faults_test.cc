@@ -47,7 +47,9 @@ std::string EndedWell(const FaultJob& job, const Disturbed& run) {
 std::string GaveBack(const Disturbed& run, const Disturbed& clean) {
   if (!run.returned) return "";
   if (run.at != "close" && run.descriptors != 0) return std::to_string(run.descriptors) + " descriptors are left open";
-  if (run.blocks > clean.blocks) return std::to_string(run.blocks - clean.blocks) + " blocks of memory are lost";
+  // OpenSSL, whose configuration cannot be opened, keeps a note of that.
+  const long noted = run.at == "fopen64" ? 1 : 0;
+  if (run.blocks > clean.blocks + noted) return std::to_string(run.blocks - clean.blocks) + " blocks of memory are lost";
   return "";
 }
 
