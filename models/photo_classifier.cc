@@ -103,7 +103,7 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
     classifier->pillow_height_ = import.input_height;
   }
   classifier->profile_ = options.profile;
-  COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(std::move(graph), backend, 0, photos));
+  COUPLET_ASSIGN_OR_RETURN(classifier->network_, MakePhotoNetwork(graph, backend, 0, photos));
   const PhotoNetwork& network = classifier->network_;
   if (!network.in_batches) {
     COUPLET_ASSIGN_OR_RETURN(
@@ -134,6 +134,7 @@ class PhotoClassifier::Job {
       scores_.resize(ring_.size() * scores_per_photo_);
     }
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<size_t>(classifier_.workers_));
     // Goes before the threads do: when handing on throws, they must not wait for it.
     const std::unique_ptr<Job, void (*)(Job*)> end(this, [](Job* job) { job->Fail({}); });
     for (int i = 0; i < classifier_.workers_; ++i) threads.emplace_back([this] { Work(); });
@@ -286,7 +287,7 @@ Status PhotoClassifier::Classify(std::span<const std::string> paths, int top_k,
                                  const std::function<void(const PhotoPrediction&)>& each,
                                  const std::function<bool()>& interrupted, std::string* warning) const {
   Job job(*this, paths, top_k);
-  const Status status = job.Run(each, interrupted);
+  Status status = job.Run(each, interrupted);
   *warning = job.warning();
   return status;
 }
