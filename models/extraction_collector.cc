@@ -9,7 +9,7 @@
 namespace couplet {
 namespace {
 
-constexpr size_t kTransactionPhotos = 512;
+constexpr size_t kTransactionPhotos = 2048;
 constexpr auto kTransactionTime = std::chrono::seconds(1);
 
 // A page fault for every 4 KB, a vector each, would cost as much as reading it from the store. A wish, no more.

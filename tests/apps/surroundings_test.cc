@@ -310,7 +310,7 @@ TEST_CASE("faults: a full disk: training finishes without the cache, the final w
   const std::string disk = place.dir / "disk";
   REQUIRE(fs::create_directory(disk));
   // Room for the labels and for nothing as large as a store or a graph.
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=512k") != 0) COUPLET_SKIP("mounting a tmpfs is not allowed");
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=64k") != 0) COUPLET_SKIP("mounting a tmpfs is not allowed");
   std::ofstream(disk + "/old.pb") << "old";
   const ProcessResult no_cache = place.Retrain("out", {"--bottleneck_dir=disk/bottlenecks"});
   const std::string graph = no_cache.code == 0 ? place.Graph("out") : "";

@@ -177,7 +177,7 @@ TEST_CASE("store: a note that belongs to another path is counted and not believe
 TEST_CASE("store: a damaged store is set aside only when asked to, and only one of ours") {
   const Shelf shelf;
   std::string broken = shelf.bytes;
-  broken[65536] = 0x55;  // the first byte of the second page: no kind of page
+  broken[8192] = 0x55;  // the first byte of the second page: no kind of page
   std::ofstream(shelf.file(), std::ios::binary) << broken;
   CHECK_FALSE(BottleneckStore::Open(shelf.dir / "b", Key(), kDim, Integrity::kWhole).ok());
   CHECK(test::FileContents(shelf.file()) == broken);

@@ -310,7 +310,7 @@ TEST_CASE("store: another layout, a cut file and a lost table are refused with a
 
   Sql(dir, "PRAGMA user_version = 2");
   CheckRefused(dir, Code::kBadInput, "another version of Couplet (layout 2, here 1); delete it");
-  for (const size_t size : {good.size() - 1, good.size() / 2, size_t{70'000}, size_t{1000}}) {
+  for (const size_t size : {good.size() - 1, good.size() / 2, size_t{9'000}, size_t{1000}}) {
     CAPTURE(size);
     REQUIRE(WriteFileAtomically(file, whole.substr(0, size)).ok());
     CheckRefused(dir, Code::kBadInput, "delete it");

@@ -227,7 +227,7 @@ TEST_CASE("extract: verifying sets a damaged store aside and computes its vector
   const ExtractResult first = bed.Run();
   const std::string file = bed.options.bottleneck_dir + "/bottlenecks.sqlite";
   std::string bytes = test::FileContents(file);
-  bytes[65536] = 0x55;
+  bytes[8192] = 0x55;
   REQUIRE(WriteFileAtomically(file, bytes).ok());
   bed.options.verify = ExtractOptions::Verify::kHashes;
   CHECK(*CountMissing(bed.photos, kDim, bed.options) == 4);

@@ -188,7 +188,7 @@ double StatSeconds(const Args& args) {
 // What extraction asks of the store, with vectors made from a seed: a row an empty file, written in transactions as large
 // as its largest, looked up all at once.
 double GrowthSeconds(const Args& args) {
-  const size_t photos = std::stoul(args[0]), batch = 512;
+  const size_t photos = std::stoul(args[0]), batch = 2048;
   const int features = std::stoi(args[1]);
   std::filesystem::remove_all(args[2]);
   std::vector<std::string> paths;
