@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/contrib/math/math-inl.h>
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -45,14 +46,18 @@ HWY_INLINE void WithClasses(size_t count, const F& f) {
   f(std::integral_constant<int, K>());
 }
 
-// Dot products of R vectors with K classes.
+// Dot products of R vectors with K classes. `next` are the vectors after them: rows drawn from all over a set that no near
+// cache holds, which no hardware foresees, so they are asked for while these are computed.
 template <int R, int K>
-HWY_INLINE void Accumulate(const float* const* x, const float* w, size_t stride, size_t count,
+HWY_INLINE void Accumulate(const float* const* x, const float* const* next, const float* w, size_t stride, size_t count,
                            V (&sum)[R][K]) {
   const D d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
     V xv[R];
-    for (int r = 0; r < R; ++r) xv[r] = hn::LoadU(d, x[r] + i);
+    for (int r = 0; r < R; ++r) {
+      xv[r] = hn::LoadU(d, x[r] + i);
+      hwy::Prefetch(next[r] + i);
+    }
     for (int k = 0; k < K; ++k) {
       const V wv = hn::Load(d, w + k * stride + i);
       for (int r = 0; r < R; ++r) sum[r][k] = hn::MulAdd(xv[r], wv, sum[r][k]);
@@ -69,11 +74,12 @@ HWY_INLINE void ForwardBlock(const Batch& batch, size_t row, size_t first_class,
   for (int r = 0; r < R; ++r)
     for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
   const float* w = weights + first_class * stride;
-  Accumulate<R, K>(batch.rows + row, w, stride, whole, sum);
+  const float* const* rows = batch.rows + row;
+  Accumulate<R, K>(rows, row + 2 * R <= batch.n ? rows + R : rows, w, stride, whole, sum);
   if (whole < batch.features) {
     const float* tails[R];
     for (int r = 0; r < R; ++r) tails[r] = batch.tails + (row + r) * kPad;
-    Accumulate<R, K>(tails, w + whole, stride, kPad, sum);
+    Accumulate<R, K>(tails, tails, w + whole, stride, kPad, sum);
   }
   for (int r = 0; r < R; ++r) {
     float* out = logits + (row + r) * Padded(batch.classes) + first_class;
