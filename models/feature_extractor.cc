@@ -4,142 +4,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cmath>
-#include <condition_variable>
-#include <cstring>
-#include <mutex>
-#include <new>
 #include <random>
 #include <system_error>
-#include <thread>
 
 #include "loaders/files.h"
-#include "loaders/threads.h"
-#include "models/batch_line.h"
-#include "models/extraction_collector.h"
-#include "models/photo_reader.h"
+#include "models/extraction.h"
 
 namespace couplet {
 namespace {
-
-using Outcome = ExtractionOutcome;
-
-constexpr int kThumbnailSide = 96;
 
 // What waits to be collected: threads wait when there is more; the calling thread is woken when there is
 // enough.
 constexpr size_t kMaxWaiting = 1024, kWorthWaking = 128;
 constexpr auto kPollTime = std::chrono::milliseconds(100);
 
-// A text file has as few as six digits, and TensorFlow may have written it.
-constexpr float kTextTolerance = 1e-3f;
-
-// A photo whose vector was not found by its path.
-struct Job {
-  size_t index;
-  std::optional<Sha256Digest> noted;  // its hash, by a note that looks valid
-  bool recompute = false;             // though there may be a vector, which is then compared
-};
-
-// A photo on its way through the network.
-struct Pending {
-  Outcome outcome;
-  std::vector<float> old;  // the cached vector to compare with; empty: there is none
-  std::string text_path;   // of the text cache
-};
-
-bool AllFinite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+// How many vectors a sample computes again.
+size_t SampleSize(size_t photos) {
+  constexpr size_t kAlways = 16, kOneIn = 64;
+  return photos <= kAlways ? photos : kAlways + (photos - kAlways) / kOneIn;
 }
 
-class Extraction {
- public:
-  Extraction(const std::vector<Photo>& photos, int dim, const PhotoNetwork& network,
-             const ExtractOptions& options)
-      : photos_(photos),
-        dim_(static_cast<size_t>(dim)),
-        network_(network),
-        options_(options),
-        threads_(options.threads > 0 ? options.threads : UsableThreads()),
-        line_options_{.prepare_threads = threads_},
-        budget_(network.in_batches ? line_options_.slot_bytes * static_cast<size_t>(line_options_.slots) : 0),
-        collector_(photos, dim_) {}
-
-  Result<ExtractResult> Run(const std::function<void(const ExtractProgress&)>& progress,
-                            const std::function<bool()>& interrupted);
-
- private:
-  // What one thread keeps.
-  struct WorkerState {
-    explicit WorkerState(const DecodeOptions& decode) : reader(decode) {}
-    PhotoReader reader;
-    bool ready = false;                       // the network is
-    std::unique_ptr<Session::Worker> worker;  // null: photos go to the line
-  };
-
-  bool text() const { return options_.format == ExtractOptions::Format::kText; }
-  std::span<float> Row(size_t index) { return collector_.Row(index); }
-
-  // Before the workers start.
-  Status OpenStore();
-  Status LookUp();
-  void ChooseRecomputed();
-  Status StartWorkers(std::vector<std::thread>* workers);
-
-  // On the workers. None: the line will deliver the outcome, or the run is over.
-  void Work();
-  std::optional<Outcome> Process(const Job& job, WorkerState* state);
-  std::optional<Outcome> ProcessWithText(const Job& job, WorkerState* state);
-  std::optional<Outcome> ProcessWithStore(const Job& job, WorkerState* state);
-  std::optional<Outcome> Compute(const std::shared_ptr<Pending>& pending, WorkerState* state);
-  Status Decode(PhotoReader* reader);
-  Status PrepareNetwork(WorkerState* state);
-  Status MakeNetwork();
-  Status MakeResident();
-  void EndWork();
-
-  // On the workers or the line's drivers.
-  Outcome Settle(Pending* pending);
-  void WriteText(const std::string& path, size_t index);
-  void Deliver(Outcome outcome);
-  void Stop(Status status);
-
-  // On the calling thread.
-  void Collect(const std::function<void(const ExtractProgress&)>& progress,
-               const std::function<bool()>& interrupted);
-
-  const std::vector<Photo>& photos_;
-  const size_t dim_;
-  const PhotoNetwork& network_;
-  const ExtractOptions& options_;
-  const int threads_;
-  BatchLineOptions line_options_;
-  int workers_ = 1;  // photos at a time
-
-  std::unique_ptr<BottleneckStore> store_;  // null: text, or it cannot be used
-  std::vector<Job> jobs_;
-  std::atomic<size_t> next_job_{0};
-  std::atomic<bool> stop_{false};
-  PhotoBudget budget_;
-
-  std::mutex network_mutex_;
-  bool network_made_ = false;
-  Status network_status_;
-  std::shared_ptr<const Session> session_;  // of a device that takes single photos
-  std::unique_ptr<BatchLine> line_;         // of one that takes batches
-
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable arrived_, room_;
-  std::vector<Outcome> waiting_;
-  size_t working_ = 0;  // workers that have not ended
-  Status fatal_;
-  std::string write_warning_;
-
-  ExtractionCollector collector_;  // the calling thread's own, but for the rows
-  bool interrupted_ = false;
-};
+}  // namespace
 
 Status Extraction::OpenStore() {
   using Integrity = BottleneckStore::Integrity;
@@ -160,12 +46,6 @@ Status Extraction::OpenStore() {
   if (store.status().code() != Code::kIo) return store.status();
   collector_.result.store_warning = store.status().message();
   return {};
-}
-
-// How many vectors a sample computes again.
-size_t SampleSize(size_t photos) {
-  constexpr size_t kAlways = 16, kOneIn = 64;
-  return photos <= kAlways ? photos : kAlways + (photos - kAlways) / kOneIn;
 }
 
 // Evenly over all photos, from a place of chance, so that runs together see more than one does.
@@ -258,159 +138,6 @@ Status Extraction::PrepareNetwork(WorkerState* state) {
   }
   state->ready = true;
   return {};
-}
-
-Status Extraction::Decode(PhotoReader* reader) {
-  const StageTimer timer(options_.profile, "decode");
-  return reader->Decode();
-}
-
-// From the file's bytes to the photo's row and thumbnail.
-std::optional<Outcome> Extraction::Compute(const std::shared_ptr<Pending>& pending, WorkerState* state) {
-  Outcome& outcome = pending->outcome;
-  PhotoReader& reader = state->reader;
-  const ByteBudget::Hold hold(budget_.decoding, reader.DecodeCost());
-  reader.DropHuge();
-  if (const Status status = Decode(&reader); !status.ok()) {
-    outcome.reason = status.message();
-    reader.DropHuge();
-    return std::move(outcome);
-  }
-  const Image& image = reader.image();
-  outcome.jpeg_warnings = image.warnings;
-  // For reports alone: one that cannot be made is not worth a word.
-  if (store_ != nullptr) {
-    const StageTimer timer(options_.profile, "thumbnail");
-    if (!MakeThumbnail(image, kThumbnailSide, &outcome.thumbnail).ok()) outcome.thumbnail.clear();
-  }
-  const std::span<float> row = Row(outcome.index);
-  Status status = state->ready ? Status() : PrepareNetwork(state);
-  if (status.ok() && state->worker == nullptr) {
-    const StageTimer timer(options_.profile, "copy into the batch");
-    const bool taken =
-        line_->Add(image.pixels, image.entry, row, [this, pending] { Deliver(Settle(pending.get())); },
-                   static_cast<uint32_t>(outcome.index));
-    reader.DropHuge();
-    if (!taken) stop_ = true;  // the line says why when it is finished
-    return std::nullopt;
-  }
-  if (status.ok())
-    status = RunProfiled(*session_, *state->worker, {image.pixels, {&image.entry, 1}}, row, options_.profile);
-  reader.DropHuge();
-  if (status.ok()) return Settle(pending.get());
-  Stop(std::move(status));
-  return std::nullopt;
-}
-
-// The row is filled: what is to be said and kept of it.
-Outcome Extraction::Settle(Pending* pending) {
-  Outcome& outcome = pending->outcome;
-  const std::span<const float> row = Row(outcome.index), old = pending->old;
-  if (!AllFinite(row)) {
-    outcome.reason = "the network's output for it is not finite";
-    return std::move(outcome);
-  }
-  outcome.kind = Outcome::Kind::kComputed;
-  if (!text()) {
-    if (!old.empty() && std::memcmp(old.data(), row.data(), row.size_bytes()) != 0) {
-      outcome.mismatched = true;
-      outcome.note = photos_[outcome.index].path + ": the cached bottleneck was not what the photo gives";
-    }
-    return std::move(outcome);
-  }
-  for (size_t i = 0; i < old.size(); ++i)
-    outcome.mismatched |= !(std::fabs(old[i] - row[i]) <= kTextTolerance);
-  if (outcome.mismatched) outcome.note = pending->text_path + " was not what the photo gives";
-  if (old.empty() || outcome.mismatched) WriteText(pending->text_path, outcome.index);
-  return std::move(outcome);
-}
-
-std::optional<Outcome> Extraction::ProcessWithStore(const Job& job, WorkerState* state) {
-  const Photo& photo = photos_[job.index];
-  auto pending = std::make_shared<Pending>();
-  Outcome& outcome = pending->outcome;
-  outcome.index = job.index;
-  const std::optional<FileStamp> stamp = StampFile(photo.path);
-  const ByteBudget::Hold hold(budget_.files, stamp.has_value() ? static_cast<size_t>(stamp->size) : 0);
-  {
-    const StageTimer timer(options_.profile, "read and hash");
-    if (const Status status = state->reader.Read(photo.path); !status.ok()) {
-      outcome.reason = status.message();
-      return std::move(outcome);
-    }
-    outcome.photo_sha256 = Sha256(std::as_bytes(std::span(state->reader.bytes())));
-  }
-  if (options_.verify != ExtractOptions::Verify::kNo && job.noted.has_value() &&
-      *job.noted != outcome.photo_sha256) {
-    outcome.mismatched = true;
-    outcome.note = photo.path + " has changed, though neither its size nor its times have";
-  }
-  std::span<float> old = Row(job.index);
-  if (job.recompute) {
-    pending->old.resize(dim_);
-    old = pending->old;
-  }
-  const bool has_old = store_ != nullptr && store_->Get(outcome.photo_sha256, old);
-  if (!has_old) pending->old.clear();
-  if (has_old && !job.recompute) {
-    outcome.kind = Outcome::Kind::kCached;
-    if (job.noted != outcome.photo_sha256) outcome.stamp = stamp;
-    return std::move(outcome);
-  }
-  outcome.stamp = stamp;
-  return Compute(pending, state);
-}
-
-std::optional<Outcome> Extraction::ProcessWithText(const Job& job, WorkerState* state) {
-  const Photo& photo = photos_[job.index];
-  auto pending = std::make_shared<Pending>();
-  pending->text_path =
-      BottleneckTextPath(options_.bottleneck_dir, photo.folder, photo.file, options_.architecture);
-  Outcome& outcome = pending->outcome;
-  outcome.index = job.index;
-  bool has_old = false;
-  if (FileExists(pending->text_path)) {
-    const Status status = ReadBottleneckText(pending->text_path, Row(job.index));
-    has_old = status.ok();
-    outcome.damaged = !has_old;
-    if (!has_old) outcome.note = "Invalid float found, recreating bottleneck (" + status.message() + ")";
-  }
-  if (has_old && !job.recompute) {
-    outcome.kind = Outcome::Kind::kCached;
-    return std::move(outcome);
-  }
-  if (has_old) pending->old.assign(Row(job.index).begin(), Row(job.index).end());
-  const std::optional<FileStamp> stamp = StampFile(photo.path);
-  const ByteBudget::Hold hold(budget_.files, stamp.has_value() ? static_cast<size_t>(stamp->size) : 0);
-  if (const Status status = state->reader.Read(photo.path); !status.ok()) {
-    outcome.reason = status.message();
-    return std::move(outcome);
-  }
-  return Compute(pending, state);
-}
-
-void Extraction::WriteText(const std::string& path, size_t index) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!write_warning_.empty()) return;
-  }
-  Status status = MakeDirectories(JoinPath(options_.bottleneck_dir, photos_[index].folder));
-  if (status.ok())
-    status = WriteFileAtomically(path, FormatBottleneckText(Row(index)), Durability::kMayBeOld);
-  if (status.ok()) return;
-  const std::lock_guard lock(mutex_);
-  if (write_warning_.empty()) write_warning_ = status.message();
-}
-
-std::optional<Outcome> Extraction::Process(const Job& job, WorkerState* state) {
-  try {
-    return text() ? ProcessWithText(job, state) : ProcessWithStore(job, state);
-  } catch (const std::bad_alloc&) {
-    Outcome outcome;
-    outcome.index = job.index;
-    outcome.reason = "not enough memory";
-    return outcome;
-  }
 }
 
 void Extraction::Deliver(Outcome outcome) {
@@ -512,8 +239,6 @@ Result<ExtractResult> Extraction::Run(const std::function<void(const ExtractProg
   result.store = std::move(store_);
   return std::move(collector_).Finish();
 }
-
-}  // namespace
 
 Result<ExtractResult> ExtractFeatures(const std::vector<Photo>& photos, int dim, const PhotoNetwork& network,
                                       const ExtractOptions& options,
