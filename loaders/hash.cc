@@ -38,38 +38,69 @@ std::array<uint8_t, kSize> Digest(std::span<const std::byte> bytes, const EVP_MD
   return digest;
 }
 
-// One instruction takes eight bytes; the last few go one by one.
 #if defined(__x86_64__)
+#define COUPLET_CRC __attribute__((target("sse4.2")))
 constexpr bool kHasInstruction = true;
 bool CpuHasCrc32c() {
   return __builtin_cpu_supports("sse4.2") != 0;
 }
-__attribute__((target("sse4.2"))) uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
-  uint64_t crc = 0xffffffffu;
-  size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data() + i, sizeof word);
-    crc = _mm_crc32_u64(crc, word);
-  }
-  uint32_t tail = static_cast<uint32_t>(crc);
-  for (; i < bytes.size(); ++i) tail = _mm_crc32_u8(tail, static_cast<uint8_t>(bytes[i]));
-  return ~tail;
-}
+COUPLET_CRC inline uint32_t Add(uint32_t crc, uint64_t word) { return static_cast<uint32_t>(_mm_crc32_u64(crc, word)); }
+COUPLET_CRC inline uint32_t Add(uint32_t crc, uint8_t byte) { return _mm_crc32_u8(crc, byte); }
 #elif defined(__aarch64__)
+#define COUPLET_CRC __attribute__((target("+crc")))
 constexpr bool kHasInstruction = true;
 bool CpuHasCrc32c() {
   return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 }
-__attribute__((target("+crc"))) uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
+COUPLET_CRC inline uint32_t Add(uint32_t crc, uint64_t word) { return __crc32cd(crc, word); }
+COUPLET_CRC inline uint32_t Add(uint32_t crc, uint8_t byte) { return __crc32cb(crc, byte); }
+#endif
+#if defined(COUPLET_CRC)
+uint64_t WordAt(std::span<const std::byte> bytes, size_t at) {
+  uint64_t word;
+  std::memcpy(&word, bytes.data() + at, sizeof word);
+  return word;
+}
+
+// An instruction takes eight bytes and its result comes three cycles later, so three lanes of bytes are added side by side.
+constexpr size_t kLane = 256;
+
+// What a lane of zeros makes of a state, by its bytes: adding is linear.
+class OverLane {
+ public:
+  COUPLET_CRC OverLane() {
+    for (uint32_t i = 0; i < 4; ++i)
+      for (uint32_t value = 0; value < 256; ++value) {
+        uint32_t crc = value << 8 * i;
+        for (size_t at = 0; at < kLane; at += 8) crc = Add(crc, uint64_t{0});
+        table_[i][value] = crc;
+      }
+  }
+  uint32_t operator()(uint32_t crc) const {
+    return table_[0][crc & 255] ^ table_[1][crc >> 8 & 255] ^ table_[2][crc >> 16 & 255] ^ table_[3][crc >> 24];
+  }
+
+ private:
+  uint32_t table_[4][256];
+};
+
+COUPLET_CRC uint32_t Crc32cByInstruction(std::span<const std::byte> bytes) {
   uint32_t crc = 0xffffffffu;
   size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data() + i, sizeof word);
-    crc = __crc32cd(crc, word);
+  if (bytes.size() >= 3 * kLane) {
+    static const OverLane over_lane;
+    for (; i + 3 * kLane <= bytes.size(); i += 3 * kLane) {
+      uint32_t second = 0, third = 0;
+      for (size_t at = i; at < i + kLane; at += 8) {
+        crc = Add(crc, WordAt(bytes, at));
+        second = Add(second, WordAt(bytes, at + kLane));
+        third = Add(third, WordAt(bytes, at + 2 * kLane));
+      }
+      crc = over_lane(over_lane(crc) ^ second) ^ third;
+    }
   }
-  for (; i < bytes.size(); ++i) crc = __crc32cb(crc, static_cast<uint8_t>(bytes[i]));
+  for (; i + 8 <= bytes.size(); i += 8) crc = Add(crc, WordAt(bytes, i));
+  for (; i < bytes.size(); ++i) crc = Add(crc, static_cast<uint8_t>(bytes[i]));
   return ~crc;
 }
 #else

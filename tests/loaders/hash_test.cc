@@ -41,13 +41,17 @@ TEST_CASE("hash: CRC-32C of RFC 3720's examples, by instruction and without") {
 }
 
 TEST_CASE("hash: both CRC-32C agree at every length and alignment") {
-  std::vector<std::byte> bytes(80);
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 151 + 7);
+  std::vector<std::byte> bytes(4100);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * i * 151 + i / 256 * 31 + 7);
+  const auto check = [&](size_t begin, size_t size) {
+    const auto part = std::span<const std::byte>(bytes).subspan(begin, size);
+    REQUIRE(Crc32c(part) == Crc32cPortable(part));
+  };
   for (size_t begin = 0; begin < 9; ++begin)
-    for (size_t size = 0; begin + size <= bytes.size(); ++size) {
-      const auto part = std::span<const std::byte>(bytes).subspan(begin, size);
-      REQUIRE(Crc32c(part) == Crc32cPortable(part));
-    }
+    for (size_t size = 0; begin + size <= 80; ++size) check(begin, size);
+  // Three lanes of 256 bytes at a time.
+  for (const size_t size : {767, 768, 769, 1023, 1536, 4004})
+    for (size_t begin = 0; begin < 9; ++begin) check(begin, size);
 }
 
 TEST_CASE("hash: masked CRC as in a TFRecord") {
