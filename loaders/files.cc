@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 
 namespace couplet {
@@ -219,12 +220,15 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& pa
   Fd fd(OpenToRead(path));
   if (fd.get() < 0) return Failed("open", path, errno);
   COUPLET_ASSIGN_OR_RETURN(const uint64_t size, CheckRegular(fd.get(), path, max_bytes));
-  void* data = nullptr;
+  // First what a mapping is held by: there may be no memory for it.
+  std::shared_ptr<MappedFile> file(new MappedFile(nullptr, 0));
   if (size != 0) {
-    data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    void* const data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
     if (data == MAP_FAILED) return Failed("map", path, errno);
+    file->data_ = static_cast<const std::byte*>(data);
+    file->size_ = size;
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
+  return std::shared_ptr<const MappedFile>(std::move(file));
 }
 
 MappedFile::~MappedFile() {
@@ -336,18 +340,16 @@ bool IsRegularFile(const std::string& path) {
 }
 
 Result<std::vector<std::string>> ListDirectory(const std::string& path) {
-  DIR* folder = opendir(path.c_str());
+  const std::unique_ptr<DIR, void (*)(DIR*)> folder(opendir(path.c_str()), [](DIR* open) { closedir(open); });
   if (folder == nullptr) return Failed("open the folder", path, errno);
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* entry = readdir(folder)) {
+  while (const dirent* entry = readdir(folder.get())) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
     errno = 0;
   }
-  const int error = errno;
-  closedir(folder);
-  if (error != 0) return Failed("read the folder", path, error);
+  if (errno != 0) return Failed("read the folder", path, errno);
   std::sort(names.begin(), names.end());
   return names;
 }
