@@ -56,7 +56,8 @@ Result<HeadParams> TrainedOn(HeadTrainer& trainer, const HeadShape& shape, const
   mean.weights.resize(static_cast<size_t>(shape.features) * static_cast<size_t>(shape.classes));
   mean.biases.resize(static_cast<size_t>(shape.classes));
   COUPLET_RETURN_IF_ERROR(trainer.set_params(mean));
-  constexpr float kShare = static_cast<float>(kAveragedEvery) / (kSteps - kSteps / 2);
+  constexpr int kAveraged = (kSteps - kSteps / 2) / kAveragedEvery;
+  constexpr float kShare = 1.0f / kAveraged;
   for (int step = 0; step < kSteps; ++step) {
     const HeadBatch batch = DrawBatch(rows, kBatch, seed, static_cast<uint32_t>(step), kStreamTrain);
     COUPLET_ASSIGN_OR_RETURN(const BatchResult pass, trainer.step(batch.rows, batch.labels, rate, {}));
