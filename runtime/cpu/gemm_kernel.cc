@@ -39,6 +39,11 @@ HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
 #endif
 }
 
+// g++ 12 for arm64 does not see that `blocks` is read only after a block was stored (first_block).
+#if HWY_ARCH_ARM_A64
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W>
 HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
