@@ -438,6 +438,9 @@ check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, sta
 	$(MAKE) check-instructions
 	$(MAKE) OUT=build/archs ARCHS=all CUDA=1 all
 	$(MAKE) OUT=build/nocuda CUDA=0 PCH= all build/nocuda/tests/couplet_tests
+	$(MAKE) OUT=build/onednn CPU=onednn CUDA=0 deps
+	$(MAKE) OUT=build/onednn CPU=onednn CUDA=0 build/onednn/tests/couplet_tests
+	build/onednn/tests/couplet_tests --jobs=$$(nproc) -tc='cpu*,session*,golden*'
 	$(MAKE) check-faults
 	$(MAKE) check-hardening
 	$(MAKE) check-static
