@@ -154,9 +154,10 @@ Status Labelling::Run() {
     COUPLET_ASSIGN_OR_RETURN(const Calibration calibration, ReadCalibration(o_.classifier.graph));
     temperature_ = calibration.temperature;
   }
-  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenDevice(o_.device, [this]() -> Result<bool> {
-                             return photos_.size() >= kPhotosWorthGpu;
-                           }));
+  // For a few photos nothing of NVIDIA's is even looked for: a driver takes longer to open than they take.
+  const bool few = o_.device.device == "auto" && photos_.size() < kPhotosWorthGpu;
+  auto opened = few ? MakeCpuBackend() : OpenDevice(o_.device, [] { return true; });
+  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, std::move(opened));
   Profile profile;
   o_.classifier.profile = WantedProfile(o_.device, *backend, &profile);
   const int threads = o_.threads > 0 ? o_.threads : UsableThreads();

@@ -132,7 +132,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   report->Lap("test");
   if (o.report.empty()) return {};
   COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(*trainer, data));
-  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(*trainer, data, o.seed));
+  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(data, o.seed));
   report->near_duplicates = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads());
   report->Lap("checks");
   return {};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/philox.h"
+#include "runtime/cpu/head_trainer.h"
 
 namespace couplet {
 namespace {
@@ -166,35 +167,31 @@ LabelNoise FitLabelNoise(std::span<const float> logits, std::span<const int32_t>
   return best;
 }
 
-Result<WrongLabels> FindWrongLabels(HeadTrainer& trainer, const HeadData& data, uint64_t seed) {
-  COUPLET_RETURN_IF_ERROR(trainer.set_vectors(data.vectors));
+Result<WrongLabels> FindWrongLabels(const HeadData& data, uint64_t seed) {
+  WrongLabels wrong;
   const std::vector<Member> members = MembersOf(data);
   const size_t classes = static_cast<size_t>(data.classes);
-  COUPLET_ASSIGN_OR_RETURN(const HeadParams params, trainer.params());
-  WrongLabels wrong;
-  const auto find = [&]() -> Status {
-    COUPLET_ASSIGN_OR_RETURN(const auto heads, TrainParts(trainer, data, members, seed));
-    std::vector<float> fitted;
-    std::vector<int32_t> labels;
-    const size_t stride = (members.size() * classes + kFittedLogits - 1) / kFittedLogits;
-    COUPLET_RETURN_IF_ERROR(ForLogits(trainer, heads, members, stride, classes, [&](size_t i, std::span<const float> logits) {
-      fitted.insert(fitted.end(), logits.begin(), logits.end());
-      labels.push_back(members[i].label);
-    }));
-    wrong.noise = FitLabelNoise(fitted, labels, data.classes);
-    return ForLogits(trainer, heads, members, 1, classes, [&](size_t i, std::span<const float> logits) {
-      const Member& member = members[i];
-      const double probability = wrong.noise.WrongProbability(logits, member.label);
-      if (probability <= 0.5) return;
-      size_t other = member.label == 0 ? 1 : 0;
-      for (size_t c = 0; c < classes; ++c)
-        if (static_cast<int32_t>(c) != member.label && logits[c] > logits[other]) other = c;
-      wrong.found.push_back({member.row, member.split, member.label, static_cast<int32_t>(other), probability});
-    });
-  };
-  const Status status = members.empty() || classes < 2 ? Status() : find();
-  COUPLET_RETURN_IF_ERROR(trainer.set_params(params));
-  COUPLET_RETURN_IF_ERROR(status);
+  if (members.empty() || classes < 2) return wrong;
+  const auto trainer = MakeCpuHeadTrainer({data.features, data.classes});
+  COUPLET_RETURN_IF_ERROR(trainer->set_vectors(data.vectors));
+  COUPLET_ASSIGN_OR_RETURN(const auto heads, TrainParts(*trainer, data, members, seed));
+  std::vector<float> fitted;
+  std::vector<int32_t> labels;
+  const size_t stride = (members.size() * classes + kFittedLogits - 1) / kFittedLogits;
+  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, stride, classes, [&](size_t i, std::span<const float> logits) {
+    fitted.insert(fitted.end(), logits.begin(), logits.end());
+    labels.push_back(members[i].label);
+  }));
+  wrong.noise = FitLabelNoise(fitted, labels, data.classes);
+  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, 1, classes, [&](size_t i, std::span<const float> logits) {
+    const Member& member = members[i];
+    const double probability = wrong.noise.WrongProbability(logits, member.label);
+    if (probability <= 0.5) return;
+    size_t other = member.label == 0 ? 1 : 0;
+    for (size_t c = 0; c < classes; ++c)
+      if (static_cast<int32_t>(c) != member.label && logits[c] > logits[other]) other = c;
+    wrong.found.push_back({member.row, member.split, member.label, static_cast<int32_t>(other), probability});
+  }));
   std::sort(wrong.found.begin(), wrong.found.end(), [](const WrongLabel& a, const WrongLabel& b) {
     return a.probability != b.probability ? a.probability > b.probability : a.row < b.row;
   });

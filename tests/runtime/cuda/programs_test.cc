@@ -317,6 +317,18 @@ TEST_CASE("programs: a device that is lost after its first runs ends with the la
   }
 }
 
+TEST_CASE("programs: label_image opens no driver for a few photos") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  REQUIRE(shop.Retrain("graph", "cpu", {kFewSteps}).code == 0);
+  for (const char* wanted : {"auto", "cpu", "cuda"}) {
+    CAPTURE(wanted);
+    const ProcessResult run = shop.Label("graph", wanted, {}, {"LD_DEBUG=files"});
+    CHECK(run.code == 0);
+    CHECK((run.err.find("libcuda.so.1") != std::string::npos) == (std::string(wanted) == "cuda"));
+  }
+}
+
 TEST_CASE("programs: training within --gpu_memory_mb, and where it does not fit the CPU trains after one line") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;
@@ -324,7 +336,7 @@ TEST_CASE("programs: training within --gpu_memory_mb, and where it does not fit 
   REQUIRE(shop.Retrain("whole", "cuda", {kFewSteps}).code == 0);
   const auto retrain = [&](const char* tag, const char* where) {
     return shop.Retrain(tag, where,
-                        {kFewSteps, "--bottleneck_dir=whole_bottlenecks", "--gpu_memory_mb=4", "--flip_left_right"});
+                        {"--how_many_training_steps=20", "--bottleneck_dir=whole_bottlenecks", "--gpu_memory_mb=4", "--flip_left_right"});
   };
   const ProcessResult cuda = retrain("cuda", "cuda");
   INFO(cuda.err);
