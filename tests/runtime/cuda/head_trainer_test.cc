@@ -459,7 +459,7 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
   device.Reset();
 }
 
-TEST_CASE("cuda head trainer: heads side by side, each with its stream, are what they are alone [threads]") {
+TEST_CASE("cuda head trainer: heads side by side, each with its stream, are what they are alone") {
   const auto backend = MakeStandinBackend();
   const HeadData data = Clouds(70, kFused);
   std::vector<SweepJob> jobs;
