@@ -413,11 +413,7 @@ TEST_CASE("cuda head trainer: training that leaves the finite numbers ends where
   }
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr long kStride = 7;
-#else
-constexpr long kStride = 1;
-#endif
+constexpr long kStride = test::kSanitized ? 7 : 1;
 
 TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and nothing is left behind") {
   COUPLET_NEEDS_STANDIN(device);
