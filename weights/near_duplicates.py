@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves out training photos that look like one the default backbone is judged on."""
+"""Leaves out training photos that look like one the default backbone is judged on.
+
+    python3 weights/near_duplicates.py FOLDER FILE.npz     the folder's pictures, small, for a machine without the folder
+"""
 import os
+import sys
 
 import numpy as np
 import torch
@@ -20,7 +24,9 @@ def fingerprints(pictures):
 
 
 def read_pictures(folder):
-    """Every picture below a folder, on white, squashed to 64 x 64: [n, 64, 64, 3] uint8."""
+    """Every picture below a folder, or in a file of them, on white, squashed to 32 x 32: [n, 32, 32, 3] uint8."""
+    if os.path.isfile(folder):
+        return torch.from_numpy(np.load(folder)["pictures"])
     pictures = []
     for path, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
@@ -28,14 +34,14 @@ def read_pictures(folder):
                 picture = Image.open(os.path.join(path, name)).convert("RGBA")
                 white = Image.new("RGBA", picture.size, "white")
                 white.alpha_composite(picture)
-                pictures.append(np.asarray(white.convert("RGB").resize((64, 64), Image.BOX)))
+                pictures.append(np.asarray(white.convert("RGB").resize((32, 32), Image.BOX)))
     return torch.from_numpy(np.stack(pictures))
 
 
 def near_duplicates(photos, judged):
     """Which of `photos` look like one of `judged`, or like its mirror image: [n] bool."""
     prints = fingerprints(photos)
-    alike = torch.zeros(len(photos), dtype=torch.bool)
+    alike = torch.zeros(len(photos), dtype=torch.bool, device=photos.device)
     for known in (judged, judged.flip(2)):
         alike |= (prints @ fingerprints(known).T > ALIKE).any(1)
     return alike
@@ -49,9 +55,9 @@ def altered(pictures):
 
 def leave_out_near_duplicates(photos, folder):
     """The photos without those that look like one in `folder`."""
-    if not os.path.isdir(folder):
+    if not os.path.exists(folder):
         raise SystemExit(f"{folder} is not there: without it nothing can be kept out of the training; make train-default makes it")
-    judged = read_pictures(folder)
+    judged = read_pictures(folder).to(photos.device)
     # A comparison that finds nothing has to show that it would.
     found = near_duplicates(altered(judged), judged).float().mean()
     if found < 0.99:
@@ -59,3 +65,7 @@ def leave_out_near_duplicates(photos, folder):
     alike = near_duplicates(photos, judged)
     print(f"{int(alike.sum())} of {len(photos)} photos look like one of {len(judged)} in {folder}: left out", flush=True)
     return photos[~alike]
+
+
+if __name__ == "__main__":
+    np.savez_compressed(sys.argv[2], pictures=read_pictures(sys.argv[1]).numpy())

@@ -12,8 +12,9 @@ Two stages:
  2. end to end: the student's own activations run through; the loss is on blocks, pooled features and logits.
 
 Written are the weights' moving average, of the moment when it was nearest to the teacher on photos that are held
-out. Photos that look like one the graph is judged on are left out first. Interrupted or stopped, it goes on from its
-checkpoint; curve.tsv tells how it went. `make train-default` runs it.
+out. Photos that look like one the graph is judged on are left out first; drawn pictures (drawn_pictures.py) are mixed
+among the others. Interrupted or stopped, it goes on from its checkpoint; curve.tsv tells how it went. `make
+train-default` runs it: on a GPU where PyTorch has one, else on the CPU.
 """
 import argparse
 import copy
@@ -32,6 +33,7 @@ import torch.nn.functional as F  # noqa: E402
 from PIL import Image  # noqa: E402
 from torch import nn  # noqa: E402
 
+from drawn_pictures import drawn_pictures  # noqa: E402
 from graphdef_edit import read_float_constants, write_with_constants  # noqa: E402
 from near_duplicates import leave_out_near_duplicates  # noqa: E402
 
@@ -40,6 +42,10 @@ STORED = 160     # photos are kept squashed to this square, as retrain.py squash
 WIDTHS = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]   # after layer 0, blocks 1..13
 STRIDES = [2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
 BN_EPSILON = 0.001   # as in the graph
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+torch.set_default_device(DEVICE)
+# Depthwise convolutions in float32: PyTorch's own kernels on a GPU want the channels first, oneDNN on a CPU last.
+LAYOUT = torch.contiguous_format if DEVICE.type == "cuda" else torch.channels_last
 
 
 class ConvBn(nn.Module):
@@ -103,7 +109,7 @@ class MobileNet(nn.Module):
         return outputs, pooled, self.fc(pooled)
 
     def load_graph(self, path):
-        constants = {k: torch.from_numpy(v.copy()) for k, v in read_float_constants(path).items()}
+        constants = {k: torch.from_numpy(v.copy()).to(DEVICE) for k, v in read_float_constants(path).items()}
         with torch.no_grad():
             for layer in self.layers():
                 for i, (name, tensor) in enumerate(zip(layer.names(), layer.tensors())):
@@ -118,11 +124,16 @@ class MobileNet(nn.Module):
         for layer in self.layers():
             for i, (name, tensor) in enumerate(zip(layer.names(), layer.tensors())):
                 value = layer.weights_to_tf(tensor) if i == 0 else tensor
-                arrays[name] = value.detach().contiguous().numpy()
-        arrays[self.LOGITS + "weights"] = self.fc.weight.detach().T.contiguous().numpy()[None, None]
-        arrays[self.LOGITS + "biases"] = self.fc.bias.detach().numpy()
+                arrays[name] = value.detach().contiguous().cpu().numpy()
+        arrays[self.LOGITS + "weights"] = self.fc.weight.detach().T.contiguous().cpu().numpy()[None, None]
+        arrays[self.LOGITS + "biases"] = self.fc.bias.detach().cpu().numpy()
         write_with_constants(template, arrays, path + ".part")
         os.replace(path + ".part", path)
+
+
+def shuffled(count, seed):
+    """A permutation, the same on every device."""
+    return torch.randperm(count, generator=torch.Generator("cpu").manual_seed(seed), device="cpu").to(DEVICE)
 
 
 def load_photos(tar_path, cache):
@@ -135,7 +146,7 @@ def load_photos(tar_path, cache):
                 photos.append(np.asarray(photo.resize((STORED, STORED), Image.BILINEAR)))
         np.save(cache + ".part.npy", np.stack(photos))
         os.replace(cache + ".part.npy", cache)
-    return torch.from_numpy(np.load(cache))
+    return torch.from_numpy(np.load(cache)).to(DEVICE)
 
 
 def colour_matrices(saturation, angle):
@@ -153,7 +164,7 @@ class Views:
 
     def __init__(self, photos, batch, seed):
         self.photos, self.batch = photos, batch
-        self.rng = torch.Generator().manual_seed(seed)
+        self.rng = torch.Generator(DEVICE).manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
     def uniform(self, *shape, low=0.0, high=1.0):
@@ -181,8 +192,8 @@ class Views:
         gain = self.uniform(n, 1, 1, 1, low=0.7, high=1.3) * self.uniform(n, 3, 1, 1, low=0.9, high=1.1)
         x = (x * gain + self.uniform(n, 1, 1, 1, low=-0.25, high=0.25)).clamp(-1, 1)
         if mix:
-            x = torch.lerp(x, x.flip(0), float(self.uniform(1, low=0.0, high=0.5)))
-        return x.contiguous(memory_format=torch.channels_last)
+            x = torch.lerp(x, x.flip(0), self.uniform(1, 1, 1, 1, high=0.5))
+        return x.contiguous(memory_format=LAYOUT)
 
 
 # Both: mean square errors of the 13 blocks and of what follows, in units of the target's own variance.
@@ -221,15 +232,15 @@ def load_labelled(folder, cache):
                 labels.append(label)
         np.savez(cache, photos=np.stack(photos).astype(np.float32), labels=np.array(labels))
     data = np.load(cache)
-    return torch.from_numpy(data["photos"]).permute(0, 3, 1, 2), torch.from_numpy(data["labels"])
+    return torch.from_numpy(data["photos"]).to(DEVICE).permute(0, 3, 1, 2), torch.from_numpy(data["labels"]).to(DEVICE)
 
 
 def linear_probe(model, photos, labels, folds=5):
     """Accuracy of softmax regression on the 1001 logits, each fifth of the photos held out once."""
     model.eval()
     with torch.no_grad():
-        x = torch.cat([model(p.contiguous(memory_format=torch.channels_last))[2] for p in photos.split(100)])
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
+        x = torch.cat([model(p.contiguous(memory_format=LAYOUT))[2] for p in photos.split(100)])
+    order = shuffled(len(x), 1)
     right = 0
     for fold in range(folds):
         held = torch.zeros(len(x), dtype=torch.bool)
@@ -255,20 +266,23 @@ def linear_probe(model, photos, labels, folds=5):
 class Trainer:
     HELD_OUT = 256          # photos, to choose the best weights by
     AVERAGE_OVER = 500      # steps
-    CALIBRATE_VIEWS = 1024  # to measure batch norm's statistics on
-    SOLVE_VIEWS = 8192      # to fit the last layer on
+    CALIBRATE_VIEWS = 8192  # to measure batch norm's statistics on
+    SOLVE_VIEWS = 32768     # to fit the last layer on
 
     def __init__(self, args):
         self.args = args
+        drawn = torch.from_numpy(drawn_pictures(args.drawn, STORED, args.seed))   # forks: before a GPU is at work
+        photos = torch.cat([load_photos(args.photos, f"{args.work}/photos.npy"), drawn.to(DEVICE)])
         torch.manual_seed(args.seed)
         random.seed(args.seed)
         self.checkpoint = f"{args.work}/checkpoint.pt"
-        self.student = MobileNet().to(memory_format=torch.channels_last)
-        self.teacher = MobileNet().load_graph(args.teacher).to(memory_format=torch.channels_last).eval()
+        self.student = MobileNet().to(memory_format=LAYOUT)
+        self.teacher = MobileNet().load_graph(args.teacher).to(memory_format=LAYOUT).eval()
         self.optimizer = torch.optim.AdamW(self.student.parameters(), lr=1e-3, weight_decay=1e-5)
-        # Compiled, a step takes less than half the time: batch norm and ReLU6 are fused.
-        self.teacher_outputs = torch.compile(self.teacher)
-        self.losses = {True: torch.compile(blockwise_losses), False: torch.compile(end_to_end_losses)}
+        # Compiled, a step on a CPU takes less than half the time: batch norm and ReLU6 are fused.
+        compiled = torch.compile if DEVICE.type == "cpu" else lambda function: function
+        self.teacher_outputs = compiled(self.teacher)
+        self.losses = {True: compiled(blockwise_losses), False: compiled(end_to_end_losses)}
         self.steps, self.seconds, self.best = 0, 0.0, math.inf
         if args.start and not os.path.exists(self.checkpoint):
             self.student.load_graph(args.start)
@@ -277,15 +291,14 @@ class Trainer:
                 raise SystemExit(f"--start={args.start}: has weights of the teacher, which a student must not copy")
         self.average = copy.deepcopy(self.student)
         if os.path.exists(self.checkpoint):
-            state = torch.load(self.checkpoint)
+            state = torch.load(self.checkpoint, map_location=DEVICE)
             self.student.load_state_dict(state["student"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.steps, self.seconds, self.best = state["steps"], state["seconds"], state["best"]
             print(f"going on after {self.steps * args.batch} views", flush=True)
-        photos = load_photos(args.photos, f"{args.work}/photos.npy")
         photos = leave_out_near_duplicates(photos, args.judged)
-        photos = photos[torch.randperm(len(photos), generator=torch.Generator().manual_seed(args.seed))]
+        photos = photos[shuffled(len(photos), args.seed)]
         held_out = Views(photos[:self.HELD_OUT], self.HELD_OUT, args.seed)
         self.held_out = held_out.next(mix=False)
         # After a resume: other views, not the first ones again.
@@ -307,6 +320,7 @@ class Trainer:
         """Each stage: a short ramp, then a cosine to almost nothing."""
         share = self.args.blockwise
         begin, end, peak = (0, share, 4e-3) if self.is_blockwise() else (share, 1, 2e-3)
+        peak *= math.sqrt(self.args.batch / 64)
         t = min(1.0, (self.progress() - begin) / (end - begin))
         return peak * min(1.0, t / 0.03 + 0.05) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
 
@@ -328,9 +342,9 @@ class Trainer:
         with torch.no_grad():
             keep = min(1 - 1 / self.AVERAGE_OVER, self.steps / (10 + self.steps))
             now = self.student.state_dict()
-            for name, value in self.average.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(now[name], 1 - keep)
+            names = [name for name, value in now.items() if value.is_floating_point()]
+            average = self.average.state_dict()
+            torch._foreach_lerp_([average[n] for n in names], [now[n] for n in names], 1 - keep)
         return blockwise, losses
 
     def save(self):
@@ -346,8 +360,8 @@ class Trainer:
             layer.bn.reset_running_stats()
             layer.bn.momentum = None   # a plain mean over all batches
         self.average.train()
-        for i in range(self.CALIBRATE_VIEWS // self.args.batch):
-            x = self.views.next(mix=i % 2 == 0)
+        for _ in range(self.CALIBRATE_VIEWS // self.args.batch):
+            x = self.views.next(mix=False)   # as the photos it will see
             with torch.no_grad():
                 self.average(x)
         self.average.eval()
@@ -365,8 +379,8 @@ class Trainer:
             self.best = missed[1]
             self.average.save_graph(self.args.teacher, self.args.output)
             # For verify_default.py: what the exported graph has to give.
-            np.savez(f"{self.args.work}/outputs.npz", pixels=self.held_out[:8].permute(0, 2, 3, 1).numpy(),
-                     block_13=outputs[-1][:8].permute(0, 2, 3, 1).numpy(), logits=logits[:8].numpy())
+            np.savez(f"{self.args.work}/outputs.npz", pixels=self.held_out[:8].permute(0, 2, 3, 1).cpu().numpy(),
+                     block_13=outputs[-1][:8].permute(0, 2, 3, 1).cpu().numpy(), logits=logits[:8].cpu().numpy())
         if self.args.probe:
             photos, labels = load_labelled(self.args.probe, f"{self.args.work}/probe.npz")
             row["probe"] = f"{linear_probe(self.average, photos, labels):.4f}"
@@ -434,7 +448,9 @@ def main():
     parser.add_argument("--probe", default="../shared/data/flower_photos",
                         help="labelled folders, for a column of the curve only; empty: do not measure")
     parser.add_argument("--judged", default="build/judge/pictures",
-                        help="folder of the pictures that the graph is judged on: photos that look alike are left out")
+                        help="the pictures that the graph is judged on, a folder or what near_duplicates.py made of it: "
+                             "photos that look alike are left out")
+    parser.add_argument("--drawn", type=int, default=1500, help="how many drawn pictures to mix among the photos")
     parser.add_argument("--start", default="", help="graph of an earlier student to start from; empty: random weights")
     parser.add_argument("--output", default="build/train-default/couplet_mobilenet_v1_0.25_128.pb")
     parser.add_argument("--work", default="build/train-default", help="checkpoint and decoded photos")

@@ -31,6 +31,7 @@ struct Options {
   std::vector<int> batches = {1, 32, 256};
   int rounds = 5, files = 2000, steps = 4000;
   double seconds = 0.2;  // of a round
+  bool tune = false;
 };
 
 class Report {
@@ -52,7 +53,7 @@ class Report {
 // Photos a second through the layers after the first.
 void BenchBackbone(const Options& o, const std::string& name, Precision precision, int batch, const PhotoFiles& files,
                    Report* report) {
-  const auto backend = OpenDevice(o.device, precision);
+  const auto backend = OpenDevice(o.device, precision, o.tune);
   const Backbone network = OpenNetwork(name, o.temp);
   const auto session = OrDie(
       OrDie(network.Network(*backend)).make_session({.max_batch = batch, .prepare_threads = UsableThreads()}));
@@ -81,6 +82,7 @@ void BenchBackbone(const Options& o, const std::string& name, Precision precisio
   }
   const double fraction = floor_ms * 1e-3 * Median(rounds) / n;
   report->Add(fmt::format("backbone {}, {}, batch {}", name, Name(precision), n), "photos/s", rounds, fraction);
+  if (o.tune) report->json["tuning"][fmt::format("{} {} {}", name, Name(precision), n)] = backend->tuning();
 }
 
 // Copies of the photos, each a file of its own bytes: what follows the end of a JPEG is not read.
@@ -195,6 +197,7 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", o.seconds, "of a backbone's round")->capture_default_str();
   app.add_option("--files", o.files, "JPEG files to make")->capture_default_str()->check(CLI::Range(1, 100000));
   app.add_option("--steps", o.steps, "training steps")->capture_default_str()->check(CLI::Range(1, 1000000));
+  app.add_flag("--tune", o.tune, "layers done as a race chooses, as after make tune, not as a fixed rule does");
   CLI11_PARSE(app, argc, argv);
   return couplet::bench::Run(o);
 }

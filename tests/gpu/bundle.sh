@@ -8,7 +8,7 @@ bundle=$out/gpu-bundle
 [ -d "$data/data/flower_photos" ] || { echo "gpu-bundle: no photos in $data/data/flower_photos; COUPLET_DATA= names another folder" >&2; exit 2; }
 rm -rf "$bundle" "$bundle.tar.xz"
 mkdir -p "$bundle/bin" "$bundle/lib" "$bundle/data/models"
-for program in retrain label_image libcouplet_cuda.so tests/gpu_tests tests/gpu_compare tests/gpu_bench; do
+for program in retrain label_image libcouplet_cuda.so tests/gpu_tests tests/gpu_compare tests/gpu_bench tests/kernel_bench; do
   strip -o "$bundle/bin/$(basename $program)" "$out/$program"
 done
 # What every Linux has stays out (the C and C++ libraries belong to the machine), NVIDIA's too.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # make gpu-check: everything about the CUDA engine that only a GPU can show, on one page. Works in a checkout that was
 # built, and in an unpacked bundle (make gpu-bundle) on a machine without compilers, packages or network: there say
-# `sh check.sh`. OUT=FOLDER: where logs and figures go; GPU_BENCH=0 leaves the timings out, STEPS= and NETWORKS= choose less. Exit 0: all passed; 1: something failed; 3: no GPU.
+# `sh check.sh`. OUT=FOLDER: where logs and figures go; GPU_BENCH=0 leaves the timings out, SANITIZE=0 compute-sanitizer; STEPS= and NETWORKS= choose less. Exit 0: all passed; 1: something failed; 3: no GPU.
 # SPDX-License-Identifier: Apache-2.0
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -117,6 +117,7 @@ say "# gpu-check: commit $commit, $(date -u +%Y-%m-%d)"
 sed 's/^/    /' "$out/devices.log" | tee -a "$page"
 step kernels "$tests/gpu_tests"
 step layers "$tests/gpu_compare" --networks="$networks" --photos="$photos" --temp="$work"
+step layers_tuned "$tests/gpu_compare" --tune --networks="$networks" --photos="$photos" --temp="$work"
 step codelab_cpu codelab cpu cpu
 step codelab_cuda codelab cuda cuda
 step same_accuracy same_accuracy
@@ -125,7 +126,9 @@ step graphs_agree graphs_agree
 step repeat_run same_graph_again
 step little_memory little_memory
 step too_little_memory too_little_memory
-if command -v compute-sanitizer > /dev/null; then
+if [ "${SANITIZE:-1}" = 0 ]; then
+  skip sanitizer 'SANITIZE=0'
+elif command -v compute-sanitizer > /dev/null; then
   for tool in memcheck racecheck; do
     step $tool timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$tests/gpu_tests" -tc='*exact*'
   done
@@ -133,8 +136,9 @@ else
   skip sanitizer 'compute-sanitizer is not there'
 fi
 if [ "${GPU_BENCH:-1}" = 1 ]; then
-  step bench "$tests/gpu_bench" --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
+  step bench "$tests/gpu_bench" --tune --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
   sed 's/^/    /' "$out/bench.log" | tee -a "$page"
+  step kernel_bench "$tests/kernel_bench" 256
   if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
     step peers python3 "$here/peers.py" --json="$out/peers.json"
     sed 's/^/    /' "$out/peers.log" | tee -a "$page"

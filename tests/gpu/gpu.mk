@@ -8,7 +8,7 @@ $(OUT)/tests/gpu_bench $(OUT)/tests/gpu_compare: $(GPU_COMMON) $(LIBRARY)
 	$(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBRARY) $(LIBS) -o $@
 
 .PHONY: gpu-programs gpu-check gpu-bench gpu-bundle profile tune
-gpu-programs: all $(if $(ENGINE),$(patsubst %,$(OUT)/tests/gpu_%,tests compare bench))
+gpu-programs: all $(if $(ENGINE),$(patsubst %,$(OUT)/tests/%,gpu_tests gpu_compare gpu_bench kernel_bench))
 	@$(if $(ENGINE),,echo 'built without CUDA: make print-config says what is missing'; exit 3)
 gpu-check: gpu-programs  ## prove and time the CUDA engine on this machine's GPU: one page in build/gpu-check
 	@sh tests/gpu/check.sh

@@ -18,10 +18,11 @@ void Die(const Status& status) {
   std::exit(status.exit_code());
 }
 
-std::unique_ptr<Backend> OpenDevice(const std::string& device, Precision precision) {
+std::unique_ptr<Backend> OpenDevice(const std::string& device, Precision precision, bool tune) {
   if (device == "cpu") return MakeCpuBackend();
   CudaOptions options;
   options.precision = precision;
+  options.tune = tune;
   return OrDie(LoadCudaBackend(options));
 }
 
