@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/bias_activation.h"
+#include "kernels/clamp.cuh"
 #include "kernels/device.h"
 
 namespace couplet {

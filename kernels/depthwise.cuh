@@ -1,6 +1,7 @@
 // See depthwise.h. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/clamp.cuh"
 #include "kernels/depthwise.h"
 #include "kernels/device.h"
 

@@ -6,17 +6,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/clamp.cuh"
 #include "kernels/depthwise3x3.h"
 #include "kernels/device.h"
 
 namespace couplet {
 
 constexpr int kDepthwise3x3Threads = 128;
-// Blocks that a multiprocessor must have room for. 0: ptxas chooses, three; from sm_100 on it spills to get there.
+// Blocks that a multiprocessor must have room for; from sm_100 on ptxas spills to get three in.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 constexpr int kDepthwise3x3Blocks = 1;
 #else
-constexpr int kDepthwise3x3Blocks = 0;
+constexpr int kDepthwise3x3Blocks = 3;
 #endif
 
 // Output columns of a thread: as many as registers allow beside 9 * kVec weights.
@@ -25,18 +26,17 @@ struct Depthwise3x3Strip {
   static constexpr int kColumns = kVec == 8 ? 2 : 4;
 };
 
-// sums[column] += row `ky` of the window times the input row in x.
-template <int kStride, int kStrip, int kVec, int kColumns>
-__device__ inline void AddWindowRow(const FloatVec<kVec> (&x)[kColumns], const FloatVec<kVec>* weights_row,
-                                    FloatVec<kVec> (&sums)[kStrip]) {
+// Adds input column `column` of a row, window row `weights_row` on it, to the output columns it belongs to. Columns come in
+// rising order, so that an output column adds its window from left to right.
+template <int kStride, int kStrip, int kVec>
+__device__ inline void AddColumn(const FloatVec<kVec>& x, int column, const FloatVec<kVec>* weights_row,
+                                 FloatVec<kVec> (&sums)[kStrip]) {
 #pragma unroll
-  for (int column = 0; column < kStrip; ++column) {
+  for (int out = 0; out < kStrip; ++out) {
+    const int kx = column - out * kStride;
+    if (kx < 0 || kx > 2) continue;
 #pragma unroll
-    for (int kx = 0; kx < 3; ++kx) {
-#pragma unroll
-      for (int v = 0; v < kVec; ++v)
-        sums[column][v] = fmaf(x[column * kStride + kx][v], weights_row[kx][v], sums[column][v]);
-    }
+    for (int v = 0; v < kVec; ++v) sums[out][v] = fmaf(x[v], weights_row[kx][v], sums[out][v]);
   }
 }
 
@@ -63,59 +63,64 @@ __global__ void __launch_bounds__(kDepthwise3x3Threads, kDepthwise3x3Blocks)
   if (bias != nullptr) start = LoadFloats<kVec>(bias + c);
   const Clamp clamp(shape.activation);
 
-  // sums[a] belongs to output row (i - 2) / kStride + a, i counting input rows from the walk's first.
+  // sums[r % kOpen] belongs to output row r of the walk: an input row adds to kOpen of them at most.
   constexpr int kOpen = kStride == 1 ? 3 : 2;
   FloatVec<kVec> sums[kOpen][kStrip];
 #pragma unroll
-  for (int a = 0; a < kOpen; ++a) {
-#pragma unroll
-    for (int column = 0; column < kStrip; ++column) sums[a][column] = start;
-  }
+  for (int column = 0; column < kStrip; ++column) sums[0][column] = start;
 
   const int iy0 = oy * kStride - shape.pad_top, ix0 = ox * kStride - shape.pad_left;
   const int ends = min(rows, shape.oh - oy);
-  const T* image = src + static_cast<int64_t>(n) * shape.ih * shape.iw * shape.ic + c;
+  const T* row = src + ((static_cast<int64_t>(n) * shape.ih + iy0) * shape.iw + ix0) * shape.ic + c;
+  const int row_step = shape.iw * shape.ic;
   T* out = dst + ((static_cast<int64_t>(n) * shape.oh + oy) * shape.ow + ox) * shape.dst_stride + c;
-  for (int i = 0; i < (ends - 1) * kStride + 3; ++i) {
-    const int iy = iy0 + i;
-    const bool middle = kStride == 2 && i % 2 == 1;  // belongs to one output row only
-    if (iy >= 0 && iy < shape.ih) {
-      FloatVec<kVec> x[kColumns];
+  const int out_step = shape.ow * shape.dst_stride;
+  // Unrolled over as many input rows as it takes for the places of the sums to come round again.
+  constexpr int kTurn = kOpen * kStride;
+  const int input_rows = (ends - 1) * kStride + 3;
+  for (int first = 0; first < input_rows; first += kTurn) {
 #pragma unroll
-      for (int column = 0; column < kColumns; ++column) {
-        const int ix = ix0 + column;
-        if (ix >= 0 && ix < shape.iw) {
-          x[column] = LoadFloats<kVec>(image + (static_cast<int64_t>(iy) * shape.iw + ix) * shape.ic);
+    for (int turn = 0; turn < kTurn; ++turn) {
+      const int i = first + turn;
+      if (i >= input_rows) return;
+      constexpr int kNone = -1;
+      // Places of the output rows that this row is the last, the middle and the first one of.
+      const int last = kStride == 1 ? (turn + 1) % kOpen : turn % 2 == 0 ? (turn / 2 + 1) % kOpen : kNone;
+      const int middle = kStride == 1 ? (turn + 2) % kOpen : turn % 2 == 1 ? turn / 2 : kNone;
+      const int begun = kStride == 1 ? turn : turn % 2 == 0 ? turn / 2 : kNone;
+      if (begun != kNone) {
+#pragma unroll
+        for (int column = 0; column < kStrip; ++column) sums[begun][column] = start;
+      }
+      if (iy0 + i >= 0 && iy0 + i < shape.ih) {
+        FloatVec<kVec> x[kColumns];
+#pragma unroll
+        for (int column = 0; column < kColumns; ++column) {
+          if (ix0 + column >= 0 && ix0 + column < shape.iw) {
+            x[column] = LoadFloats<kVec>(row + column * shape.ic);
+          } else {
+#pragma unroll
+            for (int v = 0; v < kVec; ++v) x[column][v] = 0.0f;
+          }
+        }
+#pragma unroll
+        for (int column = 0; column < kColumns; ++column) {
           if (shape.clip_src) ClipAtSix(x[column]);
-        } else {
-#pragma unroll
-          for (int v = 0; v < kVec; ++v) x[column][v] = 0.0f;
+          if (last != kNone) AddColumn<kStride>(x[column], column, window + 6, sums[last]);
+          if (middle != kNone) AddColumn<kStride>(x[column], column, window + 3, sums[middle]);
+          if (begun != kNone) AddColumn<kStride>(x[column], column, window, sums[begun]);
         }
       }
-      if (middle) {
-        AddWindowRow<kStride>(x, window + 3, sums[0]);
-      } else {
-        AddWindowRow<kStride>(x, window + 6, sums[0]);
-        if (kStride == 1) AddWindowRow<kStride>(x, window + 3, sums[1]);
-        AddWindowRow<kStride>(x, window, sums[kOpen - 1]);
-      }
-    }
-    if (middle) continue;
-    if (i >= 2) {
+      row += row_step;
+      if (last == kNone || i < 2) continue;
 #pragma unroll
       for (int column = 0; column < kStrip; ++column) {
         if (ox + column >= shape.ow) break;
 #pragma unroll
-        for (int v = 0; v < kVec; ++v) sums[0][column][v] = clamp(sums[0][column][v]);
-        StoreFloats<kVec>(out + static_cast<int64_t>(column) * shape.dst_stride, sums[0][column]);
+        for (int v = 0; v < kVec; ++v) sums[last][column][v] = clamp(sums[last][column][v]);
+        StoreFloats<kVec>(out + column * shape.dst_stride, sums[last][column]);
       }
-      out += static_cast<int64_t>(shape.ow) * shape.dst_stride;
-    }
-#pragma unroll
-    for (int column = 0; column < kStrip; ++column) {
-#pragma unroll
-      for (int a = 0; a + 1 < kOpen; ++a) sums[a][column] = sums[a + 1][column];
-      sums[kOpen - 1][column] = start;
+      out += out_step;
     }
   }
 }

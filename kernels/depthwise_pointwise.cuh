@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/clamp.cuh"
 #include "kernels/depthwise_pointwise.h"
 #include "kernels/device.h"
 #include "kernels/ptx.h"

@@ -227,22 +227,4 @@ __device__ inline void StoreFloats(T* p, const float (&values)[N]) {
   vector_access::Access<T, N>::Store(p, values);
 }
 
-// An activation as a range. NaN passes through, so that a wrong number stays visible.
-struct Clamp {
-  float low, high;
-  __device__ explicit Clamp(Activation activation)
-      : low(activation == Activation::kNone ? -INFINITY : 0.0f),
-        high(activation == Activation::kRelu6 ? 6.0f : INFINITY) {}
-  __device__ float operator()(float x) const {
-    const float raised = x < low ? low : x;
-    return raised > high ? high : raised;
-  }
-};
-
-// min(x, 6), for a source whose producer left the upper half of a ReLU6 to its readers. NaN passes through.
-template <int N>
-__device__ inline void ClipAtSix(FloatVec<N>& x) {
-  for (int i = 0; i < N; ++i) x[i] = x[i] > 6.0f ? 6.0f : x[i];
-}
-
 }  // namespace couplet

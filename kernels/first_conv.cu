@@ -16,16 +16,18 @@ LaunchResult LaunchFirstConv(const FirstConvShape& given, const T* src, const fl
       shape.oc > kFirstConvMaxChannels || shape.src_stride < 3 || shape.dst_stride < shape.oc ||
       shape.pad_top < 0 || shape.pad_left < 0 || shape.n > kMaxGridYZ)
     return kLaunchInvalidValue;
-  const bool vector = shape.src_stride % 4 == 0 && IsAligned(src, 16);
+  // See StoredPixels.
+  const bool packed = shape.src_stride == 3 && shape.pad_left == 0 && shape.ow % kFirstConvPixels == 0 &&
+                      shape.iw >= 2 * shape.ow && shape.iw * 3 % VectorOf<T>::kWidth == 0 && IsAligned(src, 16);
   const bool wide = MovesVectors(shape.oc, kFirstConvChannels, shape.dst_stride, dst, dst) &&
                     shape.oc % kFirstConvChannels == 0;
   const int padded = FirstConvPadded(shape.oc), threads = 128;
   const int64_t strips = BlocksOf(shape.ow, kFirstConvPixels) * shape.oh;
   const int64_t items = strips * (padded / kFirstConvChannels);
-  if (items > kMaxGridX - threads) return kLaunchInvalidValue;
-  const dim3 grid(static_cast<unsigned>(BlocksOf(items, threads)), static_cast<unsigned>(shape.n));
+  if (items > kMaxGridX - kFirstConvRounds * threads) return kLaunchInvalidValue;
+  const dim3 grid(static_cast<unsigned>(BlocksOf(items, kFirstConvRounds * threads)), static_cast<unsigned>(shape.n));
   const size_t shared_bytes = static_cast<size_t>(kFirstConvTaps) * padded * sizeof(float);
-  const auto kernel = vector ? (wide ? FirstConvKernel<T, true, true> : FirstConvKernel<T, true, false>)
+  const auto kernel = packed ? (wide ? FirstConvKernel<T, true, true> : FirstConvKernel<T, true, false>)
                              : (wide ? FirstConvKernel<T, false, true> : FirstConvKernel<T, false, false>);
   return Launch(kernel, grid, dim3(threads), shared_bytes, stream, shape, src, weights, bias, dst);
 }

@@ -1,16 +1,19 @@
-// Body of the first convolution: a thread makes eight channels of four neighbouring output pixels, so that a
-// weight read from shared memory serves four products. Threads that follow each other take the next eight
-// channels of the same pixels: what a warp stores lies together.
+// Body of the first convolution: a thread makes eight channels of eight neighbouring output pixels, so that a
+// weight read from shared memory serves eight products. Threads that follow each other take the next eight
+// channels of the same pixels: what a warp stores lies together. A block does several such items a thread one after
+// the other: its weights' way into shared memory takes as long as one of them.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/clamp.cuh"
 #include "kernels/device.h"
 #include "kernels/first_conv.h"
 
 namespace couplet {
 
-constexpr int kFirstConvPixels = 4, kFirstConvChannels = 8, kFirstConvTaps = 27;
-constexpr int kFirstConvColumns = 2 * kFirstConvPixels + 1;  // source columns under four output pixels
+constexpr int kFirstConvPixels = 8, kFirstConvChannels = 8, kFirstConvTaps = 27;
+constexpr int kFirstConvColumns = 2 * kFirstConvPixels + 1;  // source columns under a thread's output pixels
+constexpr int kFirstConvRounds = 8;                          // items of a thread
 
 // Channels rounded up to whole groups of eight.
 inline __host__ __device__ int FirstConvPadded(int oc) {
@@ -27,8 +30,8 @@ __device__ inline void LoadFirstConvWeights(const float* weights, int oc, float*
   }
 }
 
-// Sums of channels c .. c + 7 of four pixels. pixels(ky, column, rgb) gives source pixel (ky, column) counted
-// from the window of the first; `weights` as LoadFirstConvWeights left them.
+// Sums of channels c .. c + 7 of the pixels. pixels.Row(ky, row) gives row ky of the source pixels under their windows;
+// `weights` as LoadFirstConvWeights left them.
 template <class Pixels>
 __device__ inline void FirstConvSums(const Pixels& pixels, const float* weights, const float* bias, int oc,
                                      int c, float (&sum)[kFirstConvPixels][kFirstConvChannels]) {
@@ -37,9 +40,10 @@ __device__ inline void FirstConvSums(const Pixels& pixels, const float* weights,
     for (int p = 0; p < kFirstConvPixels; ++p) sum[p][i] = start;
   }
   const int padded = FirstConvPadded(oc);
+#pragma unroll 1
   for (int ky = 0; ky < 3; ++ky) {
     float row[kFirstConvColumns][3];
-    for (int column = 0; column < kFirstConvColumns; ++column) pixels(ky, column, row[column]);
+    pixels.Row(ky, row);
     for (int kx = 0; kx < 3; ++kx)
       for (int channel = 0; channel < 3; ++channel) {
         const FloatVec<kFirstConvChannels> w =
@@ -59,7 +63,7 @@ __device__ inline void StoreFirstConv(float (&sum)[kFirstConvPixels][kFirstConvC
   for (int p = 0; p < kFirstConvPixels; ++p) {
     if (p >= count) return;
     for (int i = 0; i < kFirstConvChannels; ++i) sum[p][i] = clamp(sum[p][i]);
-    T* pixel = dst + static_cast<size_t>(p) * stride;
+    T* pixel = dst + p * stride;
     if (kWide) {
       StoreFloats<kFirstConvChannels>(pixel, sum[p]);
     } else {
@@ -71,27 +75,35 @@ __device__ inline void StoreFirstConv(float (&sum)[kFirstConvPixels][kFirstConvC
   }
 }
 
-// Pixels of a photo in memory; padding is zero. kVector: four channels in one access.
-template <class T, bool kVector>
+// Pixels of a photo in memory; padding is zero. kPacked: pixels of three channels follow each other without a gap, every
+// strip but its last column lies inside, and begins at a multiple of 16 bytes.
+template <class T, bool kPacked>
 struct StoredPixels {
   const T* photo;
   int ih, iw, stride, top, left;
-  __device__ void operator()(int ky, int column, float (&rgb)[3]) const {
-    const int y = top + ky, x = left + column;
-    const bool inside = y >= 0 && y < ih && x >= 0 && x < iw;
-    const T* pixel = photo + (static_cast<size_t>(y) * iw + x) * stride;
-    for (int c = 0; c < 3; ++c) rgb[c] = 0.0f;
+  __device__ void Row(int ky, float (&row)[kFirstConvColumns][3]) const {
+    const int y = top + ky;
+    const bool inside = y >= 0 && y < ih;
+    const T* const first = photo + (static_cast<int64_t>(y) * iw + left) * stride;
+    for (int column = 0; column < kFirstConvColumns; ++column)
+      for (int c = 0; c < 3; ++c) row[column][c] = 0.0f;
     if (!inside) return;
-    if (kVector) {
-      const FloatVec<4> value = LoadFloats<4>(pixel);
-      for (int c = 0; c < 3; ++c) rgb[c] = value[c];
-    } else {
-      for (int c = 0; c < 3; ++c) rgb[c] = LoadFloats<1>(pixel + c)[0];
+    constexpr int kVec = VectorOf<T>::kWidth, kWhole = (kFirstConvColumns - 1) * 3;
+    if (kPacked) {
+      for (int at = 0; at < kWhole; at += kVec) {
+        const FloatVec<kVec> values = LoadFloats<kVec>(first + at);
+        for (int i = 0; i < kVec; ++i) row[(at + i) / 3][(at + i) % 3] = values[i];
+      }
+    }
+    for (int column = kPacked ? kFirstConvColumns - 1 : 0; column < kFirstConvColumns; ++column) {
+      const int x = left + column;
+      if (x < 0 || x >= iw) continue;
+      for (int c = 0; c < 3; ++c) row[column][c] = LoadFloats<1>(first + column * stride + c)[0];
     }
   }
 };
 
-template <class T, bool kVector, bool kWide>
+template <class T, bool kPacked, bool kWide>
 __global__ void FirstConvKernel(FirstConvShape shape, const T* src, const float* weights, const float* bias,
                                 T* dst) {
   COUPLET_DYNAMIC_SHARED(float, shared_weights);
@@ -99,22 +111,24 @@ __global__ void FirstConvKernel(FirstConvShape shape, const T* src, const float*
   __syncthreads();
   const int chunks = FirstConvPadded(shape.oc) / kFirstConvChannels;
   const int strips = (shape.ow + kFirstConvPixels - 1) / kFirstConvPixels;
-  const int item = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  const int strip = item / chunks, c = (item - strip * chunks) * kFirstConvChannels;
-  const int y = strip / strips, x = (strip - y * strips) * kFirstConvPixels;
-  if (y >= shape.oh) return;
-  const size_t n = blockIdx.y;
-  StoredPixels<T, kVector> pixels;
+  const int64_t n = blockIdx.y;
+  StoredPixels<T, kPacked> pixels;
   pixels.photo = src + n * shape.ih * shape.iw * shape.src_stride;
   pixels.ih = shape.ih;
   pixels.iw = shape.iw;
   pixels.stride = shape.src_stride;
-  pixels.top = 2 * y - shape.pad_top;
-  pixels.left = 2 * x - shape.pad_left;
-  float sum[kFirstConvPixels][kFirstConvChannels];
-  FirstConvSums(pixels, shared_weights, bias, shape.oc, c, sum);
-  StoreFirstConv<T, kWide>(sum, shape.activation, shape.ow - x, shape.oc - c, shape.dst_stride,
-                           dst + ((n * shape.oh + y) * shape.ow + x) * shape.dst_stride + c);
+  int item = static_cast<int>(blockIdx.x * kFirstConvRounds * blockDim.x + threadIdx.x);
+  for (int round = 0; round < kFirstConvRounds; ++round, item += static_cast<int>(blockDim.x)) {
+    const int strip = item / chunks, c = (item - strip * chunks) * kFirstConvChannels;
+    const int y = strip / strips, x = (strip - y * strips) * kFirstConvPixels;
+    if (y >= shape.oh) return;
+    pixels.top = 2 * y - shape.pad_top;
+    pixels.left = 2 * x - shape.pad_left;
+    float sum[kFirstConvPixels][kFirstConvChannels];
+    FirstConvSums(pixels, shared_weights, bias, shape.oc, c, sum);
+    StoreFirstConv<T, kWide>(sum, shape.activation, shape.ow - x, shape.oc - c, shape.dst_stride,
+                             dst + ((n * shape.oh + y) * shape.ow + x) * shape.dst_stride + c);
+  }
 }
 
 }  // namespace couplet

@@ -9,7 +9,7 @@ namespace couplet {
 
 struct FirstConvShape {
   int n = 0, ih = 0, iw = 0;   // src [n, ih, iw, src_stride], of which three channels are read
-  int src_stride = 3;          // >= 3; a multiple of 4 is read four channels at a time
+  int src_stride = 3;          // >= 3
   int oh = 0, ow = 0, oc = 0;  // dst [n, oh, ow, oc]; oh and ow say how much is padded below and on the right
   int pad_top = 0, pad_left = 0;
   int dst_stride = 0;  // channels a pixel of the buffer that dst is a slice of; 0: dense

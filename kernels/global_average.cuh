@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/clamp.cuh"
 #include "kernels/device.h"
 #include "kernels/global_average.h"
 

@@ -17,8 +17,9 @@ constexpr int kFusedRows = 2 * kFusedTileHeight + 1, kFusedColumns = 2 * kFusedT
 // Pixels of the tile; column 0 is that of the strip's first window.
 struct TilePixels {
   const float* tile;  // at the strip's first window
-  __device__ void operator()(int ky, int column, float (&rgb)[3]) const {
-    for (int c = 0; c < 3; ++c) rgb[c] = tile[(ky * kFusedColumns + column) * 3 + c];
+  __device__ void Row(int ky, float (&row)[kFirstConvColumns][3]) const {
+    for (int column = 0; column < kFirstConvColumns; ++column)
+      for (int c = 0; c < 3; ++c) row[column][c] = tile[(ky * kFusedColumns + column) * 3 + c];
   }
 };
 

@@ -64,6 +64,28 @@ __device__ inline void MmaTf32(float (&d)[4], const unsigned (&a)[4], const unsi
 
 #endif
 
+// The larger and the smaller of two; NaN where x is NaN; of zeros of two signs MaxOrNan gives the positive one. One
+// instruction from sm_80 on, where a comparison and a choice would be two.
+#if !defined(COUPLET_SIMT) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+__device__ inline float MaxOrNan(float x, float low) {
+  float result;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(low));
+  return result;
+}
+__device__ inline float MinOrNan(float x, float high) {
+  float result;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(high));
+  return result;
+}
+#else
+__device__ inline float MaxOrNan(float x, float low) {
+  return x <= low ? low : x;
+}
+__device__ inline float MinOrNan(float x, float high) {
+  return x > high ? high : x;
+}
+#endif
+
 // x with 10 bits of mantissa, to nearest, ties away from zero (what cvt.rna.tf32 does); by bits, so that host
 // and device have it alike. NaN and infinity stay what they are.
 __host__ __device__ inline unsigned Tf32Bits(unsigned x) {

@@ -2,9 +2,13 @@
 #include "runtime/session_plan.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <variant>
 
 namespace couplet {
+
+// Elements of a layer's output over a batch: kernels count them with an int.
+constexpr int64_t kMaxBatchElements = INT32_MAX;
 
 std::vector<Place> PlaceLayers(const Graph& graph, const Backend& backend) {
   const size_t count = graph.layers.size();
@@ -82,7 +86,7 @@ Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vecto
     if (first >= 0) lifetimes[places[first].home].bytes = 0;
     if (home == i) {
       const auto elements = CheckedMul(layer.shape.per_image(), max_batch);
-      if (!elements || *elements > kMaxElements)
+      if (!elements || *elements > kMaxBatchElements)
         return BadInput("layer " + layer.name + ": " + std::to_string(max_batch) + " x " +
                         ToString(layer.shape) + " floats are too many; use a smaller batch or image");
       lifetimes[i].bytes = static_cast<size_t>(*elements) * element_bytes;

@@ -85,7 +85,7 @@ class DnnConv final : public Op {
   Status SetMath(cudnnMathType_t math);
   Result<std::vector<Way>> Ways(cudnnHandle_t dnn);
   Status Choose();
-  Status Race(const std::vector<Way>& ways, const void* src, void* dst, void* workspace,
+  Status Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
               const Device::Bench& bench);
   cudnnStatus_t Convolve(const Way& way, cudnnHandle_t dnn, const void* src, void* dst,
                          void* workspace) const;
@@ -196,6 +196,10 @@ Status DnnConv::Choose() {
                            tune ? device().UploadNoise(Bytes(source_) / device().element_bytes())
                                 : device().Allocate(Bytes(source_)));
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer dst, device().Allocate(Bytes(c_.dst)));
+  // Where a dense result is brought to its place among other channels.
+  Shape place = c_.dst;
+  if (c_.dst_stride != 0) place.c = c_.dst_stride;
+  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer placed, device().Allocate(tune && apart_ ? Bytes(place) : 1));
   const Device::Bench bench = device().TakeBench();
   if (!tune) COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<Way> ways, Ways(bench.dnn));
@@ -203,7 +207,7 @@ Status DnnConv::Choose() {
   for (const Way& way : ways) most = std::max(most, way.workspace_bytes);
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
   if (tune) {
-    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), workspace.data(), bench));
+    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), apart_ ? placed.data() : dst.data(), workspace.data(), bench));
     return SetMath(way_.math);
   }
   size_t kept = 0;
@@ -222,7 +226,7 @@ Status DnnConv::Choose() {
 
 // What is kept is the place in the ranking: it is the same as long as library and device are, and Tuning sees
 // to that.
-Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* workspace,
+Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
                      const Device::Bench& bench) {
   double best_ms = -1.0;
   size_t best = 0;
@@ -232,7 +236,7 @@ Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, v
     const Result<double> ms = TimeOnDevice(bench.stream, [&]() -> Status {
       COUPLET_DEVICE_RETURN(Convolve(ways[i], bench.dnn, src, dst, workspace));
       if (ways[i].fused) return {};
-      return device().half() ? Finish<__half>(dst, dst, bench.stream) : Finish<float>(dst, dst, bench.stream);
+      return device().half() ? Finish<__half>(dst, placed, bench.stream) : Finish<float>(dst, placed, bench.stream);
     });
     if (!ms.ok()) continue;
     times += fmt::format(" {}:{:.4f}", i, *ms);

@@ -23,7 +23,7 @@ namespace {
 constexpr size_t kStagedNumbers = size_t{1} << 20;
 // Packed bytes of a photo on its way in: 500 x 333 and some.
 constexpr size_t kPhotoBytes = 600 << 10;
-constexpr int kMostPhotos = 256;
+constexpr int kMostPhotos = kLargeGroup;
 
 class GraphRecording final : public Recording {
  public:
@@ -99,7 +99,8 @@ class CudaBackend final : public Backend {
   bool leaves_clip(const Layer& layer) const override { return LeavesClip(layer); }
   bool takes_clip(const Layer& layer, const Shape& src) const override { return TakesClip(layer, src); }
   int round_batch(int wanted) const override {
-    return wanted < kGroup ? wanted : (wanted + kGroup - 1) / kGroup * kGroup;
+    const int group = GroupOf(wanted);
+    return (wanted + group - 1) / group * group;
   }
   MemoryPlan plan_memory(const MemoryNeeds& needs) const override;
 
@@ -170,7 +171,7 @@ MemoryPlan CudaBackend::plan_memory(const MemoryNeeds& needs) const {
   const size_t photo = workers * (2 * needs.photo + kPhotoBytes);
   const size_t photos = plan.total() < plan.budget ? (plan.budget - plan.total()) / photo : 0;
   plan.batch = static_cast<int>(std::clamp<size_t>(photos, 1, std::clamp<size_t>(needs.photos, 1, kMostPhotos)));
-  if (plan.batch >= kGroup) plan.batch = plan.batch / kGroup * kGroup;
+  plan.batch = plan.batch / GroupOf(plan.batch) * GroupOf(plan.batch);
   plan.batches += static_cast<size_t>(plan.batch) * photo;
   return plan;
 }

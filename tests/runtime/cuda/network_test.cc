@@ -264,6 +264,13 @@ TEST_CASE("cuda: layers done in pairs where a race chose that: MobileNet as the 
   }
 }
 
+TEST_CASE("cuda: a race takes convolutions, too, whose result goes among other channels") {
+  COUPLET_NEEDS_STANDIN(device);
+  const std::string tuning = Tuned(Inception(16), Precision::kFp32, 1);
+  CHECK_HAS(tuning, "conv 1x");
+  CHECK(device.Mistakes() == "");
+}
+
 TEST_CASE("cuda: a race keeps its winner, which runs; every call that fails with pairs ends in one clear line") {
   COUPLET_NEEDS_STANDIN(device);
   const Graph graph = PairGraph();
