@@ -128,7 +128,7 @@ std::string Key(const PairedLayer& first, const PairedLayer& second, const Shape
 
 // What the two ways are timed on: a group of photos, or a source of noise.
 struct Track {
-  std::vector<uint8_t> bytes;
+  PinnedBuffer bytes;  // as a run has them: another copy would take longer than the layers
   std::vector<ImageEntry> entries;
   ImageBatch images;
   DeviceBuffer src, between, dst, scratch;
@@ -140,7 +140,7 @@ struct Track {
     const int64_t pixels = int64_t{second.layer.shape.h} * second.layer.shape.w;
     const int stride = second.options.dst_stride != 0 ? second.options.dst_stride : second.layer.shape.c;
     if (std::holds_alternative<PreprocessAttrs>(first.layer.attrs)) {
-      AddPhotos(static_cast<int>(n));
+      COUPLET_RETURN_IF_ERROR(AddPhotos(static_cast<int>(n)));
     } else {
       COUPLET_ASSIGN_OR_RETURN(src, device.UploadNoise(static_cast<size_t>(n * from.per_image())));
     }
@@ -150,12 +150,15 @@ struct Track {
     COUPLET_ASSIGN_OR_RETURN(scratch, device.Allocate(std::max<size_t>(scratch_bytes, 1)));
     return {};
   }
-  void AddPhotos(int n) {
+  Status AddPhotos(int n) {
     constexpr size_t kBytes = size_t{3} * kPhotoWidth * kPhotoHeight;
     for (int i = 0; i < n; ++i) entries.push_back({kPhotoWidth, kPhotoHeight, static_cast<size_t>(i) * kBytes, 0});
-    bytes.resize(static_cast<size_t>(n) * kBytes);
-    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>((i * 2654435761u) >> 13);
-    images = {bytes, entries};
+    const size_t size = static_cast<size_t>(n) * kBytes;
+    COUPLET_ASSIGN_OR_RETURN(bytes, PinnedBuffer::Allocate(size));
+    auto* const values = bytes.as<uint8_t>();
+    for (size_t i = 0; i < size; ++i) values[i] = static_cast<uint8_t>((i * 2654435761u) >> 13);
+    images = {{values, size}, entries};
+    return {};
   }
 };
 

@@ -138,7 +138,7 @@ fi
 if [ "${GPU_BENCH:-1}" = 1 ]; then
   step bench "$tests/gpu_bench" --tune --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
   sed 's/^/    /' "$out/bench.log" | tee -a "$page"
-  step kernel_bench "$tests/kernel_bench" 256
+  step kernel_bench "$tests/kernel_bench" 64
   if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
     step peers python3 "$here/peers.py" --json="$out/peers.json"
     sed 's/^/    /' "$out/peers.log" | tee -a "$page"
