@@ -482,7 +482,7 @@ $(OUT)/tests/dump: $(OBJ)/tests/oracle/dump.o $(OBJ)/tests/support/network.o $(L
 oracle: all $(OUT)/tests/dump $(ORACLE_PYTHON)  ## our numbers beside TensorFlow's, layer by layer (fetches it)
 	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(ORACLE_PYTHON) tests/oracle/oracle.py $(ORACLE)
 # The pictures of the judgement first: what looks like one of them is kept out of the training.
-train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch, takes hours; TRAIN_FLAGS=)
+train-default: $(TRAIN_PYTHON)  ## train weights/*.pb from random weights (fetches PyTorch; minutes on a GPU, hours without; TRAIN_FLAGS=)
 	@$(MAKE) --no-print-directory deps DEPS='$(JUDGE_DEPS)'
 	PYTHONDONTWRITEBYTECODE=1 $(TRAIN_PYTHON) weights/judge_default.py --pictures_only
 	PYTHONDONTWRITEBYTECODE=1 nice -n 19 $(TRAIN_PYTHON) weights/train_default.py $(TRAIN_FLAGS)

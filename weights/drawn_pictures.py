@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures drawn from a seed for the distillation, beside the photos: what a teacher makes of edges, flat colours and
 grain teaches a student too, and photos have little of it. Two kinds that are known to serve for that (Baradad et al.,
-"Learning to See by Looking at Noise", 2021): dead leaves, and noise whose spectrum falls as a photo's does."""
+"Learning to See by Looking at Noise", 2021): dead leaves, and noise whose spectrum falls as a photo's does. None of it
+comes from judge_pictures.py, which draws two of the tasks that the student is judged on, but discs and polygons are
+discs and polygons: MODEL_CARD.md says what that means for those two."""
 import math
 import multiprocessing
 
@@ -10,7 +12,8 @@ from PIL import Image, ImageDraw
 
 
 def dead_leaves(rng, side):
-    """Discs, ellipses and polygons of random colours, one over the other, sizes by a power law; twice as fine, then halved."""
+    """Ellipses and polygons of random colours, one over the other, more small ones than large; drawn twice as fine, then
+    halved: [side, side, 3] uint8."""
     big = 2 * side
     picture = Image.new("RGB", (big, big), tuple(rng.integers(0, 256, 3)))
     draw = ImageDraw.Draw(picture)
@@ -29,7 +32,8 @@ def dead_leaves(rng, side):
 
 
 def coloured_noise(rng, side):
-    """Noise of three channels, spectrum 1 / f^a with a from 0.5 to 2.5 and stretched along one direction."""
+    """Noise of three channels, spectrum 1 / f^a with a from 0.5 to 2.5 and stretched along one direction:
+    [side, side, 3] uint8."""
     fy, fx = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
     angle, stretch = rng.uniform(0, math.pi), 2.0 ** rng.uniform(0, 3)
     u, v = fx * math.cos(angle) + fy * math.sin(angle), -fx * math.sin(angle) + fy * math.cos(angle)

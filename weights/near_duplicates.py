@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves out training photos that look like one the default backbone is judged on.
+"""Leaves out training photos, and drawn pictures, that look like one the default backbone is judged on.
 
-    python3 weights/near_duplicates.py FOLDER FILE.npz     the folder's pictures, small, for a machine without the folder
+    python3 weights/near_duplicates.py build/judge/pictures FILE.npz
+
+keeps the folder's pictures, as small as they are compared, for train_default.py --judged=FILE.npz on another machine.
 """
 import os
 import sys
@@ -24,7 +26,7 @@ def fingerprints(pictures):
 
 
 def read_pictures(folder):
-    """Every picture below a folder, or in a file of them, on white, squashed to 32 x 32: [n, 32, 32, 3] uint8."""
+    """Every picture below a folder, on white, squashed to 32 x 32: [n, 32, 32, 3] uint8. Or those of a file made of one."""
     if os.path.isfile(folder):
         return torch.from_numpy(np.load(folder)["pictures"])
     pictures = []
@@ -54,7 +56,7 @@ def altered(pictures):
 
 
 def leave_out_near_duplicates(photos, folder):
-    """The photos without those that look like one in `folder`."""
+    """The photos without those that look like one in `folder`, or in a file made of one."""
     if not os.path.exists(folder):
         raise SystemExit(f"{folder} is not there: without it nothing can be kept out of the training; make train-default makes it")
     judged = read_pictures(folder).to(photos.device)
@@ -68,4 +70,6 @@ def leave_out_near_duplicates(photos, folder):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
     np.savez_compressed(sys.argv[2], pictures=read_pictures(sys.argv[1]).numpy())
