@@ -82,6 +82,9 @@ void BenchBackbone(const Options& o, const std::string& name, Precision precisio
   }
   const double fraction = floor_ms * 1e-3 * Median(rounds) / n;
   report->Add(fmt::format("backbone {}, {}, batch {}", name, Name(precision), n), "photos/s", rounds, fraction);
+  auto& layers = report->json["layers"][fmt::format("{} {} {}", name, Name(precision), n)];
+  for (size_t i = 1; i < times.size(); ++i)
+    layers.push_back({{"layer", times[i].layer}, {"ms", times[i].ms}, {"floor_ms", times[i].floor_ms}});
   if (o.tune) report->json["tuning"][fmt::format("{} {} {}", name, Name(precision), n)] = backend->tuning();
 }
 
