@@ -13,7 +13,7 @@ namespace couplet {
 
 constexpr int kFirstConvPixels = 8, kFirstConvChannels = 8, kFirstConvTaps = 27;
 constexpr int kFirstConvColumns = 2 * kFirstConvPixels + 1;  // source columns under a thread's output pixels
-constexpr int kFirstConvRounds = 8;                          // items of a thread
+constexpr int kFirstConvThreads = 128;
 
 // Channels rounded up to whole groups of eight.
 inline __host__ __device__ int FirstConvPadded(int oc) {
@@ -22,9 +22,13 @@ inline __host__ __device__ int FirstConvPadded(int oc) {
 
 // weights [27, oc] -> shared [27, padded oc], zeros after the last channel. Ends before a barrier.
 __device__ inline void LoadFirstConvWeights(const float* weights, int oc, float* shared) {
-  const int padded = FirstConvPadded(oc);
-  for (int i = static_cast<int>(threadIdx.x); i < kFirstConvTaps * padded;
-       i += static_cast<int>(blockDim.x)) {
+  const int padded = FirstConvPadded(oc), count = kFirstConvTaps * padded;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  if (padded == oc) {
+    for (int i = thread; i < count; i += threads) shared[i] = weights[i];
+    return;
+  }
+  for (int i = thread; i < count; i += threads) {
     const int tap = i / padded, channel = i - tap * padded;
     shared[i] = channel < oc ? weights[tap * oc + channel] : 0.0f;
   }
@@ -103,31 +107,33 @@ struct StoredPixels {
   }
 };
 
+// A thread does `rounds` of the batch's `items`.
 template <class T, bool kPacked, bool kWide>
-__global__ void FirstConvKernel(FirstConvShape shape, const T* src, const float* weights, const float* bias,
-                                T* dst) {
+__global__ void __launch_bounds__(kFirstConvThreads)
+    FirstConvKernel(FirstConvShape shape, int items, int rounds, const T* src, const float* weights,
+                    const float* bias, T* dst) {
   COUPLET_DYNAMIC_SHARED(float, shared_weights);
   LoadFirstConvWeights(weights, shape.oc, shared_weights);
   __syncthreads();
   const int chunks = FirstConvPadded(shape.oc) / kFirstConvChannels;
   const int strips = (shape.ow + kFirstConvPixels - 1) / kFirstConvPixels;
-  const int64_t n = blockIdx.y;
   StoredPixels<T, kPacked> pixels;
-  pixels.photo = src + n * shape.ih * shape.iw * shape.src_stride;
   pixels.ih = shape.ih;
   pixels.iw = shape.iw;
   pixels.stride = shape.src_stride;
-  int item = static_cast<int>(blockIdx.x * kFirstConvRounds * blockDim.x + threadIdx.x);
-  for (int round = 0; round < kFirstConvRounds; ++round, item += static_cast<int>(blockDim.x)) {
+  int item = static_cast<int>(blockIdx.x) * rounds * kFirstConvThreads + static_cast<int>(threadIdx.x);
+  for (int round = 0; round < rounds; ++round, item += kFirstConvThreads) {
+    if (item >= items) return;
     const int strip = item / chunks, c = (item - strip * chunks) * kFirstConvChannels;
-    const int y = strip / strips, x = (strip - y * strips) * kFirstConvPixels;
-    if (y >= shape.oh) return;
+    const int row = strip / strips, x = (strip - row * strips) * kFirstConvPixels;
+    const int n = row / shape.oh, y = row - n * shape.oh;
+    pixels.photo = src + static_cast<int64_t>(n) * shape.ih * shape.iw * shape.src_stride;
     pixels.top = 2 * y - shape.pad_top;
     pixels.left = 2 * x - shape.pad_left;
     float sum[kFirstConvPixels][kFirstConvChannels];
     FirstConvSums(pixels, shared_weights, bias, shape.oc, c, sum);
     StoreFirstConv<T, kWide>(sum, shape.activation, shape.ow - x, shape.oc - c, shape.dst_stride,
-                             dst + ((n * shape.oh + y) * shape.ow + x) * shape.dst_stride + c);
+                             dst + (static_cast<int64_t>(row) * shape.ow + x) * shape.dst_stride + c);
   }
 }
 

@@ -20,9 +20,10 @@ constexpr int kFirstConvMaxChannels = 256;  // oc: the weights lie in shared mem
 
 // T = float or __half; sums are float32, products fused into them, in the order bias, then (ky, kx, channel).
 // weights [3, 3, 3, oc] and bias [oc] (or null) are floats. kLaunchInvalidValue for sizes <= 0, oc >
-// kFirstConvMaxChannels or a grid too large.
+// kFirstConvMaxChannels or a grid too large. `rounds`: groups of eight pixels and channels that a thread makes; 0: by the
+// size of the batch. It changes no bit.
 template <class T>
 LaunchResult LaunchFirstConv(const FirstConvShape& shape, const T* src, const float* weights,
-                             const float* bias, T* dst, DeviceStream stream);
+                             const float* bias, T* dst, DeviceStream stream, int rounds = 0);
 
 }  // namespace couplet

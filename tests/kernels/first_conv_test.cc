@@ -31,7 +31,7 @@ Tensors Draw(const FirstConvCase& c, bool exact, uint64_t seed) {
 }
 
 template <class T>
-Output RunFirstConv(const FirstConvShape& s, const Tensors& t) {
+Output RunFirstConv(const FirstConvShape& s, const Tensors& t, int rounds = 0) {
   const DeviceArray<T> src(Spread(t.src, 3, static_cast<size_t>(s.src_stride)));
   const DeviceArray<float> weights(t.weights), bias(t.bias);
   const size_t channels = static_cast<size_t>(s.oc);
@@ -39,7 +39,7 @@ Output RunFirstConv(const FirstConvShape& s, const Tensors& t) {
                            s.dst_stride != 0 ? static_cast<size_t>(s.dst_stride) : channels, [&](T* dst) {
                              return LaunchFirstConv<T>(s, src.data(), weights.data(),
                                                        t.bias.empty() ? nullptr : bias.data(), dst,
-                                                       TestStream());
+                                                       TestStream(), rounds);
                            });
 }
 
@@ -79,6 +79,17 @@ TEST_CASE("kernel first_conv: every case against the definition, float") {
 }
 TEST_CASE("kernel first_conv: every case against the definition, half") {
   TestCases<__half>();
+}
+
+TEST_CASE("kernel first_conv: several items a thread give the same bits") {
+  const FirstConvCase c = {"", {4, 33, 65, 3, 16, 32, 24, 0, 0, 0, Activation::kRelu6}, true};
+  const Tensors t = Draw(c, false, 57);
+  const Output one = RunFirstConv<float>(c.shape, t, 1);
+  for (const int rounds : {2, 3}) {
+    const Output more = RunFirstConv<float>(c.shape, t, rounds);
+    for (size_t pixel = 0; pixel < 4 * 16 * 32; ++pixel)
+      for (int o = 0; o < 24; ++o) CHECK(SameBits(more.at(pixel, o), one.at(pixel, o)));
+  }
 }
 
 TEST_CASE("kernel first_conv: neither the batch nor the width of the accesses changes a bit") {
