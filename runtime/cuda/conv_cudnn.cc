@@ -86,7 +86,7 @@ class DnnConv final : public Op {
   Result<std::vector<Way>> Ways(cudnnHandle_t dnn);
   Status Choose();
   Status Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
-              const Device::Bench& bench);
+              cudnnHandle_t dnn, const Device::Bench& bench);
   cudnnStatus_t Convolve(const Way& way, cudnnHandle_t dnn, const void* src, void* dst,
                          void* workspace) const;
   template <class T>
@@ -202,19 +202,20 @@ Status DnnConv::Choose() {
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer placed, device().Allocate(tune && apart_ ? Bytes(place) : 1));
   const Device::Bench bench = device().TakeBench();
   if (!tune) COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
-  COUPLET_ASSIGN_OR_RETURN(const std::vector<Way> ways, Ways(bench.dnn));
+  COUPLET_ASSIGN_OR_RETURN(const cudnnHandle_t dnn, device().DnnOf(bench));
+  COUPLET_ASSIGN_OR_RETURN(const std::vector<Way> ways, Ways(dnn));
   size_t most = 0;
   for (const Way& way : ways) most = std::max(most, way.workspace_bytes);
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
   if (tune) {
-    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), apart_ ? placed.data() : dst.data(), workspace.data(), bench));
+    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), apart_ ? placed.data() : dst.data(), workspace.data(), dnn, bench));
     return SetMath(way_.math);
   }
   size_t kept = 0;
   if (const auto choice = device().tuning().Find(Key())) kept = std::strtoull(choice->c_str(), nullptr, 10);
   for (size_t i = kept < ways.size() ? kept : 0; i < ways.size(); ++i) {
     COUPLET_RETURN_IF_ERROR(SetMath(ways[i].math));
-    const cudnnStatus_t tried = Convolve(ways[i], bench.dnn, src.data(), dst.data(), workspace.data());
+    const cudnnStatus_t tried = Convolve(ways[i], dnn, src.data(), dst.data(), workspace.data());
     if (IsRefusal(tried) && i + 1 < ways.size()) continue;
     COUPLET_DEVICE_RETURN(tried);
     COUPLET_DEVICE_RETURN(cudaStreamSynchronize(bench.stream));
@@ -227,14 +228,14 @@ Status DnnConv::Choose() {
 // What is kept is the place in the ranking: it is the same as long as library and device are, and Tuning sees
 // to that.
 Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
-                     const Device::Bench& bench) {
+                     cudnnHandle_t dnn, const Device::Bench& bench) {
   double best_ms = -1.0;
   size_t best = 0;
   std::string times;
   for (size_t i = 0; i < ways.size(); ++i) {
     COUPLET_RETURN_IF_ERROR(SetMath(ways[i].math));
     const Result<double> ms = TimeOnDevice(bench.stream, [&]() -> Status {
-      COUPLET_DEVICE_RETURN(Convolve(ways[i], bench.dnn, src, dst, workspace));
+      COUPLET_DEVICE_RETURN(Convolve(ways[i], dnn, src, dst, workspace));
       if (ways[i].fused) return {};
       return device().half() ? Finish<__half>(dst, placed, bench.stream) : Finish<float>(dst, placed, bench.stream);
     });
@@ -294,7 +295,8 @@ Status DnnConv::RunGroup(const void* src, void* dst, void* scratch, Worker& work
                                             : PadSource<float>(src, room, worker.stream()));
     src = room;
   }
-  COUPLET_DEVICE_RETURN(Convolve(way_, worker.dnn(), src, dense, room + PaddedBytes() + DenseBytes()));
+  COUPLET_ASSIGN_OR_RETURN(const cudnnHandle_t dnn, worker.dnn());
+  COUPLET_DEVICE_RETURN(Convolve(way_, dnn, src, dense, room + PaddedBytes() + DenseBytes()));
   if (way_.fused) return {};
   return device().half() ? Finish<__half>(dense, dst, worker.stream())
                          : Finish<float>(dense, dst, worker.stream());

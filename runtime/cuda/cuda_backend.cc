@@ -106,13 +106,12 @@ class CudaBackend final : public Backend {
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override {
     COUPLET_ASSIGN_OR_RETURN(Stream stream, MakeStream());
-    COUPLET_ASSIGN_OR_RETURN(DnnHandle dnn, MakeDnnHandle(stream.get()));
     DeviceBuffer staging;
     if (StagingBytes() != 0) {
       COUPLET_ASSIGN_OR_RETURN(staging, device_->Allocate(StagingBytes()));
     }
     return std::unique_ptr<WorkerContext>(
-        std::make_unique<Worker>(std::move(stream), std::move(dnn), std::move(staging)));
+        std::make_unique<Worker>(std::move(stream), std::move(staging)));
   }
 
   Result<Buffer> allocate(size_t bytes) override {

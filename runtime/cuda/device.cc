@@ -98,7 +98,6 @@ Result<std::unique_ptr<Device>> Device::Open(const CudaOptions& options) {
   COUPLET_DEVICE_RETURN(cudaSetDevice(kDevice));
   COUPLET_RETURN_IF_ERROR(device->ReadProperties());
   COUPLET_ASSIGN_OR_RETURN(device->stream_, MakeStream());
-  COUPLET_ASSIGN_OR_RETURN(device->dnn_, MakeDnnHandle(device->stream_.get()));
   COUPLET_ASSIGN_OR_RETURN(device->blas_lt_, MakeLtHandle());
   COUPLET_RETURN_IF_ERROR(device->TryKernel());
   return device;
@@ -245,7 +244,15 @@ double Device::floor_ms(double bytes, double multiply_adds) const {
 }
 
 Device::Bench Device::TakeBench() const {
-  return {std::unique_lock(mutex_), stream_.get(), dnn_.get()};
+  return {std::unique_lock(mutex_), stream_.get()};
+}
+
+Result<cudnnHandle_t> Device::DnnOf(const Bench& bench) const {
+  COUPLET_CHECK(bench.lock.owns_lock());
+  if (dnn_.get() == nullptr) {
+    COUPLET_ASSIGN_OR_RETURN(dnn_, MakeDnnHandle(bench.stream));
+  }
+  return dnn_.get();
 }
 
 std::string DescribeDevices() {

@@ -69,9 +69,10 @@ class Device {
   struct Bench {
     std::unique_lock<std::mutex> lock;
     cudaStream_t stream;
-    cudnnHandle_t dnn;
   };
   Bench TakeBench() const;
+  // cuDNN for the bench's stream. Made when it is first asked for: see Worker.
+  Result<cudnnHandle_t> DnnOf(const Bench& bench) const;
   Tuning& tuning() const { return tuning_; }
 
  private:
@@ -91,7 +92,7 @@ class Device {
   size_t countable_at_start_ = 0;
   LtHandle blas_lt_;
   Stream stream_;
-  DnnHandle dnn_;
+  mutable DnnHandle dnn_;  // under mutex_
   mutable std::mutex mutex_, watched_;
   mutable Tuning tuning_;
 };

@@ -173,8 +173,7 @@ Result<bool> FusedWins(const Device& device, const PairedLayer& first, const Pai
   COUPLET_RETURN_IF_ERROR(track.Make(device, first, second, src.empty() ? Shape() : src[0],
                                      std::max({one->scratch_bytes(), two->scratch_bytes(), fused.scratch_bytes()})));
   COUPLET_ASSIGN_OR_RETURN(Stream stream, MakeStream());
-  COUPLET_ASSIGN_OR_RETURN(DnnHandle dnn, MakeDnnHandle(stream.get()));
-  Worker worker(std::move(stream), std::move(dnn), DeviceBuffer());
+  Worker worker(std::move(stream), DeviceBuffer());
 
   const void* const from = track.src.data();
   const void* const middle = track.between.data();

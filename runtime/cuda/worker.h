@@ -1,4 +1,5 @@
-// What one thread owns of the device: a stream, a cuDNN handle bound to it, and room for conversions.
+// What one thread owns of the device: a stream, a cuDNN handle bound to it where a layer asks for one, and room for
+// conversions.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -9,10 +10,15 @@ namespace couplet::cuda {
 
 class Worker final : public WorkerContext {
  public:
-  Worker(Stream stream, DnnHandle dnn, DeviceBuffer staging)
-      : stream_(std::move(stream)), dnn_(std::move(dnn)), staging_(std::move(staging)) {}
+  Worker(Stream stream, DeviceBuffer staging) : stream_(std::move(stream)), staging_(std::move(staging)) {}
   cudaStream_t stream() const { return stream_.get(); }
-  cudnnHandle_t dnn() const { return dnn_.get(); }
+  // Made when it is first asked for: a network of products and our own kernels starts without cuDNN.
+  Result<cudnnHandle_t> dnn() {
+    if (dnn_.get() == nullptr) {
+      COUPLET_ASSIGN_OR_RETURN(dnn_, MakeDnnHandle(stream_.get()));
+    }
+    return dnn_.get();
+  }
   // Floats on their way between host and half-precision activations; empty where activations are floats.
   const DeviceBuffer& staging() const { return staging_; }
 

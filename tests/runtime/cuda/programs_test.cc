@@ -268,7 +268,7 @@ TEST_CASE("programs: auto takes a device for many photos, and the CPU after one 
   const auto a = Scores(plain.out), b = Scores(cpu.out);
   for (size_t i = 0; i < a.size(); ++i) CHECK_FALSE(!(std::fabs(a[i].second - b[i].second) <= 1e-5));
   // Opening, preparing and running, each failing.
-  for (const char* plan : {"cudnnCreate:1", "cudaMalloc:10+:oom", "run:12:fault"}) {
+  for (const char* plan : {"cublasLtCreate:1", "cudaMalloc:10+:oom", "run:12:fault"}) {
     CAPTURE(plan);
     const ProcessResult run = label(plan);
     const int lines = Count(run.err, "No GPU is used: ") +

@@ -306,6 +306,7 @@ cudaError_t Scheduler::Launch(const GraphExec& exec, Stream* stream) {
       const Node& node = (*nodes)[static_cast<size_t>(index)];
       if (node.run == nullptr) continue;
       if (const cudaError_t error = node.run(); error != cudaSuccess) return error;
+      clock_ms_ += kWorkMs;
     }
     return cudaSuccess;
   });
