@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <thread>
 #include <vector>
 
@@ -57,7 +58,8 @@ namespace couplet::cpu {
 double BestFmaPeak(double seconds) {
   constexpr double kSlice = 0.002;
   double best = 0;
-  for (double spent = 0; spent < seconds; spent += kSlice) best = std::max(best, MeasureFmaPeak(1, kSlice));
+  const int slices = static_cast<int>(std::ceil(seconds / kSlice));
+  for (int i = 0; i < slices; ++i) best = std::max(best, MeasureFmaPeak(1, kSlice));
   return best;
 }
 
@@ -65,13 +67,16 @@ double MeasureFmaPeak(int threads, double seconds) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> rates(static_cast<size_t>(threads));
   std::vector<std::jthread> pool;
+  pool.reserve(rates.size());
   for (double& rate : rates)
     pool.emplace_back([&rate, seconds] {
       float sink = 0.5f;
       double done = 0, elapsed = 0;
-      for (const auto start = Clock::now(); elapsed < seconds;
-           elapsed = std::chrono::duration<double>(Clock::now() - start).count())
+      const auto start = Clock::now();
+      while (elapsed < seconds) {
         done += COUPLET_DISPATCH(FmaLoop)(100'000, &sink);
+        elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+      }
       rate = done / elapsed;
     });
   pool.clear();
