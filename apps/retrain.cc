@@ -30,7 +30,7 @@ namespace {
 constexpr const char* kProgram = "retrain";
 constexpr double kWatchLineSeconds = 5;
 
-Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
+Result<PhotoSet> ListPhotos(const RetrainOptions& o, RetrainReport* report) {
   const ImageListOptions options = MakeImageListOptions(o);
   COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(options));
   constexpr std::string_view kWarning = "WARNING:";
@@ -40,6 +40,7 @@ Result<PhotoSet> ListPhotos(const RetrainOptions& o) {
   for (const auto& [extension, count] : lists.ignored)
     LogInfo(fmt::format("{} {} left alone: '{}' is not among the photos' extensions", count,
                         count == 1 ? "file" : "files", extension));
+  report->ignored = lists.ignored;
   return MakePhotoSet(options, lists);
 }
 
@@ -200,7 +201,7 @@ Status Run(const RetrainOptions& o) {
   COUPLET_RETURN_IF_ERROR(PrepareOutputFolders(o));
   RetrainReport report;
   if (o.watch) report.watch = std::make_unique<DeviceSampler>();
-  COUPLET_ASSIGN_OR_RETURN(PhotoSet set, ListPhotos(o));
+  COUPLET_ASSIGN_OR_RETURN(PhotoSet set, ListPhotos(o, &report));
   report.Lap("list");
   Progress downloads("", o.quiet);
   COUPLET_ASSIGN_OR_RETURN(const Backbone backbone, Backbone::Open(o.backbone, [&](const std::string& line, bool transient) {

@@ -85,10 +85,17 @@ void RetrainReport::Lap(const std::string& stage) {
   stages.push_back({stage, took, peak_bytes});
 }
 
+double RetrainReport::total_seconds() const {
+  double total = 0;
+  for (const Stage& stage : stages) total += stage.seconds;
+  return total;
+}
+
 void NoteExtraction(const PhotoSet& set, const ExtractResult& result, RetrainReport* report) {
   report->computed = result.computed;
   report->cached = result.cached;
   report->mismatched = result.mismatched;
+  report->damaged = result.damaged;
   report->jpeg_warnings = result.jpeg_warnings;
   report->photo_sha256 = result.photo_sha256;
   report->store = result.store;
@@ -131,12 +138,8 @@ void PrintSummary(const RetrainReport& report) {
     for (const auto& [path, reason] : report.left_out) LogWarning(fmt::format("  {}: {}", path, reason));
   }
   std::string line = "Time:";
-  double total = 0;
-  for (const Stage& stage : report.stages) {
-    line += fmt::format(" {} {:.2f} s,", stage.name, stage.seconds);
-    total += stage.seconds;
-  }
-  LogInfo(fmt::format("{} in all {:.2f} s", line, total));
+  for (const Stage& stage : report.stages) line += fmt::format(" {} {:.2f} s,", stage.name, stage.seconds);
+  LogInfo(fmt::format("{} in all {:.2f} s", line, report.total_seconds()));
   if (report.watch != nullptr) LogInfo(WatchSummary(*report.watch, report.computed, report.photo_joules));
 }
 
@@ -147,10 +150,12 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
                {"labels", set.labels}};
   for (size_t split = 0; split < kSplitNames.size(); ++split)
     json["photos"][kSplitNames[split]] = set.Count(static_cast<Split>(split));
+  json["ignored"] = report.ignored;
   json["left_out"] = Json::array();
   for (const auto& [path, reason] : report.left_out) json["left_out"].push_back({{"path", path}, {"reason", reason}});
   const double seconds = SecondsOf(report, "bottlenecks");
   json["bottlenecks"] = {{"computed", report.computed}, {"cached", report.cached}, {"mismatched", report.mismatched},
+                         {"damaged", report.damaged}, {"jpeg_warnings", report.jpeg_warnings},
                          {"photos_per_second", seconds > 0 ? static_cast<double>(report.computed) / seconds : 0.0}};
   json["history"] = Json::array();
   for (const EvalPoint& point : report.training.history) {
@@ -167,6 +172,7 @@ std::string ReportJson(const RetrainOptions& options, const PhotoSet& set, const
   json["calibration"]["temperature"] =
       report.calibration.photos > 0 ? Json(ShortestDouble(static_cast<float>(report.calibration.temperature))) : Json(nullptr);
   for (const Stage& stage : report.stages) json["seconds"][stage.name] = stage.seconds;
+  json["seconds"]["total"] = report.total_seconds();
   if (report.watch != nullptr) json["watch"] = WatchJson(*report.watch, report.computed, report.photo_joules);
   json["output_graph"] = options.output_graph;
   json["output_labels"] = options.output_labels;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,8 +29,9 @@ struct Stage {
 struct RetrainReport {
   std::string architecture, graph_sha256;
   std::string device;  // that made the bottlenecks: "cpu", "cuda"
+  std::map<std::string, int> ignored;                         // files that are no photos by their names: extension, how many
   std::vector<std::pair<std::string, std::string>> left_out;  // path, reason
-  size_t computed = 0, cached = 0, mismatched = 0;            // bottlenecks
+  size_t computed = 0, cached = 0, mismatched = 0, damaged = 0;  // bottlenecks
   int jpeg_warnings = 0;
   std::unique_ptr<DeviceSampler> watch;   // null without --watch
   std::optional<double> photo_joules;     // that `computed` bottlenecks took
@@ -49,6 +51,7 @@ struct RetrainReport {
 
   // Ends a stage: notes the time since the last one. A stage that is done anew counts once.
   void Lap(const std::string& stage);
+  double total_seconds() const;  // of all stages
 };
 
 // Notes what extraction did and prints its warnings, on stderr. `result` is of `set` before LeaveOut.

@@ -91,6 +91,10 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   key.std = import_.normalization.std;
   key.preprocessing = fmt::format("{};{};alpha={};exif={}", kDecoderVersion, kPreprocessVersion,
                                   static_cast<int>(decode.alpha), decode.apply_exif ? 1 : 0);
+  // A photo over the limit is left out, though an earlier run with a higher one has its vector.
+  constexpr DecodeOptions kUsual;
+  if (decode.max_pixels != kUsual.max_pixels || decode.max_pixels_buffered != kUsual.max_pixels_buffered)
+    key.preprocessing += fmt::format(";max_pixels={},{}", decode.max_pixels, decode.max_pixels_buffered);
   key.precision = PrecisionName(backend.precision());
   // Algorithms chosen by measurement may change the last bits.
   if (const std::string tuning = backend.tuning(); !tuning.empty())

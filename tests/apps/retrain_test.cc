@@ -168,6 +168,24 @@ TEST_CASE("retrain: photos that cannot be read are named, left out and counted; 
   CHECK_FALSE(fs::exists(shop.dir / "strict.pb"));
 }
 
+TEST_CASE("retrain: a photo over --max_pixels is left out, whether the cache has it or not, and the others' vectors stay") {
+  Workshop shop;
+  const auto large = EncodeJpeg(std::vector<uint8_t>(200 * 100 * 3, 90), 200, 100);
+  Spill(shop.dir / "photos/red/large.jpg", {large.begin(), large.end()});
+  REQUIRE(shop.Retrain("first").code == 0);
+  CHECK(shop.Json("first")["left_out"].empty());
+  for (const int computed : {90, 0}) {
+    REQUIRE(shop.Retrain("limited", {"--max_pixels=19999"}).code == 0);
+    const auto json = shop.Json("limited");
+    REQUIRE(json["left_out"].size() == 1);
+    CHECK(json["left_out"][0]["reason"] == "JPEG of 200x100 pixels, over the limit of 0.02 million");
+    CHECK(json["bottlenecks"]["computed"] == computed);
+  }
+  REQUIRE(shop.Retrain("again").code == 0);
+  CHECK(shop.Json("again")["bottlenecks"]["computed"] == 0);
+  CHECK(Slurp(shop.dir / "again.pb") == Slurp(shop.dir / "first.pb"));
+}
+
 TEST_CASE("retrain: --bottleneck_format=text keeps the original's files and reads them") {
   Workshop shop;
   const std::string cache = "--bottleneck_dir=text";
@@ -290,6 +308,7 @@ TEST_CASE("retrain: --json has just the keys of the README's example") {
   const auto example = nlohmann::json::parse(readme.substr(begin, end + 6 - begin));
   Workshop shop;
   Spill(shop.dir / "photos/red/bad.jpg", "text");
+  Spill(shop.dir / "photos/red/bad.webp", "RIFF");
   REQUIRE(shop.Retrain("out").code == 0);
   const auto ours = shop.Json("out");
   const auto keys = [](const nlohmann::json& object) {
@@ -298,8 +317,11 @@ TEST_CASE("retrain: --json has just the keys of the README's example") {
     return names;
   };
   CHECK(keys(ours) == keys(example));
-  for (const char* part : {"photos", "bottlenecks", "test", "seconds"}) CHECK(keys(ours[part]) == keys(example[part]));
+  for (const char* part : {"photos", "ignored", "bottlenecks", "test", "seconds"}) CHECK(keys(ours[part]) == keys(example[part]));
   for (const char* part : {"left_out", "history"}) CHECK(keys(ours[part][0]) == keys(example[part][0]));
+  double seconds = 0;
+  for (const auto& [stage, took] : ours["seconds"].items()) seconds += stage == "total" ? 0 : took.get<double>();
+  CHECK(std::abs(ours["seconds"]["total"].get<double>() - seconds) <= 1e-9);
   CHECK(keys(ours["test"]["classes"][0]) == keys(example["test"]["classes"][0]));
   REQUIRE_FALSE(ours["test"]["misclassified"].empty());
   CHECK(keys(ours["test"]["misclassified"][0]) == keys(example["test"]["misclassified"][0]));
