@@ -117,7 +117,7 @@ say "# gpu-check: commit $commit, $(date -u +%Y-%m-%d)"
 sed 's/^/    /' "$out/devices.log" | tee -a "$page"
 step kernels "$tests/gpu_tests"
 step layers "$tests/gpu_compare" --networks="$networks" --photos="$photos" --temp="$work"
-step layers_tuned "$tests/gpu_compare" --tune --networks="$networks" --photos="$photos" --temp="$work"
+step layers_tuned "$tests/gpu_compare" --tune --networks="${NETWORKS:-$model,mobilenet_1.0_224,inception_v3}" --photos="$photos" --temp="$work"
 step codelab_cpu codelab cpu cpu
 step codelab_cuda codelab cuda cuda
 step same_accuracy same_accuracy
@@ -136,15 +136,15 @@ else
   skip sanitizer 'compute-sanitizer is not there'
 fi
 if [ "${GPU_BENCH:-1}" = 1 ]; then
-  step bench "$tests/gpu_bench" --tune --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
+  step bench "$tests/gpu_bench" --tune --rounds=3 --seconds=0.1 --files=1000 --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
   sed 's/^/    /' "$out/bench.log" | tee -a "$page"
-  step kernel_bench "$tests/kernel_bench" 64
   if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
     step peers python3 "$here/peers.py" --json="$out/peers.json"
     sed 's/^/    /' "$out/peers.log" | tee -a "$page"
   else
     skip peers 'no PyTorch with CUDA on this machine'
   fi
+  step kernel_bench "$tests/kernel_bench" 64
 fi
 say "$passed passed, $failed failed, $skipped skipped"
 rm -rf "$work"

@@ -1,8 +1,8 @@
 """What PyTorch does on the same GPU: backbones, the training loop, and the GPU's ceilings, for make gpu-check.
 
 The networks are timm's mobilenetv1_100 and inception_v3: the same architectures up to padding, so speeds may be compared
-and values may not. Rates are photos a second from pixels on the device, medians of rounds of CUDA-graph replays and of
-torch.compile where it works; random inputs, several of them in turn.
+and values may not. Rates are photos a second from pixels on the device, medians of rounds of CUDA-graph replays, and with
+--compile of torch.compile, which takes a minute a network and precision; random inputs.
 SPDX-License-Identifier: Apache-2.0
 """
 import argparse
@@ -66,7 +66,7 @@ def ceilings():
     return rows
 
 
-def backbones():
+def backbones(compile_too):
     import timm
 
     rows = []
@@ -80,7 +80,7 @@ def backbones():
                 for way, net in (("graph", model), ("compile", None)):
                     try:
                         if net is None:
-                            if batch != 256:  # compiling takes a minute each
+                            if not compile_too or batch != 256:
                                 continue
                             net = torch.compile(model)
                         with torch.inference_mode():
@@ -117,10 +117,11 @@ def training():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="figures for programs")
+    parser.add_argument("--compile", action="store_true", help="with torch.compile, too")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}")
     rows = []
-    for part in (ceilings, training, backbones):
+    for part in (ceilings, lambda: backbones(options.compile), training):
         for row in part():
             rows.append(row)
             print("%-58s %9.4g %s" % row, flush=True)
