@@ -9,8 +9,8 @@
 namespace couplet {
 
 // As Depthwise, for kh = kw = 3, dh = dw = 1, sh = sw = 1 or 2, oc = ic; kLaunchInvalidValue for anything
-// else. Fast when ic and dst_stride are multiples of 4 (float) or 8 (half) and src, weights, bias and dst are
-// aligned to 16 bytes. rows: how many output rows a thread walks down, 0: by the size of the problem. Every
+// else. Fast when ic and dst_stride are multiples of 4, src and dst aligned to four elements, weights and bias to
+// 16 bytes. rows: how many output rows a thread walks down, 0: by the size of the problem. Every
 // choice gives the same bits.
 LaunchResult Depthwise3x3(const DepthwiseShape& shape, const float* src, const float* weights,
                           const float* bias, float* dst, DeviceStream stream, int rows = 0);

@@ -40,14 +40,14 @@ void Pack(int ic, int oc, const float* weights, T* packed) {
         }
 }
 
-template <typename T, int kStride, int kWide>
+template <typename T, int kStride, int kWide, int kChunk>
 LaunchResult Run(const DepthwisePointwiseShape& shape, const T* src, const float* depthwise_weights,
                  const float* depthwise_bias, const T* packed, const float* bias, T* dst,
                  DeviceStream stream) {
   const DepthwiseShape& s = shape.depthwise;
   const int64_t tiles = static_cast<int64_t>(s.n) * CeilDiv(s.oh, kFusedSide) * CeilDiv(s.ow, kFusedSide);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(CeilDiv(shape.oc, kWide)));
-  return Launch(DepthwisePointwiseKernel<T, kStride, kWide>, grid, dim3(kFusedThreads), 0, stream, shape, src,
+  return Launch(DepthwisePointwiseKernel<T, kStride, kWide, kChunk>, grid, dim3(kFusedThreads), 0, stream, shape, src,
                 depthwise_weights, depthwise_bias, packed, bias, dst);
 }
 
@@ -55,11 +55,13 @@ template <typename T, int kStride>
 LaunchResult Widen(const DepthwisePointwiseShape& shape, const T* src, const float* depthwise_weights,
                    const float* depthwise_bias, const T* packed, const float* bias, T* dst,
                    DeviceStream stream) {
+  if (shape.oc <= 64 && shape.depthwise.ic <= 32)
+    return Run<T, kStride, 64, 32>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
   if (shape.oc <= 64)
-    return Run<T, kStride, 64>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
+    return Run<T, kStride, 64, 64>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
   if (shape.oc <= 128)
-    return Run<T, kStride, 128>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
-  return Run<T, kStride, 256>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
+    return Run<T, kStride, 128, 64>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
+  return Run<T, kStride, 256, 64>(shape, src, depthwise_weights, depthwise_bias, packed, bias, dst, stream);
 }
 
 template <typename T>
@@ -69,8 +71,8 @@ LaunchResult Choose(DepthwisePointwiseShape shape, const T* src, const float* de
   const DepthwiseShape& s = shape.depthwise;
   if (!ValidDepthwise3x3(s) || shape.oc < 1) return kLaunchInvalidValue;
   if (shape.dst_stride != 0 && shape.dst_stride < shape.oc) return kLaunchInvalidValue;
-  if (s.ic % VectorOf<T>::kWidth != 0 || !IsAligned(src, 16) || !IsAligned(depthwise_weights, 16) ||
-      !IsAligned(depthwise_bias, 16) || !IsAligned(packed, 8)) {
+  if (s.ic % kFusedVec != 0 || !IsAligned(src, kFusedVec * sizeof(T)) || !IsAligned(depthwise_weights, 16) ||
+      !IsAligned(depthwise_bias, 16) || !IsAligned(packed, 8) || !IsAligned(dst, 2 * sizeof(T))) {
     return kLaunchInvalidValue;
   }
   if (shape.dst_stride == 0) shape.dst_stride = shape.oc;

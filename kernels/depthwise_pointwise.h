@@ -28,8 +28,8 @@ void PackPointwise(int ic, int oc, const float* weights, float* packed);
 void PackPointwise(int ic, int oc, const float* weights, __half* packed);
 
 // Queues the block on `stream`. depthwise_weights [3, 3, ic]; depthwise_bias [ic] and bias [oc] may be null:
-// 0. packed: what PackPointwise gave, on the device. ic is a multiple of 4 (float) or 8 (half), and src,
-// depthwise_weights and depthwise_bias are aligned to 16 bytes, packed to 8: kLaunchInvalidValue otherwise.
+// 0. packed: what PackPointwise gave, on the device. ic is a multiple of 4; src is aligned to four
+// elements, dst to two, depthwise_weights and depthwise_bias to 16 bytes, packed to 8: kLaunchInvalidValue otherwise.
 // float needs sm_80: before, kLaunchNotSupported.
 LaunchResult DepthwisePointwise(const DepthwisePointwiseShape& shape, const float* src,
                                 const float* depthwise_weights, const float* depthwise_bias,

@@ -139,6 +139,13 @@ struct Access<float, 1> {
   static __device__ void Store(float* p, const float* v) { *p = v[0]; }
 };
 template <>
+struct Access<float, 2> {
+  static __device__ void Store(float* p, const float* v) {
+    COUPLET_CHECK_ALIGNED(p, 8);
+    *reinterpret_cast<float2*>(p) = make_float2(v[0], v[1]);
+  }
+};
+template <>
 struct Access<float, 4> {
   static __device__ void Load(const float* p, float* v) {
     COUPLET_CHECK_ALIGNED(p, 16);
@@ -180,6 +187,13 @@ struct Access<__half, 1> {
   static __device__ void Store(__half* p, const float* v) { *p = __float2half_rn(v[0]); }
 };
 template <>
+struct Access<__half, 2> {
+  static __device__ void Store(__half* p, const float* v) {
+    COUPLET_CHECK_ALIGNED(p, 4);
+    *reinterpret_cast<unsigned*>(p) = PackHalves(v[0], v[1]);
+  }
+};
+template <>
 struct Access<__half, 4> {
   static __device__ void Load(const __half* p, float* v) {
     COUPLET_CHECK_ALIGNED(p, 8);
@@ -211,7 +225,7 @@ struct Access<__half, 8> {
 
 }  // namespace vector_access
 
-// N consecutive elements as floats, N = 1, 4, 8. The address is a multiple of min(16, N * sizeof(T)).
+// N consecutive elements as floats, N = 1, 4, 8; 2 can be stored only. The address is a multiple of min(16, N * sizeof(T)).
 template <int N, typename T>
 __device__ inline FloatVec<N> LoadFloats(const T* p) {
   FloatVec<N> out;

@@ -32,7 +32,7 @@ bool IsBlock(const Device& device, const PairedLayer& first, const PairedLayer& 
   constexpr int kFirstWithMma = 75;  // kernels/ptx.h
   return device.precision() != Precision::kFp32 && device.capability() >= kFirstWithMma && dims[0] == 3 && dims[1] == 3 && dims[3] == 1 &&
          depthwise->sh == depthwise->sw && depthwise->sh <= 2 && depthwise->dh == 1 && depthwise->dw == 1 &&
-         src.c % (device.half() ? 8 : 4) == 0;
+         src.c % 4 == 0;
 }
 
 bool IsStart(const PairedLayer& first, const PairedLayer& second) {
