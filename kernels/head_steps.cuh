@@ -5,6 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/finite.cuh"
 #include "kernels/head_steps.h"
+#include "kernels/lanes.cuh"
 
 namespace couplet {
 
@@ -14,6 +15,10 @@ constexpr int kHeadRows = 128;                 // rows looked at together
 constexpr int kHeadPitch = kHeadFeatures + 4;  // of vectors in shared memory: 16-byte rows on different banks
 constexpr int kHeadItems =
     512 / kHeadThreads;  // gradient items a thread: 64 features x 8 groups of 4 classes
+constexpr int kHeadRowStep = kHeadThreads / kHeadFeatures;  // rows that all threads move at a time
+constexpr int kHeadHeld =
+    kHeadRows / kHeadRowStep;  // values that a thread moves: as many as a warp has lanes
+constexpr int kHeadWeights = kHeadFeatures * kHeadStepsMaxClasses / kHeadThreads;  // that a thread moves
 
 // What one launch leaves for the next.
 struct HeadState {
@@ -39,8 +44,9 @@ struct HeadStepArgs {
 
 // Shared memory of a block, in floats from the start of the dynamic part.
 struct HeadLayout {
-  int groups;  // of 4 classes
-  int pitch;   // of a row of slopes: 4 * an odd number
+  int groups;        // of 4 classes
+  int pitch;         // of a row of slopes: 4 * an odd number
+  unsigned inverse;  // of the number of classes
   int slopes, weights, losses, corrects, bads, total;
 };
 
@@ -48,6 +54,7 @@ __host__ __device__ inline HeadLayout MakeHeadLayout(int classes) {
   HeadLayout l;
   l.groups = (classes + 3) / 4;
   l.pitch = 4 * (l.groups | 1);
+  l.inverse = (1u << 18) / static_cast<unsigned>(classes) + 1;
   l.slopes = kHeadRows * kHeadPitch;
   l.weights = l.slopes + kHeadRows * l.pitch;
   l.losses = l.weights + kHeadFeatures * 4 * l.groups;
@@ -55,6 +62,12 @@ __host__ __device__ inline HeadLayout MakeHeadLayout(int classes) {
   l.bads = l.corrects + kHeadRows;
   l.total = l.bads + kHeadRows;
   return l;
+}
+
+// i / classes for 0 <= i < 2^18 / 32, by a multiplication: the inverse is 2^18 / classes and at most 1 more,
+// so what it adds stays below the 1 / classes that would make a quotient too large.
+__host__ __device__ inline int HeadDivide(int i, const HeadLayout& l) {
+  return static_cast<int>(static_cast<unsigned>(i) * l.inverse >> 18);
 }
 
 struct HeadShared {
@@ -79,24 +92,77 @@ __device__ inline HeadShared MakeHeadShared(float* memory, int classes) {
   return s;
 }
 
-// This block's features of rows [first, first + count) of a batch.
-__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first,
-                                       int count, const HeadShared& s) {
-  const int f = static_cast<int>(threadIdx.x) % kHeadFeatures;
-  const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + f;
-  for (int r = static_cast<int>(threadIdx.x) / kHeadFeatures; r < count; r += kHeadThreads / kHeadFeatures) {
-    const int64_t row = batch.rows[first + r];
-    s.vectors[r * kHeadPitch + f] =
-        feature < a.shape.features ? a.vectors[row * a.shape.features + feature] : 0.0f;
+// Where number i of a dense array with a row of classes lies in one whose rows are `pitch` apart.
+__device__ inline int HeadPlace(int i, int classes, int pitch, const HeadShared& s) {
+  const int row = HeadDivide(i, s.layout);
+  return row * pitch + i - row * classes;
+}
+
+// A launch is short, and most of it would be waiting for memory: what does not depend on its arithmetic is
+// loaded at its start, all of it together, and waits in registers until its turn comes.
+
+// Rows [first, first + count) of a batch, by number: lane k's is the k-th of those that its thread moves.
+// Past the end the last one again, so that every load is good.
+__device__ inline uint32_t HeadLoadRow(const HeadStepsBatch& batch, int first, int count) {
+  const int t = static_cast<int>(threadIdx.x);
+  return batch.rows[first + min(t / kHeadFeatures + t % 32 * kHeadRowStep, count - 1)];
+}
+
+// A thread's share of a block's features of up to kHeadRows rows: feature t % 64 of every 4th row.
+struct HeadVectors {
+  float x[kHeadHeld];
+};
+
+__device__ inline void HeadLoadVectors(const HeadStepArgs& a, uint32_t row_of_lane, HeadVectors* vectors) {
+  const int feature = static_cast<int>(blockIdx.x * kHeadFeatures + threadIdx.x % kHeadFeatures);
+  const bool real = feature < a.shape.features;
+  // In bytes, so that an address is one multiply-add.
+  const uint64_t pitch = static_cast<unsigned>(a.shape.features) * static_cast<unsigned>(sizeof(float));
+  const char* const column = reinterpret_cast<const char*>(a.vectors + feature);
+#pragma unroll
+  for (int k = 0; k < kHeadHeld; ++k) {
+    const uint32_t row = __shfl_sync(0xffffffffu, row_of_lane, k);
+    vectors->x[k] = real ? *reinterpret_cast<const float*>(column + row * pitch) : 0.0f;
   }
 }
 
-__device__ inline void HeadLoadWeights(const HeadStepArgs& a, const HeadShared& s) {
-  const int width = 4 * s.layout.groups;
-  for (int i = static_cast<int>(threadIdx.x); i < kHeadFeatures * width; i += kHeadThreads) {
-    const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + i / width, c = i % width;
-    const bool real = feature < a.shape.features && c < a.shape.classes;
-    s.weights[i] = real ? a.weights[static_cast<int64_t>(feature) * a.shape.classes + c] : 0.0f;
+__device__ inline void HeadStoreVectors(const HeadVectors& vectors, const HeadShared& s) {
+  const int t = static_cast<int>(threadIdx.x);
+  float* const column = s.vectors + t / kHeadFeatures * kHeadPitch + t % kHeadFeatures;
+#pragma unroll
+  for (int k = 0; k < kHeadHeld; ++k) column[k * kHeadRowStep * kHeadPitch] = vectors.x[k];
+}
+
+// How many weights a block owns. They lie together: number i is of its feature i / classes, class i %
+// classes.
+__device__ inline int HeadWeightsOf(const HeadStepsShape& shape) {
+  return min(kHeadFeatures, shape.features - static_cast<int>(blockIdx.x) * kHeadFeatures) * shape.classes;
+}
+
+struct HeadWeights {
+  float w[kHeadWeights];
+};
+
+// Clears their place in shared memory as well, where there is more than they fill.
+__device__ inline void HeadLoadWeights(const HeadStepArgs& a, const HeadShared& s, HeadWeights* weights) {
+  const int t = static_cast<int>(threadIdx.x), count = HeadWeightsOf(a.shape);
+  const float* const own = a.weights + static_cast<int64_t>(blockIdx.x) * kHeadFeatures * a.shape.classes;
+#pragma unroll
+  for (int k = 0; k < kHeadWeights; ++k)
+    weights->w[k] = t + k * kHeadThreads < count ? own[t + k * kHeadThreads] : 0.0f;
+  const float zero[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (int i = t; i < kHeadFeatures * s.layout.groups; i += kHeadThreads)
+    StoreFloats<4>(s.weights + 4 * i, zero);
+}
+
+__device__ inline void HeadPlaceWeights(const HeadStepArgs& a, const HeadWeights& weights,
+                                        const HeadShared& s) {
+  const int classes = a.shape.classes, count = HeadWeightsOf(a.shape);
+#pragma unroll
+  for (int k = 0; k < kHeadWeights; ++k) {
+    const int i = static_cast<int>(threadIdx.x) + k * kHeadThreads;
+    if (i >= count) break;
+    s.weights[HeadPlace(i, classes, 4 * s.layout.groups, s)] = weights.w[k];
   }
 }
 
@@ -109,47 +175,89 @@ __device__ inline int HeadRowsOf(const HeadStepsBatch* batches) {
 // rows begin at row `offset` of the launch. They go where the slopes will be.
 __device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int first, int count,
                                        const HeadShared& s) {
-  const float* const partials = a.states[a.from].partials;
-  const int classes = a.shape.classes, width = 4 * s.layout.groups;
+  constexpr int kLogits = 2, kLoads = 16;  // a thread's logits, and loads of each, under way together
+  const int classes = a.shape.classes, logits = count * classes, blocks = static_cast<int>(gridDim.x);
   const int64_t stride = static_cast<int64_t>(HeadRowsOf(a.finish)) * classes;
-  for (int i = static_cast<int>(threadIdx.x); i < count * width; i += kHeadThreads) {
-    const int r = i / width, c = i % width;
-    float z = 0.0f;
-    if (c < classes) {
-      const float* p = partials + static_cast<int64_t>(offset + first + r) * classes + c;
-      z = a.biases[c];
-      for (int block = 0; block < static_cast<int>(gridDim.x); ++block) z += p[block * stride];
+  const float* const partials = a.states[a.from].partials + static_cast<int64_t>(offset + first) * classes;
+#pragma unroll 1
+  for (int base = static_cast<int>(threadIdx.x); base < logits; base += kLogits * kHeadThreads) {
+    float z[kLogits];
+    const float* p[kLogits];
+#pragma unroll
+    for (int m = 0; m < kLogits; ++m) {
+      const int i = min(base + m * kHeadThreads, logits - 1);
+      p[m] = partials + i;
+      z[m] = a.biases[i - HeadDivide(i, s.layout) * classes];
     }
-    s.slopes[r * s.layout.pitch + c] = z;
+#pragma unroll 1
+    for (int block = 0; block < blocks; block += kLoads) {
+      float part[kLoads][kLogits];
+#pragma unroll
+      for (int k = 0; k < kLoads; ++k)
+#pragma unroll
+        for (int m = 0; m < kLogits; ++m) {
+          part[k][m] = block + k < blocks ? *p[m] : 0.0f;
+          p[m] += stride;
+        }
+#pragma unroll
+      for (int k = 0; k < kLoads; ++k)
+#pragma unroll
+        for (int m = 0; m < kLogits; ++m)
+          if (block + k < blocks) z[m] += part[k][m];
+    }
+#pragma unroll
+    for (int m = 0; m < kLogits; ++m) {
+      const int i = base + m * kHeadThreads;
+      if (i < logits) s.slopes[HeadPlace(i, classes, s.layout.pitch, s)] = z[m];
+    }
   }
 }
 
 // One thread a row: loss, whether it is right and finite, added to the thread's own sums in shared memory;
-// the logits become slopes. Slopes of classes that do not exist stay 0.
+// the logits become slopes, four at a time. Slopes of classes that do not exist become 0.
 __device__ inline void HeadSoftmax(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
                                    const HeadShared& s) {
-  const int r = static_cast<int>(threadIdx.x), classes = a.shape.classes;
+  const int r = static_cast<int>(threadIdx.x), classes = a.shape.classes, width = 4 * s.layout.groups;
   if (r >= count) return;
+  const int label = batch.labels[first + r];
   float* const z = s.slopes + r * s.layout.pitch;
+#pragma unroll 1
+  for (int c = classes; c < width; ++c) z[c] = 0.0f;
   float largest = -INFINITY;
   int best = classes, bad = 0;
-  for (int c = 0; c < classes; ++c) {
-    if (!IsFinite(z[c])) bad = 1;
-    if (z[c] > largest) {
-      largest = z[c];
-      best = c;
+#pragma unroll 1
+  for (int c4 = 0; c4 < width; c4 += 4) {
+    const FloatVec<4> logit = LoadFloats<4>(z + c4);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (!IsFinite(logit[i])) bad = 1;
+      if (c4 + i < classes && logit[i] > largest) {
+        largest = logit[i];
+        best = c4 + i;
+      }
     }
   }
-  const int label = batch.labels[first + r];
   const float at_label = z[label] - largest;
   float rest = 0.0f;
-  for (int c = 0; c < classes; ++c) {
-    const float e = expf(z[c] - largest);
-    if (c != best) rest += e;
-    z[c] = e;
+#pragma unroll 1
+  for (int c4 = 0; c4 < width; c4 += 4) {
+    FloatVec<4> e = LoadFloats<4>(z + c4);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) e[i] = expf(e[i] - largest);
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (c4 + i < classes && c4 + i != best) rest += e[i];
+    StoreFloats<4>(z + c4, e);
   }
   const float total = 1.0f + rest, scale = 1.0f / static_cast<float>(batch.n);
-  for (int c = 0; c < classes; ++c) z[c] = (z[c] / total - (c == label ? 1.0f : 0.0f)) * scale;
+#pragma unroll 1
+  for (int c4 = 0; c4 < width; c4 += 4) {
+    FloatVec<4> slope = LoadFloats<4>(z + c4);
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      slope[i] = c4 + i < classes ? (slope[i] / total - (c4 + i == label ? 1.0f : 0.0f)) * scale : 0.0f;
+    StoreFloats<4>(z + c4, slope);
+  }
   const float loss = log1pf(rest) - at_label;
   s.losses[r] += loss;
   s.corrects[r] += best == label ? 1 : 0;
@@ -165,22 +273,19 @@ __device__ inline void HeadClearSums(const HeadShared& s) {
   }
 }
 
-// The batch's result from the threads' sums, the same in every thread.
+// Sum of kHeadRows numbers in shared memory, of pairs in a fixed tree; the same in every lane.
+template <typename N>
+__device__ inline N HeadSum(const N* numbers) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  return SumOfLanes<32>((numbers[lane] + numbers[lane + 64]) + (numbers[lane + 32] + numbers[lane + 96]));
+}
+
+// The batch's result from the threads' sums, the same in every thread: each warp adds for itself.
 __device__ inline HeadResult HeadSumRows(const HeadStepsBatch& batch, const HeadShared& s) {
-  const int t = static_cast<int>(threadIdx.x);
-  for (int half = kHeadRows / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (t < half) {
-      s.losses[t] += s.losses[t + half];
-      s.corrects[t] += s.corrects[t + half];
-      s.bads[t] += s.bads[t + half];
-    }
-  }
-  __syncthreads();
   HeadResult result;
-  result.mean_loss = s.losses[0] / static_cast<float>(batch.n);
-  result.correct = s.corrects[0];
-  result.finite = s.bads[0] == 0 && IsFinite(result.mean_loss);
+  result.mean_loss = HeadSum(s.losses) / static_cast<float>(batch.n);
+  result.correct = HeadSum(s.corrects);
+  result.finite = HeadSum(s.bads) == 0 && IsFinite(result.mean_loss);
   return result;
 }
 
@@ -201,6 +306,7 @@ __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradi
     const int item = t + m * kHeadThreads;
     if (item >= kHeadFeatures * groups * shares) break;
     const int f = item % kHeadFeatures, group = item / kHeadFeatures % groups;
+#pragma unroll 8
     for (int r = item / (kHeadFeatures * groups); r < count; r += shares) {
       const float x = s.vectors[r * kHeadPitch + f];
       const FloatVec<4> slope = LoadFloats<4>(s.slopes + r * s.layout.pitch + 4 * group);
@@ -208,6 +314,7 @@ __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradi
     }
   }
   if (blockIdx.x != 0 || t % 32 >= 4 * groups) return;
+#pragma unroll 8
   for (int r = t / 32; r < count; r += kHeadThreads / 32) g->bias += s.slopes[r * s.layout.pitch + t % 32];
 }
 
@@ -244,44 +351,46 @@ __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, c
 }
 
 __device__ inline void HeadStoreWeights(const HeadStepArgs& a, const HeadShared& s) {
-  const int width = 4 * s.layout.groups;
-  for (int i = static_cast<int>(threadIdx.x); i < kHeadFeatures * width; i += kHeadThreads) {
-    const int feature = static_cast<int>(blockIdx.x) * kHeadFeatures + i / width, c = i % width;
-    if (feature < a.shape.features && c < a.shape.classes)
-      a.states[a.to].weights[static_cast<int64_t>(feature) * a.shape.classes + c] = s.weights[i];
-  }
+  const int classes = a.shape.classes, count = HeadWeightsOf(a.shape);
+  float* const own = a.states[a.to].weights + static_cast<int64_t>(blockIdx.x) * kHeadFeatures * classes;
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads)
+    own[i] = s.weights[HeadPlace(i, classes, 4 * s.layout.groups, s)];
 }
 
 // An evaluation's batch, by one block.
 __device__ inline void HeadEvaluate(const HeadStepArgs& a, int which, const HeadShared& s) {
   const HeadStepsBatch& batch = a.finish[which];
   const int offset = which == 1 ? a.finish[0].n : a.finish[0].n + a.finish[1].n;
+  __syncthreads();
   HeadClearSums(s);
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
-    __syncthreads();
     HeadAddPartials(a, offset, first, count, s);
     __syncthreads();
     HeadSoftmax(a, batch, first, count, s);
+    __syncthreads();
   }
   const HeadResult result = HeadSumRows(batch, s);
   if (threadIdx.x == 0) *batch.result = result;
-  __syncthreads();
 }
 
-// The training batch of the step that the launch before began. Updates the weights in shared memory; false
-// where the forward pass was not finite and nothing was updated.
-__device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, bool* finite) {
+// The training batch of the step that the launch before began; its first rows' logits and *vectors are there.
+// Updates the weights in shared memory; false where the forward pass was not finite and nothing was updated.
+__device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, HeadVectors* vectors,
+                                 bool* finite) {
   const HeadStepsBatch& batch = a.finish[0];
   HeadGradient gradient = {};
   HeadClearSums(s);
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
-    __syncthreads();
-    HeadLoadVectors(a, batch, first, count, s);
-    HeadAddPartials(a, 0, first, count, s);
-    __syncthreads();  // a row's logits are of several threads
+    if (first > 0) {
+      __syncthreads();
+      HeadLoadVectors(a, HeadLoadRow(batch, first, count), vectors);
+      HeadAddPartials(a, 0, first, count, s);
+      __syncthreads();  // a row's logits are of several threads
+    }
     HeadSoftmax(a, batch, first, count, s);
+    HeadStoreVectors(*vectors, s);
     __syncthreads();  // slopes and vectors are there
     HeadAddGradient(count, s, &gradient);
   }
@@ -292,20 +401,24 @@ __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, boo
   return true;
 }
 
-// Partial sums of a batch's logits over this block's features; thread: one row, four classes.
-__device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset, const HeadShared& s) {
+// Partial sums of a batch's logits over this block's features; thread: one row, four classes. Of batch 0
+// the first rows' *vectors are there.
+__device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset, const HeadShared& s,
+                                   HeadVectors* vectors) {
   const HeadStepsBatch& batch = a.begin[which];
   const int groups = s.layout.groups, classes = a.shape.classes;
   float* const partials =
       a.states[a.to].partials + (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
+    if (which > 0 || first > 0) HeadLoadVectors(a, HeadLoadRow(batch, first, count), vectors);
     __syncthreads();
-    HeadLoadVectors(a, batch, first, count, s);
+    HeadStoreVectors(*vectors, s);
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < count * groups; i += kHeadThreads) {
       const int r = i % count, group = i / count;
       float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll 4
       for (int f = 0; f < kHeadFeatures; f += 4) {
         const FloatVec<4> x = LoadFloats<4>(s.vectors + r * kHeadPitch + f);
         for (int k = 0; k < 4; ++k) {
@@ -321,15 +434,19 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
 }
 
 // 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not
-// finite, and the parameters before that one lie in the state that this launch would have overwritten.
+// finite, and the parameters before that one lie in the state that this launch would have overwritten. A
+// barrier.
 __device__ inline int HeadStopped(const HeadStepArgs& a) {
-  if (a.from < 0) return 0;
-  const int32_t* const flags = a.states[a.from].flags;
+  int32_t stopped = 0;
   bool finite = true;
-  for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kHeadThreads)
-    finite = finite && flags[1 + i] != 0;
+  if (a.from >= 0) {
+    const int32_t* const flags = a.states[a.from].flags;
+    stopped = flags[0];
+    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kHeadThreads)
+      finite = finite && flags[1 + i] != 0;
+  }
   const bool all_finite = __syncthreads_and(finite) != 0;
-  if (flags[0] != 0) return flags[0];
+  if (stopped != 0) return stopped;
   return all_finite ? 0 : 1 + a.to;
 }
 
@@ -346,35 +463,44 @@ __device__ inline void HeadStop(const HeadStepArgs& a, int stopped) {
 __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a) {
   COUPLET_DYNAMIC_SHARED(float, memory);
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
+  const int finished = a.finish[0].n, begun = a.begin[0].n;
+  const int finished_count = min(kHeadRows, finished), begun_count = min(kHeadRows, begun);
+  uint32_t finished_row = 0, begun_row = 0;
+  if (finished > 0) finished_row = HeadLoadRow(a.finish[0], 0, finished_count);
+  if (begun > 0) begun_row = HeadLoadRow(a.begin[0], 0, begun_count);
+  HeadWeights weights;
+  HeadLoadWeights(a, s, &weights);
+  if (finished > 0) HeadAddPartials(a, 0, 0, finished_count, s);
+  HeadVectors finished_vectors = {}, begun_vectors = {};
+  if (finished > 0) HeadLoadVectors(a, finished_row, &finished_vectors);
+  if (begun > 0) HeadLoadVectors(a, begun_row, &begun_vectors);
   const int stopped = HeadStopped(a);
   if (stopped != 0) {
     HeadStop(a, stopped);
     return;
   }
-  // Evaluations are of the parameters before this launch's update, whatever becomes of that.
-  for (int which = 1; which < 3; ++which)
-    if (a.finish[which].n > 0 && static_cast<int>(blockIdx.x) == which % static_cast<int>(gridDim.x))
-      HeadEvaluate(a, which, s);
-  HeadLoadWeights(a, s);
-  bool finite = true;
-  if (a.finish[0].n > 0) {
-    if (!HeadTrain(a, s, &finite)) {
-      if (blockIdx.x == 0 && threadIdx.x == 0) a.states[a.to].flags[0] = 1 + a.from;
-      return;
-    }
+  HeadPlaceWeights(a, weights, s);
+  bool finite = true, good = true;
+  if (finished > 0) {
+    good = HeadTrain(a, s, &finished_vectors, &finite);
   } else if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < a.shape.classes) {
     a.states[a.to].biases[threadIdx.x] = a.biases[threadIdx.x];
   }
-  const bool all_finite = __syncthreads_and(finite) != 0;
-  HeadStoreWeights(a, s);
-  int offset = 0;
-  for (int which = 0; which < 3; ++which) {
-    HeadForward(a, which, offset, s);
-    offset += a.begin[which].n;
+  if (good) {
+    const bool all_finite = __syncthreads_and(finite) != 0;
+    HeadStoreWeights(a, s);
+    int offset = 0;
+    for (int which = 0; which < 3; ++which) {
+      HeadForward(a, which, offset, s, &begun_vectors);
+      offset += a.begin[which].n;
+    }
+    if (threadIdx.x == 0) a.states[a.to].flags[1 + blockIdx.x] = all_finite ? 1 : 0;
   }
-  if (threadIdx.x != 0) return;
-  a.states[a.to].flags[1 + blockIdx.x] = all_finite ? 1 : 0;
-  if (blockIdx.x == 0) a.states[a.to].flags[0] = 0;
+  if (blockIdx.x == 0 && threadIdx.x == 0) a.states[a.to].flags[0] = good ? 0 : 1 + a.from;
+  // Evaluations are of the parameters before this launch's update, whatever became of that.
+  for (int which = 1; which < 3; ++which)
+    if (a.finish[which].n > 0 && static_cast<int>(blockIdx.x) == which % static_cast<int>(gridDim.x))
+      HeadEvaluate(a, which, s);
 }
 
 // After a run: the last good parameters go where the run's are, and the last step's result learns whether its

@@ -6,24 +6,13 @@
 
 #include "kernels/device.h"
 #include "kernels/finite.cuh"
+#include "kernels/lanes.cuh"
 #include "kernels/softmax_xent.h"
 
 namespace couplet {
 
 constexpr int kSoftmaxXentThreads = 512;
 constexpr int kSoftmaxXentRows = 1024;  // rows of a block
-
-template <int kLanes>
-__device__ inline float SumOfLanes(float x) {
-  for (int offset = kLanes / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
-
-template <int kLanes>
-__device__ inline int SumOfLanes(int x) {
-  for (int offset = kLanes / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
 
 // The largest value among the lanes and the smallest index that has it.
 template <int kLanes>
