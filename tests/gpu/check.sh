@@ -136,7 +136,7 @@ else
   skip sanitizer 'compute-sanitizer is not there'
 fi
 if [ "${GPU_BENCH:-1}" = 1 ]; then
-  step bench "$tests/gpu_bench" --tune --rounds=3 --seconds=0.1 --files=1000 --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
+  step bench "$tests/gpu_bench" --tune --rounds=3 --seconds=0.1 --files=3000 --photos="$photos" --temp="$work" --label_image="$bin/label_image" --json="$out/bench.json"
   sed 's/^/    /' "$out/bench.log" | tee -a "$page"
   if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
     step peers python3 "$here/peers.py" --json="$out/peers.json"
