@@ -9,6 +9,7 @@
 #include "tests/kernels/convert_cases.h"
 #include "tests/kernels/first_conv_cases.h"
 #include "tests/kernels/global_average_cases.h"
+#include "tests/kernels/im2col_cases.h"
 #include "tests/kernels/pad_cases.h"
 #include "tests/kernels/pool_cases.h"
 #include "tests/kernels/preprocess_first_conv_cases.h"
@@ -75,6 +76,21 @@ void AddGlobalAverages(int n, std::vector<KernelRow>* rows) {
     rows->push_back({"global_average", RowName<T>(c.name, n), (src + dst) * kBytes<T>, 0.0,
                      SrcToDst<T>(src, dst, [s](const T* from, T* to, DeviceStream stream) {
                        return LaunchGlobalAverage(s, from, to, stream);
+                     })});
+  }
+}
+
+// Of as many photos as the engine gathers at a time: 64 MB of windows.
+template <class T>
+void AddIm2cols(int n, std::vector<KernelRow>* rows) {
+  for (const auto& c : test::kIm2colCases) {
+    if (!OfModel(c.name)) continue;
+    Im2colShape s = c.shape;
+    const double src = 1.0 * s.ih * s.iw * s.ic, dst = 1.0 * s.oh * s.ow * s.kh * s.kw * s.ic;
+    for (s.n = 1; 2 * s.n <= n && 2 * s.n * dst * kBytes<T> <= 64 << 20;) s.n *= 2;
+    rows->push_back({"im2col", RowName<T>(c.name, s.n), s.n * (src + dst) * kBytes<T>, 0.0,
+                     SrcToDst<T>(s.n * src, s.n * dst, [s](const T* from, T* to, DeviceStream stream) {
+                       return LaunchIm2col(s, from, to, stream);
                      })});
   }
 }
@@ -239,6 +255,7 @@ void AddAll(int n, std::vector<KernelRow>* rows) {
   AddFirstConvs<T>(n, rows);
   AddPools<T>(n, rows);
   AddGlobalAverages<T>(n, rows);
+  AddIm2cols<T>(n, rows);
   AddElementwise<T>(n, rows);
 }
 
