@@ -51,11 +51,12 @@ class Gemm final : public Op {
         oc_(spec.oc),
         stride_(spec.dst_stride != 0 ? spec.dst_stride : spec.oc),
         sliced_(spec.dst_stride != 0),
-        group_(GroupOf(spec.max_batch)),
+        group_(spec.group),
+        window_(spec.window),
         activation_(spec.activation) {}
 
   Status Prepare(const GemmLayer& spec);
-  size_t scratch_bytes() const override { return workspace_bytes_; }
+  size_t scratch_bytes() const override { return GatheredBytes() + workspace_bytes_; }
 
  protected:
   Status Run(const RunArgs& args, Worker& worker) const override;
@@ -69,6 +70,8 @@ class Gemm final : public Op {
   Status Multiply(const cublasLtMatmulAlgo_t& algo, const void* src, void* dst, void* workspace, size_t bytes,
                   cudaStream_t stream) const;
   template <class T>
+  Status Gather(const void* src, void* dst, cudaStream_t stream) const;
+  template <class T>
   Status Finish(const RunArgs& args, cudaStream_t stream) const;
   void Take(const cublasLtMatmulAlgo_t& algo, size_t workspace_bytes) {
     algo_ = algo;
@@ -76,12 +79,16 @@ class Gemm final : public Op {
   }
   size_t element_bytes() const { return device().element_bytes(); }
   size_t SrcGroupBytes() const { return static_cast<size_t>(group_ * rows_ * ic_) * element_bytes(); }
+  // Scratch: the gathered matrix, then the product's workspace.
+  size_t GatheredBytes() const { return window_ ? AlignUp(SrcGroupBytes()) : 0; }
+  size_t WorkspaceLimit() const { return device().options().workspace_bytes - GatheredBytes(); }
   size_t DstGroupBytes() const { return static_cast<size_t>(group_ * rows_ * stride_) * element_bytes(); }
 
   const int64_t rows_;
   const int ic_, oc_, stride_;
   const bool sliced_;
   const int group_;
+  const std::optional<Im2colShape> window_;
   const Activation activation_;
   bool fused_ = false;  // the bias and a ReLU are the product's epilogue
   DeviceBuffer weights_, bias_,
@@ -155,10 +162,10 @@ Result<std::vector<cublasLtMatmulHeuristicResult_t>> Gemm::Proposals(int count) 
     COUPLET_DEVICE_RETURN(cublasLtMatmulPreferenceSetAttribute(made, attribute, &value, sizeof value));
     return {};
   };
-  const uint64_t limit = device().options().workspace_bytes;
+  const uint64_t limit = WorkspaceLimit();
   const uint32_t whole_sums = CUBLASLT_REDUCTION_SCHEME_NONE;
   const uint32_t arena = static_cast<uint32_t>(kArenaAlignment);
-  const uint32_t src_alignment = Alignment(SrcGroupBytes(), arena);
+  const uint32_t src_alignment = window_ ? arena : Alignment(SrcGroupBytes(), arena);
   const uint32_t dst_alignment = Alignment(DstGroupBytes(), sliced_ ? 16 : arena);
   COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, limit));
   COUPLET_RETURN_IF_ERROR(set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, whole_sums));
@@ -189,7 +196,7 @@ Status Gemm::ChooseAlgorithm() {
         cublasLtMatmulAlgoCheck(device().blas_lt(), product_.get(), weights_layout_.get(), src_layout_.get(),
                                 dst_layout_.get(), dst_layout_.get(), &*algo,
                                 &checked) == CUBLAS_STATUS_SUCCESS &&
-        checked.workspaceSize <= device().options().workspace_bytes) {
+        checked.workspaceSize <= WorkspaceLimit()) {
       Take(*algo, checked.workspaceSize);
       return {};
     }
@@ -235,11 +242,25 @@ Status Gemm::Multiply(const cublasLtMatmulAlgo_t& algo, const void* src, void* d
   return {};
 }
 
+template <class T>
+Status Gemm::Gather(const void* src, void* dst, cudaStream_t stream) const {
+  COUPLET_DEVICE_RETURN(LaunchIm2col<T>(*window_, static_cast<const T*>(src), static_cast<T*>(dst), stream));
+  return {};
+}
+
 Status Gemm::Run(const RunArgs& args, Worker& worker) const {
-  for (int first = 0; first < args.n; first += group_)
-    COUPLET_RETURN_IF_ERROR(Multiply(algo_, Photo(args.src[0], first, rows_ * ic_, element_bytes()),
-                                     Photo(args.dst, first, rows_ * stride_, element_bytes()), args.scratch,
-                                     workspace_bytes_, worker.stream()));
+  const int64_t src_photo = window_ ? int64_t{window_->ih} * window_->iw * window_->ic : rows_ * ic_;
+  for (int first = 0; first < args.n; first += group_) {
+    const void* src = Photo(args.src[0], first, src_photo, element_bytes());
+    if (window_) {
+      COUPLET_RETURN_IF_ERROR(device().half() ? Gather<__half>(src, args.scratch, worker.stream())
+                                              : Gather<float>(src, args.scratch, worker.stream()));
+      src = args.scratch;
+    }
+    COUPLET_RETURN_IF_ERROR(Multiply(algo_, src, Photo(args.dst, first, rows_ * stride_, element_bytes()),
+                                     static_cast<std::byte*>(args.scratch) + GatheredBytes(), workspace_bytes_,
+                                     worker.stream()));
+  }
   return device().half() ? Finish<__half>(args, worker.stream()) : Finish<float>(args, worker.stream());
 }
 

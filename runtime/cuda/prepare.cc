@@ -2,7 +2,7 @@
 #include "runtime/cuda/prepare.h"
 
 #include "kernels/first_conv.h"
-#include "runtime/cuda/conv_cudnn.h"
+#include "runtime/cuda/conv.h"
 #include "runtime/cuda/gemm.h"
 #include "runtime/cuda/preprocess_op.h"
 #include "runtime/cuda/small_ops.h"
@@ -85,7 +85,7 @@ class Preparer {
     gemm.ic = ic;
     gemm.oc = place_.dst.c;
     gemm.dst_stride = options_.dst_stride;
-    gemm.max_batch = options_.max_batch;
+    gemm.group = GroupOf(options_.max_batch);
     gemm.weights = Folded(a.weights, a.scale);
     gemm.bias = a.bias;
     gemm.activation = options_.leave_clip ? Activation::kRelu : a.activation;
@@ -103,7 +103,7 @@ class Preparer {
     conv.weights = Folded(a.weights, a.scale);
     conv.bias = a.bias;
     conv.activation = a.activation;
-    return MakeDnnConv(device_, conv);
+    return MakeConv(device_, conv);
   }
 
   const Device& device_;

@@ -217,6 +217,58 @@ TEST_CASE("cuda: every other kind of layer agrees with the CPU's in each precisi
   CheckAll(OtherCases());
 }
 
+TEST_CASE("cuda: in fp32 the windows of as many photos are gathered as the workspace holds, and where none's fit cuDNN does it") {
+  COUPLET_NEEDS_STANDIN(device);
+  const auto cpu = MakeCpuBackend();
+  const Case c = Convolution(Conv("3x3", 6, 5, 8, 12, 3, 3, 1), Activation::kRelu6, true, true);
+  const int most = 64, few = 37;  // two groups of 32, and a part of the second
+  const size_t photo = 30 * 72 * sizeof(float);
+  const auto src = Values(1).Reals(most * 240);
+  const std::vector<float> want = RunOn(*cpu, c, {src}, most);
+  struct Room {
+    size_t bytes;
+    long products;  // of 64 photos; 0: cuDNN's
+  };
+  for (const Room& room : {Room{size_t{64} << 20, 2}, Room{32 * photo, 2}, Room{32 * photo - 1, 4}, Room{5 * photo, 16},
+                           Room{photo, 64}, Room{photo - 1, 0}}) {
+    CAPTURE(room.bytes);
+    CudaOptions options;
+    options.workspace_bytes = room.bytes;
+    auto opened = OpenStandinBackend(options);
+    REQUIRE(opened.ok());
+    Backend& cuda = **opened;
+    Shape shape = c.src[0];
+    shape.n = most;
+    const auto op = cuda.prepare(c.layer, std::span(&shape, 1), {.max_batch = most});
+    REQUIRE_MESSAGE(op.ok(), op.status().message());
+    if (room.products != 0) CHECK((*op)->scratch_bytes() <= room.bytes);
+    const auto worker = cuda.make_worker(1);
+    const auto from = cuda.allocate(src.size() * sizeof(float)), to = cuda.allocate(want.size() * sizeof(float)),
+               scratch = cuda.allocate((*op)->scratch_bytes());
+    REQUIRE((worker.ok() && from.ok() && to.ok() && scratch.ok()));
+    REQUIRE(cuda.copy_in(from->data(), src.data(), src.size(), **worker).ok());
+    const auto run = [&](int n) {
+      const void* const source = from->data();
+      const Status ran = (*op)->run({.n = n, .src = std::span(&source, 1), .dst = to->data(), .scratch = scratch->data(),
+                                     .worker = worker->get()});
+      REQUIRE_MESSAGE(ran.ok(), ran.message());
+      std::vector<float> out(want.size() / most * static_cast<size_t>(n));
+      REQUIRE(cuda.copy_out(out.data(), to->data(), out.size(), **worker).ok());
+      REQUIRE(cuda.wait(**worker).ok());
+      return out;
+    };
+    const long before = device.Calls("cublasLtMatmul"), launches = device.Calls("launch");
+    const std::vector<float> all = run(most);
+    CHECK(device.Calls("cublasLtMatmul") - before == room.products);
+    if (room.products != 0) CHECK(device.Calls("launch") - launches == room.products + 1);  // ReLU6 comes once, after all
+    CHECK((device.Calls("cudnnConvolutionForward") != 0) == (room.products == 0));
+    CHECK_FALSE(!(Error(all, want) <= kTolerances[0].relative_l2));
+    const std::vector<float> part = run(few);
+    CHECK(std::equal(part.begin(), part.end(), all.begin()));
+    device.Reset();
+  }
+}
+
 TEST_CASE("cuda: photos of any size become the CPU's pixels, to the bit in fp32") {
   COUPLET_NEEDS_STANDIN(device);
   const auto cpu = MakeCpuBackend();
