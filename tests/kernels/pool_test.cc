@@ -2,7 +2,9 @@
 #include "kernels/pool.h"
 
 #include <cmath>
+#include <limits>
 
+#include "kernels/window_mean.h"
 #include "tests/kernels/pool_cases.h"
 #include "tests/reference/pool.h"
 #include "tests/support/kernel_run.h"
@@ -18,12 +20,13 @@ size_t Stride(const PoolShape& s) {
   return static_cast<size_t>(s.dst_stride != 0 ? s.dst_stride : s.c);
 }
 
+// One thread wanted: windows of 3x3 take several rows of outputs a thread, as large launches do.
 template <class T>
-Output RunPool(const PoolShape& s, const std::vector<float>& src) {
+Output RunPool(const PoolShape& s, const std::vector<float>& src, int64_t threads_wanted = 1) {
   const DeviceArray<T> input(src);
   const size_t pixels = static_cast<size_t>(s.n) * s.oh * s.ow;
   return RunInSchedules<T>("pool", pixels, static_cast<size_t>(s.c), Stride(s),
-                           [&](T* dst) { return LaunchPool<T>(s, input.data(), dst, TestStream()); });
+                           [&](T* dst) { return LaunchPool<T>(s, input.data(), dst, TestStream(), threads_wanted); });
 }
 
 // Every output beside the definition: correctly rounded where sums are exact, else within the bound.
@@ -85,6 +88,58 @@ TEST_CASE("kernel pool: a photo's numbers do not depend on its batch") {
   const Output alone = RunPool<float>(s, {src.begin() + 2 * 9 * 7 * 12, src.end()});
   for (size_t pixel = 0; pixel < 20; ++pixel)
     for (int c = 0; c < 12; ++c) CHECK(SameBits(alone.at(pixel, c), together.at(40 + pixel, c)));
+}
+
+// Eight channels go to the kernel of 3x3 windows, seven to the one for any window.
+template <class T>
+void TestSameBits(PoolShape s) {
+  const size_t pixels = static_cast<size_t>(s.n) * s.ih * s.iw;
+  Values values(11);
+  auto src = Rounded<T>(values.Reals(pixels * 8));
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float strange[] = {-0.0f, 0.0f, s.average ? infinity : NAN, -infinity, 65504.0f};
+  for (size_t i = 0; i < src.size(); i += 3) src[i] = i % 2 == 0 ? -0.0f : strange[i % 5];
+  std::vector<float> seven;
+  for (size_t i = 0; i < src.size(); ++i)
+    if (i % 8 != 7) seven.push_back(src[i]);
+  s.c = 7;
+  const Output any = RunPool<T>(s, seven);
+  s.c = 8;
+  for (const int64_t wanted : {int64_t{1}, int64_t{1} << 40}) {
+    const Output got = RunPool<T>(s, src, wanted);
+    for (size_t pixel = 0; pixel < static_cast<size_t>(s.n) * s.oh * s.ow; ++pixel)
+      for (int c = 0; c < 7; ++c) CHECK_MESSAGE(SameBits(got.at(pixel, c), any.at(pixel, c)), pixel, ' ', c);
+  }
+}
+
+TEST_CASE("kernel pool: the kernel of 3x3 windows gives the bits of the one for any window, whatever rows a thread has") {
+  for (const PoolShape& s : {PoolShape{2, 9, 7, 8, 9, 7, 3, 3, 1, 1, 1, 1, 0, true},
+                             PoolShape{2, 9, 7, 8, 5, 4, 3, 3, 2, 2, 1, 1, 0, false}}) {
+    TestSameBits<float>(s);
+    TestSameBits<__half>(s);
+  }
+}
+
+TEST_CASE("kernel pool: a window's mean is the quotient, to the bit") {
+  for (const int count : {1, 2, 3, 4, 6, 9}) {
+    CAPTURE(count);
+    uint64_t wrong = 0;
+    const auto try_bits = [&](uint32_t bits) {
+      float sum[1] = {FloatOfBits(bits)};
+      const float want = sum[0] / static_cast<float>(count);
+      WindowMeans(count, sum);
+      wrong += SameBits(sum[0], want) ? 0 : 1;
+    };
+    // -0 is left out: no sum that begins with 0 is it. Every 4,099th float, then the smallest ones and infinity.
+    for (uint64_t bits = 0; bits < 0x7f800000; bits += 4099) try_bits(static_cast<uint32_t>(bits));
+    for (uint64_t bits = 0x80000001; bits < 0xff800000; bits += 4099) try_bits(static_cast<uint32_t>(bits));
+    for (uint32_t bits = 0; bits < 100; ++bits) try_bits(bits);
+    for (const uint32_t bits : {0x7f7fffffu, 0xff7fffffu, 0x7f800000u, 0xff800000u}) try_bits(bits);
+    CHECK(wrong == 0);
+    float sum[1] = {NAN};
+    WindowMeans(count, sum);
+    CHECK(std::isnan(sum[0]));
+  }
 }
 
 TEST_CASE("kernel pool: shapes it does not take") {
