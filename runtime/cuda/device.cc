@@ -229,14 +229,24 @@ Result<DeviceBuffer> Device::UploadElements(std::span<const float> values) const
   return Upload(halves.data(), halves.size() * sizeof(__half));
 }
 
+// The host draws 2^16 of them; the rest are the device's copies: a race of large layers would wait for the host longer
+// than for what it times.
 Result<DeviceBuffer> Device::UploadNoise(size_t count) const {
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; i += 4) {
-    const Philox4 u = Philox4x32(0, static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0);
-    for (size_t k = 0; k < std::min<size_t>(4, count - i); ++k)
+  std::vector<float> values(std::min(count, size_t{1} << 16));
+  for (size_t i = 0; i < values.size(); i += 4) {
+    const Philox4 u = Philox4x32(0, static_cast<uint32_t>(i), 0, 0, 0);
+    for (size_t k = 0; k < std::min<size_t>(4, values.size() - i); ++k)
       values[i + k] = static_cast<float>(static_cast<int32_t>(u.v[k])) * 0x1p-31f;
   }
-  return UploadElements(values);
+  COUPLET_ASSIGN_OR_RETURN(DeviceBuffer drawn, UploadElements(values));
+  if (count == values.size()) return drawn;
+  COUPLET_ASSIGN_OR_RETURN(DeviceBuffer noise, Allocate(count * element_bytes()));
+  const Bench bench = TakeBench();
+  for (size_t at = 0; at < noise.bytes(); at += drawn.bytes())
+    COUPLET_DEVICE_RETURN(cudaMemcpyAsync(noise.as<std::byte>() + at, drawn.data(), std::min(drawn.bytes(), noise.bytes() - at),
+                                          cudaMemcpyDeviceToDevice, bench.stream));
+  COUPLET_DEVICE_RETURN(cudaStreamSynchronize(bench.stream));
+  return noise;
 }
 
 double Device::floor_ms(double bytes, double multiply_adds) const {
