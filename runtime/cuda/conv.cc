@@ -8,7 +8,6 @@
 
 #include "runtime/cuda/gemm.h"
 #include "runtime/cuda/stopwatch.h"
-#include "runtime/planner.h"
 
 namespace couplet::cuda {
 namespace {
@@ -21,7 +20,7 @@ int GatheredPhotos(const Device& device, const ConvLayer& spec) {
   const size_t pixels = static_cast<size_t>(spec.dst.h) * static_cast<size_t>(spec.dst.w);
   const size_t window = spec.weights.size() / static_cast<size_t>(spec.dst.c);
   const auto fit = [&](int photos) {
-    return AlignUp(static_cast<size_t>(photos) * pixels * window * device.element_bytes()) <= limit;
+    return GatheredRoom(static_cast<size_t>(photos) * pixels * window * device.element_bytes()) <= limit;
   };
   int photos = fit(1) ? 1 : 0;
   while (photos != 0 && 2 * photos <= GroupOf(spec.max_batch) && fit(2 * photos)) photos *= 2;
@@ -75,11 +74,11 @@ Result<bool> GatheredWins(const Device& device, const ConvLayer& spec, const Pre
       return op.run(args);
     });
   };
-  COUPLET_ASSIGN_OR_RETURN(const double gathered_ms, time(gathered));
+  const Result<double> gathered_ms = time(gathered);  // what cublasLt refuses has lost
   COUPLET_ASSIGN_OR_RETURN(const double cudnn_ms, time(cudnn));
-  const bool wins = gathered_ms < cudnn_ms;
-  device.tuning().Keep(key, fmt::format("{} ms: gathered {:.4f} cudnn {:.4f}", wins ? "gathered" : "cudnn", gathered_ms,
-                                        cudnn_ms));
+  const bool wins = gathered_ms.ok() && *gathered_ms < cudnn_ms;
+  device.tuning().Keep(key, fmt::format("{} ms: gathered {:.4f} cudnn {:.4f}", wins ? "gathered" : "cudnn",
+                                        gathered_ms.ok() ? *gathered_ms : -1.0, cudnn_ms));
   return wins;
 }
 
@@ -90,9 +89,9 @@ OpResult MakeConv(const Device& device, const ConvLayer& spec) {
   if (photos == 0) return MakeDnnConv(device, spec);
   const std::string key = Key(spec);
   const auto kept = device.tuning().Find(key);
-  if (kept && kept->starts_with("cudnn")) return MakeDnnConv(device, spec);
+  if (kept ? !kept->starts_with("gathered") : !device.options().tune) return MakeDnnConv(device, spec);
   COUPLET_ASSIGN_OR_RETURN(auto gathered, MakeGathered(device, spec, photos));
-  if (kept || !device.options().tune) return gathered;
+  if (kept) return gathered;
   COUPLET_ASSIGN_OR_RETURN(auto cudnn, MakeDnnConv(device, spec));
   COUPLET_ASSIGN_OR_RETURN(const bool wins, GatheredWins(device, spec, *gathered, *cudnn, key));
   return wins ? std::move(gathered) : std::move(cudnn);

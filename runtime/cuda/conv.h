@@ -6,9 +6,9 @@
 
 namespace couplet::cuda {
 
-// In fp32 one product (MakeGemm) over gathered windows, a part of the group at a time: as many photos, a power of two, as
-// the workspace limit has room for. cuDNN where not one photo's windows fit, where tensor cores do the sums (TF32, fp16),
-// and where a race chose it: one that Tuning keeps or, when tuning, one that is run here.
+// cuDNN, or in fp32, where a race chose it (one that Tuning keeps or, when tuning, one that is run here), one product
+// (MakeGemm) over gathered windows, a part of the group at a time: as many photos, a power of two, as the workspace limit
+// has room for. The gathering has run on a GPU, its product has not.
 OpResult MakeConv(const Device& device, const ConvLayer& spec);
 
 }  // namespace couplet::cuda

@@ -28,6 +28,13 @@ bool SumsPlainProducts(cudnnConvolutionFwdAlgo_t algorithm) {
          algorithm == CUDNN_CONVOLUTION_FWD_ALGO_GEMM || algorithm == CUDNN_CONVOLUTION_FWD_ALGO_DIRECT;
 }
 
+// cuDNN's fp32 kernels gain nothing from more photos: on an H200 Inception does 1,638 photos a second in groups of 32, and
+// 1,213 in groups of 256.
+int GroupOfConvolutions(const Device& device, int max_batch) {
+  const int group = GroupOf(max_batch);
+  return device.precision() == Precision::kFp32 ? std::min(group, kSmallGroup) : group;
+}
+
 // cuDNN has filters as [oc, kh, kw, ic].
 std::vector<float> OutputChannelFirst(const ConvLayer& c) {
   const size_t oc = static_cast<size_t>(c.dst.c), rest = c.weights.size() / oc;
@@ -42,7 +49,7 @@ class DnnConv final : public Op {
   DnnConv(const Device& device, const ConvLayer& spec)
       : Op(device, spec.layer),
         c_(Geometry(spec)),
-        group_(GroupOf(spec.max_batch)),
+        group_(GroupOfConvolutions(device, spec.max_batch)),
         padded_(spec.pads.top != spec.pads.bottom || spec.pads.left != spec.pads.right ||
                 !GroupsAligned(spec.src, spec.max_batch)),
         apart_(spec.dst_stride != 0 || !GroupsAligned(spec.dst, spec.max_batch)) {

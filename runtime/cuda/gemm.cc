@@ -80,7 +80,7 @@ class Gemm final : public Op {
   size_t element_bytes() const { return device().element_bytes(); }
   size_t SrcGroupBytes() const { return static_cast<size_t>(group_ * rows_ * ic_) * element_bytes(); }
   // Scratch: the gathered matrix, then the product's workspace.
-  size_t GatheredBytes() const { return window_ ? AlignUp(SrcGroupBytes()) : 0; }
+  size_t GatheredBytes() const { return window_ ? GatheredRoom(SrcGroupBytes()) : 0; }
   size_t WorkspaceLimit() const { return device().options().workspace_bytes - GatheredBytes(); }
   size_t DstGroupBytes() const { return static_cast<size_t>(group_ * rows_ * stride_) * element_bytes(); }
 

@@ -12,6 +12,10 @@
 
 namespace couplet::cuda {
 
+// Where a gathered matrix of `bytes` ends in scratch, and the product's workspace begins: cublasLt refuses one that is not
+// aligned to 256 bytes (seen on an H200).
+constexpr size_t GatheredRoom(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 struct GemmLayer {
   std::string layer;
   int64_t rows = 1;    // of one photo: h * w

@@ -283,11 +283,11 @@ TEST_CASE("cuda: in fp32 a race between gathered windows and cuDNN is kept, and 
     CHECK(WholeRun(graph, Precision::kFp32, &out, text) == "");
     return device.Calls("cudnnConvolutionForward");
   };
-  CHECK(calls("") == 0);
+  CHECK(calls("") > 0);
   by_rule = out;
-  CHECK(calls(gathered) == 0);
-  CHECK(out == by_rule);
   CHECK(calls(cudnn) > 0);
+  CHECK(out == by_rule);
+  CHECK(calls(gathered) == 0);
   CHECK_FALSE(!(RelativeL2(out, by_rule) <= 1e-6));
   CHECK(Tuned(graph, Precision::kTf32, 3).find("window") == std::string::npos);
 }

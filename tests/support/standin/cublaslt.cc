@@ -428,7 +428,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   return OnObject(call, handle, kLtHandle, [&] {
     const Problem p{Find(desc, call), Find(a, call), Find(b, call), Find(c, call), Find(d, call)};
     if (p.desc == nullptr || p.a == nullptr || p.b == nullptr || p.c == nullptr || p.d == nullptr ||
-        alpha == nullptr || beta == nullptr)
+        alpha == nullptr || beta == nullptr || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
       return CUBLAS_STATUS_INVALID_VALUE;
     const cublasStatus_t status = Judge(call, p);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
