@@ -35,6 +35,20 @@ double NiceStep(double span, int least) {
   return power;
 }
 
+// Multiples of `step` between the two. Few fit: NiceStep asks for five at least.
+std::vector<double> Ticks(double low, double high, double step) {
+  constexpr int kMost = 16;
+  std::vector<double> ticks;
+  ticks.reserve(kMost);
+  const double first = std::ceil(low / step - 1e-9);
+  for (int i = 0; i < kMost; ++i) {
+    const double value = (first + i) * step;
+    if (!(value <= high + step * 1e-6)) break;
+    ticks.push_back(value + 0.0);  // -0 is 0
+  }
+  return ticks;
+}
+
 struct Scale {
   double low = 0, high = 1, from = 0, to = 1;
   bool log = false;
@@ -63,9 +77,11 @@ Scale YScale(const std::vector<ChartSeries>& series, bool percent) {
     for (const auto* values : {&one.y, &one.low, &one.high})
       for (const double y : *values) range.Add(y);
   if (range.empty()) range.low = 0, range.high = 1;
-  if (range.high - range.low < 1e-9) {
-    range.low -= percent ? 0.05 : 0.5;
-    range.high += percent ? 0.05 : 0.5;
+  // A diverging run's losses may be so large that what would be room for a common one is lost in them.
+  const double size = std::max(1.0, std::max(std::fabs(range.low), std::fabs(range.high)));
+  if (range.high - range.low < 1e-9 * size) {
+    range.low -= (percent ? 0.05 : 0.5) * size;
+    range.high += (percent ? 0.05 : 0.5) * size;
   }
   const double step = NiceStep(range.high - range.low, 4);
   Scale scale{std::floor(range.low / step) * step, std::ceil(range.high / step) * step, kHeight - kBottom, kTop, false};
@@ -78,13 +94,11 @@ Scale YScale(const std::vector<ChartSeries>& series, bool percent) {
 
 void DrawYAxis(const ChartAxes& axes, const Scale& y, std::string* svg) {
   const double step = NiceStep(y.high - y.low, 4);
-  for (double value = std::ceil(y.low / step - 1e-9) * step; value <= y.high + step * 1e-6; value += step) {
-    const double shown = std::fabs(value) < step * 1e-6 ? 0.0 : value;
+  for (const double value : Ticks(y.low, y.high, step))
     *svg += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
                         "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
                         kLeft, kWidth - kRight, y.At(value), y.At(value), kLeft - 6, y.At(value) + 3.5,
-                        Number(shown, axes.percent));
-  }
+                        Number(value, axes.percent));
 }
 
 void DrawXTick(double value, const Scale& x, std::string* svg) {
@@ -105,9 +119,7 @@ void DrawXAxis(const ChartAxes& axes, const std::vector<ChartSeries>& series, co
         last = x.At(value);
       }
   } else {
-    const double step = NiceStep(x.high - x.low, 5);
-    for (double value = std::ceil(x.low / step - 1e-9) * step; value <= x.high + step * 1e-6; value += step)
-      DrawXTick(std::fabs(value) < step * 1e-6 ? 0.0 : value, x, svg);
+    for (const double value : Ticks(x.low, x.high, NiceStep(x.high - x.low, 5))) DrawXTick(value, x, svg);
   }
   *svg += fmt::format("<text class=\"axis\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>",
                       (kLeft + kWidth - kRight) / 2, kHeight - 4, EscapeHtml(axes.x_label));
@@ -192,6 +204,7 @@ std::string LineChart(const ChartAxes& axes, const std::vector<ChartSeries>& ser
   for (size_t i = 0; i < series.size(); ++i) DrawLine(series[i], x, y, i % kColours, axes.markers, &svg);
   svg += "<g class=\"pointer\"></g></svg>";
   std::vector<std::string> names;
+  names.reserve(series.size());
   for (const ChartSeries& one : series) names.push_back(one.name);
   return fmt::format("<figure class=\"plot\"><figcaption>{}</figcaption>{}{}<p class=\"axis-note\">{}</p></figure>",
                      EscapeHtml(axes.title), Legend(names), svg, EscapeHtml(axes.y_label));

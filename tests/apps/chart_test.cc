@@ -48,6 +48,15 @@ TEST_CASE("chart: what is not there is a gap, and no chart is without axes") {
   }
 }
 
+TEST_CASE("chart: a diverging run's losses have an axis, too") {
+  for (const double loss : {1e30, -1e30, 3e20}) {
+    const std::string html = LineChart({"", "", "", false, false, false}, {{"s", {0, 1}, {loss, loss}, {}, {}}});
+    CHECK(html.find("nan") == std::string::npos);
+    CHECK(html.find("inf") == std::string::npos);
+    CHECK_HAS(html, "points=\"52.0,116.0 620.0,116.0 \"");
+  }
+}
+
 TEST_CASE("chart: long runs are thinned, first and last point stay") {
   ChartSeries series{"s", {}, {}, {}, {}};
   for (int i = 0; i < 1003; ++i) {
