@@ -11,7 +11,7 @@ using namespace couplet;
 
 Status Convert(const std::string& out_dir, const std::string& path) {
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(path));
-  COUPLET_ASSIGN_OR_RETURN(const std::string graph, SerializeWithoutValues(def));
+  const std::string graph = SerializeWithoutValues(def);
   COUPLET_ASSIGN_OR_RETURN(const auto writer, EventFileWriter::Create(out_dir));
   COUPLET_RETURN_IF_ERROR(writer->AddGraph(graph));
   COUPLET_RETURN_IF_ERROR(writer->Flush());

@@ -131,7 +131,10 @@ std::string CellPhotosJson(const ReportInput& in, PhotoAlbum& album) {
                       {"probability", ShortestDouble(report.test.top_probability[at])},
                       {"thumbnail", album.Thumbnail(row)}});
   }
-  return Json({{"photos", std::move(photos)}}).dump(-1, ' ', true, Json::error_handler_t::replace);
+  // Not from a list in braces: such an object is lost when there is no memory for what it holds.
+  Json page = Json::object();
+  page["photos"] = std::move(photos);
+  return page.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 }  // namespace couplet

@@ -201,14 +201,20 @@ Status WriteFailed(const std::string& path, int error) {
 
 class FileWriter final : public EventFileWriter {
  public:
-  FileWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  explicit FileWriter(std::string path) : path_(std::move(path)) {}
   ~FileWriter() override {
+    if (fd_ < 0) return;
     (void)Flush();
     close(fd_);
   }
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
 
+  // A new file; 0 or errno.
+  int Open() {
+    fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd_ < 0 ? errno : 0;
+  }
   Status AddVersion() {
     return Add(0, [](Wire& wire) { wire.Bytes(kFileVersion, "brain.Event:2"); });
   }
@@ -254,7 +260,7 @@ class FileWriter final : public EventFileWriter {
   }
 
   const std::string path_;
-  const int fd_;
+  int fd_ = -1;
   std::string pending_;
   Status failed_;
 };
@@ -317,11 +323,11 @@ Result<std::unique_ptr<EventFileWriter>> EventFileWriter::Create(const std::stri
   const std::string name =
       fmt::format("{}{:010d}.{}", kFilePrefix, static_cast<int64_t>(std::floor(Now())), HostName());
   for (int attempt = 0;; ++attempt) {
-    std::string path = JoinPath(dir, attempt == 0 ? name : fmt::format("{}.{}", name, attempt));
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST) continue;
-    if (fd < 0) return WriteFailed(path, errno);
-    auto writer = std::make_unique<FileWriter>(std::move(path), fd);
+    // First what holds the file open: there may be no memory for it.
+    auto writer = std::make_unique<FileWriter>(JoinPath(dir, attempt == 0 ? name : fmt::format("{}.{}", name, attempt)));
+    const int error = writer->Open();
+    if (error == EEXIST) continue;
+    if (error != 0) return WriteFailed(writer->path(), error);
     COUPLET_RETURN_IF_ERROR(writer->AddVersion());
     COUPLET_RETURN_IF_ERROR(writer->Flush());
     return std::unique_ptr<EventFileWriter>(std::move(writer));

@@ -18,26 +18,6 @@ using Type = WireFields::Type;
 // NodeDef's field numbers that GraphNode has members for.
 constexpr int kName = 1, kOp = 2, kInput = 3, kAttr = 5;
 
-void AppendVarint(uint64_t value, std::string* out) {
-  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
-  out->push_back(static_cast<char>(value));
-}
-
-// Fields such as the device. All of NodeDef's have a length; anything else is none of TensorFlow's and is left out.
-std::string OtherFields(const NodeView& node) {
-  std::string rest;
-  WireFields fields(node.raw);
-  while (fields.Next()) {
-    const int number = fields.number();
-    if (number == kName || number == kOp || number == kInput || number == kAttr) continue;
-    if (fields.type() != Type::kBytes) continue;
-    AppendVarint(static_cast<uint64_t>(number) << 3 | 2, &rest);
-    AppendVarint(fields.bytes().size(), &rest);
-    rest += fields.text();
-  }
-  return rest;
-}
-
 // Nodes beside which `node` is to live: "loc:@name" in its attribute _class.
 std::vector<std::string> ColocatedWith(const GraphNode& node) {
   std::vector<std::string> names;
@@ -84,6 +64,17 @@ void SpliceOut(const std::unordered_map<std::string, std::string>& passed_on, Gr
 }
 
 }  // namespace
+
+std::string OtherFields(const NodeView& node) {
+  std::string rest;
+  WireFields fields(node.raw);
+  while (fields.Next()) {
+    const int number = fields.number();
+    if (number == kName || number == kOp || number == kInput || number == kAttr) continue;
+    if (fields.type() == Type::kBytes) AppendField(number, fields.text(), &rest);
+  }
+  return rest;
+}
 
 const std::string* GraphNode::attr(std::string_view key) const {
   for (const auto& [own_key, value] : attrs)

@@ -23,6 +23,10 @@ struct GraphNode {
 };
 using GraphNodes = std::vector<GraphNode>;
 
+// A node's fields beside name, op, inputs and attributes, such as the device, serialised. All of NodeDef's have a length; anything else is
+// none of TensorFlow's and is left out.
+std::string OtherFields(const NodeView& node);
+
 GraphNodes TakeApart(const GraphDef& def);
 
 // The bytes of the graph: neither library nor versions, as the original tools leave them out.

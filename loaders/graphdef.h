@@ -96,6 +96,6 @@ Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const Head
 Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadShape& shape,
                                            const RetrainedGraphOptions& options);
 // Any graph for TensorBoard: constants over a kilobyte with type and shape, without values.
-Result<std::string> SerializeWithoutValues(const GraphDef& def);
+std::string SerializeWithoutValues(const GraphDef& def);
 
 }  // namespace couplet

@@ -6,9 +6,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <numeric>
 
+#include "loaders/graph_rewrite.h"
 #include "loaders/graphdef.h"
 #include "loaders/head_nodes.h"
 #include "loaders/node_writer.h"
+#include "loaders/wire_fields.h"
 
 namespace couplet {
 
@@ -16,36 +18,37 @@ namespace {
 
 constexpr size_t kLargestConst = 1024;  // bytes of a node; TensorBoard drops larger attributes itself
 
-// A constant's dtype and shape without its values, so that an event file holds a few hundred kilobytes and
-// not a model.
-Result<std::string> WithoutValues(const GraphDef& def, const NodeView& node) {
-  tf::NodeDef message;
-  if (!message.ParseFromArray(node.raw.data(), static_cast<int>(node.raw.size())))
-    return BadInput(def.path() + ": node " + std::string(node.name) + " is not a node; the file is damaged");
-  NodeAttrs attrs;
-  for (const auto& [key, value] : message.attr()) {
-    tf::AttrValue kept;
-    if (value.value_case() == tf::AttrValue::kTensor) {
-      kept.mutable_tensor()->set_dtype(value.tensor().dtype());
-      *kept.mutable_tensor()->mutable_tensor_shape() = value.tensor().tensor_shape();
-    } else {
-      kept = value;
+// A serialised AttrValue; of a tensor its dtype and shape without the values, so that an event file holds a few hundred
+// kilobytes and not a model. By hand: protobuf 3.21 crashes over a map of attributes that there was no memory for.
+std::string WithoutValues(std::span<const std::byte> attr) {
+  constexpr int kTensor = 8, kDtype = 1, kShape = 2;
+  WireFields fields(attr);
+  while (fields.Next()) {
+    if (!fields.is(kTensor, WireFields::Type::kBytes)) continue;
+    std::string kept, value;
+    WireFields tensor(fields.bytes());
+    while (tensor.Next()) {
+      if (tensor.is(kDtype, WireFields::Type::kVarint)) {
+        AppendVarint(kDtype << 3, &kept);
+        AppendVarint(tensor.varint(), &kept);
+      }
+      if (tensor.is(kShape, WireFields::Type::kBytes)) AppendField(kShape, tensor.text(), &kept);
     }
-    attrs.emplace_back(key, std::move(kept));
+    AppendField(kTensor, kept, &value);
+    return value;
   }
-  message.clear_attr();
-  for (auto& [key, value] : attrs) (*message.mutable_attr())[key] = std::move(value);
-  return message.SerializeAsString();
+  return {reinterpret_cast<const char*>(attr.data()), attr.size()};
 }
 
-Status AddWithoutValues(const GraphDef& def, const NodeView& node, GraphWriter* writer) {
+void AddWithoutValues(const NodeView& node, GraphWriter* writer) {
   if (node.op != "Const" || node.raw.size() <= kLargestConst) {
     writer->AddRaw(node.raw);
-    return {};
+    return;
   }
-  COUPLET_ASSIGN_OR_RETURN(const std::string small, WithoutValues(def, node));
-  writer->AddRaw(small);
-  return {};
+  std::vector<std::pair<std::string, std::string>> attrs;
+  attrs.reserve(node.attrs.size());
+  for (const auto& [key, value] : node.attrs) attrs.emplace_back(key, WithoutValues(value));
+  writer->AddSerialized(node.name, node.op, {node.inputs.begin(), node.inputs.end()}, attrs, OtherFields(node));
 }
 
 // `wanted`, or with a number where the graph has that scope or node already.
@@ -184,6 +187,7 @@ void TrainingWriter::AddVariables() {
   AddVariable(plan_.weights, weight_dims, normal);
 
   tf::AttrValue zero = FloatScalarAttr(0.0f);  // one value for every element
+  zero.mutable_tensor()->mutable_tensor_shape()->mutable_dim()->Reserve(1);
   zero.mutable_tensor()->mutable_tensor_shape()->add_dim()->set_size(plan_.shape.classes);
   writer_.Add(zeros, "Const", {}, {{"value", zero}, {"dtype", float_}});
   AddVariable(plan_.biases, bias_dims, zeros);
@@ -249,7 +253,7 @@ Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadS
                                            const RetrainedGraphOptions& options) {
   COUPLET_ASSIGN_OR_RETURN(const HeadPlan plan, PlanHead(backbone, shape, options));
   GraphWriter writer;
-  for (const NodeView* node : plan.backbone) COUPLET_RETURN_IF_ERROR(AddWithoutValues(backbone, *node, &writer));
+  for (const NodeView* node : plan.backbone) AddWithoutValues(*node, &writer);
   AddBottleneckPlaceholder(plan, &writer);
   TrainingWriter training(plan, &writer);
   training.AddGroundTruth();
@@ -262,9 +266,9 @@ Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadS
   return std::move(writer).Finish();
 }
 
-Result<std::string> SerializeWithoutValues(const GraphDef& def) {
+std::string SerializeWithoutValues(const GraphDef& def) {
   GraphWriter writer;
-  for (const NodeView& node : def.nodes()) COUPLET_RETURN_IF_ERROR(AddWithoutValues(def, node, &writer));
+  for (const NodeView& node : def.nodes()) AddWithoutValues(node, &writer);
   return std::move(writer).Finish();
 }
 

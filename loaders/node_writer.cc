@@ -11,19 +11,13 @@ static_assert(std::endian::native == std::endian::little, "tensor_content is lit
 
 namespace {
 
-// Tags of length-delimited fields: field number << 3 | 2.
-constexpr char kGraphNode = 0x0A, kGraphLibrary = 0x12, kNodeAttr = 0x2A, kEntryKey = 0x0A,
-               kEntryValue = 0x12;
-
-void AppendField(char tag, std::string_view payload, std::string* out) {
-  out->push_back(tag);
-  size_t length = payload.size();
-  for (; length >= 0x80; length >>= 7) out->push_back(static_cast<char>(length | 0x80));
-  out->push_back(static_cast<char>(length));
-  out->append(payload);
-}
+// Numbers of fields.
+constexpr int kGraphNode = 1, kGraphLibrary = 2, kNodeName = 1, kNodeOp = 2, kNodeInput = 3, kNodeAttr = 5, kEntryKey = 1,
+              kEntryValue = 2;
 
 void FillShape(std::span<const int64_t> dims, tf::TensorShapeProto* shape) {
+  // protobuf 3.21 loses an element that it has no room for and no memory to make some.
+  shape->mutable_dim()->Reserve(static_cast<int>(dims.size()));
   for (const int64_t size : dims) shape->add_dim()->set_size(size);
 }
 
@@ -46,6 +40,17 @@ tf::AttrValue ContentAttr(tf::DataType type, std::span<const int64_t> dims, std:
 }
 
 }  // namespace
+
+void AppendVarint(uint64_t value, std::string* out) {
+  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
+  out->push_back(static_cast<char>(value));
+}
+
+void AppendField(int number, std::string_view payload, std::string* out) {
+  AppendVarint(static_cast<uint64_t>(number) << 3 | 2, out);
+  AppendVarint(payload.size(), out);
+  out->append(payload);
+}
 
 tf::AttrValue TypeAttr(tf::DataType type) {
   tf::AttrValue attr;
@@ -85,6 +90,7 @@ tf::AttrValue ShapeAttr(std::span<const int64_t> dims) {
 }
 tf::AttrValue ColocationAttr(std::string_view name) {
   tf::AttrValue attr;
+  attr.mutable_list()->mutable_s()->Reserve(1);  // as in FillShape
   attr.mutable_list()->add_s("loc:@" + std::string(name));
   return attr;
 }
@@ -106,7 +112,9 @@ tf::AttrValue IntScalarAttr(std::span<const int64_t> dims, int32_t value) {
 }
 tf::AttrValue StringScalarAttr(std::string_view value) {
   tf::AttrValue attr;
-  NewTensor(tf::DT_STRING, {}, &attr)->add_string_val(std::string(value));
+  tf::TensorProto* const tensor = NewTensor(tf::DT_STRING, {}, &attr);
+  tensor->mutable_string_val()->Reserve(1);  // as in FillShape
+  tensor->add_string_val(std::string(value));
   return attr;
 }
 
@@ -118,7 +126,7 @@ void GraphWriter::AddRaw(std::span<const std::byte> node) {
 void GraphWriter::Add(std::string_view name, std::string_view op, const std::vector<std::string>& inputs,
                       const NodeAttrs& attrs) {
   std::vector<std::pair<std::string, std::string>> serialized;
-  for (const auto& [key, value] : attrs) serialized.emplace_back(key, value.SerializeAsString());
+  for (const auto& [key, value] : attrs) serialized.emplace_back(key, value.bytes);
   AddSerialized(name, op, inputs, serialized, "");
 }
 
@@ -126,11 +134,10 @@ void GraphWriter::AddSerialized(std::string_view name, std::string_view op,
                                 const std::vector<std::string>& inputs,
                                 const std::vector<std::pair<std::string, std::string>>& attrs,
                                 std::string_view rest) {
-  tf::NodeDef head;
-  head.set_name(std::string(name));
-  head.set_op(std::string(op));
-  for (const std::string& input : inputs) head.add_input(input);
-  std::string node = head.SerializeAsString();
+  std::string node;
+  AppendField(kNodeName, name, &node);
+  AppendField(kNodeOp, op, &node);
+  for (const std::string& input : inputs) AppendField(kNodeInput, input, &node);
   node += rest;
   for (const auto& [key, value] : attrs) {
     std::string entry;

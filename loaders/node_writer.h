@@ -15,7 +15,16 @@
 
 namespace couplet {
 
-using NodeAttrs = std::vector<std::pair<std::string, tf::AttrValue>>;
+// A field of a message: a varint alone; a payload with its number and length.
+void AppendVarint(uint64_t value, std::string* out);
+void AppendField(int number, std::string_view payload, std::string* out);
+
+// An AttrValue as bytes: copying protobuf's own object loses memory where there is too little of it.
+struct AttrBytes {
+  AttrBytes(const tf::AttrValue& value) : bytes(value.SerializeAsString()) {}
+  std::string bytes;
+};
+using NodeAttrs = std::vector<std::pair<std::string, AttrBytes>>;
 
 tf::AttrValue TypeAttr(tf::DataType type);
 tf::AttrValue BoolAttr(bool value);
