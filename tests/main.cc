@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tests/support/device_memory.h"
+#include "tests/support/reliability.h"
 #include "tests/support/test.h"
 
 namespace {
@@ -89,7 +90,7 @@ struct Counter : doctest::IReporter {
   void test_case_exception(const doctest::TestCaseException&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
-  void log_assert(const doctest::AssertData&) override {}
+  void log_assert(const doctest::AssertData& data) override { couplet::test::FailedAsserts() += data.m_failed; }
   void log_message(const doctest::MessageData&) override {}
   void test_case_skipped(const doctest::TestCaseData& data) override { taker().Ended(&data); }
 };
@@ -191,6 +192,11 @@ int Jobs(int& argc, char** argv) {
 }  // namespace
 
 namespace couplet::test {
+int& FailedAsserts() {
+  static int count = 0;
+  return count;
+}
+
 void NoteSkip(const std::string& reason) {
   skipped_now = true;
   tally().skipped.emplace_back(running->m_name, reason);

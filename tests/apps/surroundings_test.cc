@@ -130,6 +130,7 @@ TEST_CASE("faults: photos deleted, cut short and rewritten while they are read a
 }
 
 TEST_CASE("faults: a clock that goes back changes nothing, and no photo that changed is taken for what it was") {
+  Count count("clock", 3);
   const Place place;
   REQUIRE(place.Retrain("now").code == 0);
   const std::string graph = place.Graph("now");
@@ -141,6 +142,7 @@ TEST_CASE("faults: a clock that goes back changes nothing, and no photo that cha
   REQUIRE(place.Retrain("moved").code == 0);
   CHECK(place.Graph("moved") == graph);
   CHECK(place.Report("moved")["bottlenecks"]["computed"] == 0);
+  count.Done(2);
   // Another photo with the very times of the one before.
   struct stat before {};
   REQUIRE(stat((place.dir / "photos/red/red_2.jpg").c_str(), &before) == 0);
@@ -150,9 +152,12 @@ TEST_CASE("faults: a clock that goes back changes nothing, and no photo that cha
   REQUIRE(place.Retrain("other").code == 0);
   REQUIRE(place.Retrain("fresh", {"--bottleneck_dir=fresh"}).code == 0);
   CHECK(place.Graph("other") == place.Graph("fresh"));
+  count.Done();
+  count.Note("photos from the future, from before 1970, and another with the times of the one before");
 }
 
 TEST_CASE("faults: paths with spaces, line breaks, bytes that are no UTF-8 and 4,000 characters") {
+  Count count("paths", 9);
   Place place(0);
   for (const std::string& name : {std::string("with  spaces "), std::string("line\nbreak"), std::string("\xff\xfe not UTF-8"),
                                   std::string("-dash"), std::string("quote'\"$(x)`")}) {
@@ -173,6 +178,7 @@ TEST_CASE("faults: paths with spaces, line breaks, bytes that are no UTF-8 and 4
       CHECK(label.out.find("blue") != std::string::npos);
       if (std::string(format) == "json") CHECK_NOTHROW(nlohmann::json::parse(label.out));
     }
+    count.Done();
   }
   // 4,000 characters, each part as long as a name can be; and one more part than a path can have.
   std::string deep;
@@ -209,9 +215,12 @@ TEST_CASE("faults: paths with spaces, line breaks, bytes that are no UTF-8 and 4
   const ProcessResult too_long = place.Retrain("longer", flags);
   CHECK(too_long.code == 4);
   CHECK(EndsWithOneError(too_long));
+  count.Done(4);
+  count.Note("blanks, line breaks, no UTF-8, dashes, quotes; as long as a path and a name may be, and longer");
 }
 
 TEST_CASE("faults: loops of links, FIFOs, sockets and devices in the photo folder are passed over by name, and nothing waits") {
+  Count count("odd-files", 8);
   const Place place;
   REQUIRE(place.Retrain("before").code == 0);
   const std::string red = place.dir / "photos/red/";
@@ -231,6 +240,8 @@ TEST_CASE("faults: loops of links, FIFOs, sockets and devices in the photo folde
                                           "photos/red/zero.jpg", "photos/red/self.jpg", "photos/red/red_0.jpg"}, {}, 60, place.dir.path());
   CHECK(label.code == 2);
   CHECK_HAS(label.out, "red");
+  count.Done(8);
+  count.Note("loops of links, a link to nothing, a FIFO, devices and a folder with photos' names");
 }
 
 TEST_CASE("faults: very many photos in one class, one class alone, and very many classes") {
@@ -327,4 +338,7 @@ TEST_CASE("faults: a full disk: training finishes without the cache, the final w
   CHECK_HAS(no_room.err, "cannot write disk/old.pb: No space left on device");
   CHECK(old == "old");
   CHECK(left <= 2);  // the old model and the store of before
+  Count count("full-disk", 2);
+  count.Done(2);
+  count.Note("a tmpfs of 64 KB: for the cache, for the graph");
 }

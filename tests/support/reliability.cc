@@ -11,6 +11,7 @@ bool Whole() { return std::getenv("COUPLET_WHOLE") != nullptr; }
 
 Count::~Count() {
   if (!Whole()) return;
+  findings_ += FailedAsserts() - failed_before_;
   const ProcessResult run = RunProcess(
       {"python3", "tests/reliability/reliability.py", "count", topic_, "--required=" + std::to_string(required_),
        "--done=" + std::to_string(done_), "--open=" + std::to_string(findings_), "--command=make check-faults", "--notes=" + notes_});

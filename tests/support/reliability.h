@@ -11,7 +11,10 @@ namespace couplet::test {
 // that belongs to the suite.
 bool Whole();
 
-// One topic's count. A finding is said at once and fails the running test; so does, where the whole was asked for, a count
+// Assertions that have failed in this process so far (tests/main.cc).
+int& FailedAsserts();
+
+// One topic's count. A finding is said at once and fails the running test, and an assertion that fails meanwhile is one; so does, where the whole was asked for, a count
 // below what is required, and then the count goes to build/reliability/.
 class Count {
  public:
@@ -26,7 +29,7 @@ class Count {
 
  private:
   const std::string topic_;
-  const int required_;
+  const int required_, failed_before_ = FailedAsserts();
   int done_ = 0, findings_ = 0;
   std::string notes_;
 };
