@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/dispatch.h"
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 
 namespace couplet::cpu {
 namespace {
+
+#if defined(__x86_64__) || defined(__i386__)
+// clang 14's __builtin_cpu_supports knows neither.
+bool HasF16cAndLzcnt() {
+  constexpr unsigned kF16c = 1u << 29, kLzcnt = 1u << 5;
+  unsigned a = 0, b = 0, basic = 0, extended = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &basic, &d) != 0 && (basic & kF16c) != 0 && __get_cpuid(0x80000001, &a, &b, &extended, &d) != 0 &&
+         (extended & kLzcnt) != 0;
+}
+#endif
 
 // What Highway compiles its targets of these names for.
 Simd Detect() {
@@ -13,7 +27,7 @@ Simd Detect() {
   __builtin_cpu_init();
   const auto all = [](auto... has) { return (has && ...); };
   if (!all(__builtin_cpu_supports("avx2"), __builtin_cpu_supports("fma"), __builtin_cpu_supports("bmi"), __builtin_cpu_supports("bmi2"),
-           __builtin_cpu_supports("f16c"), __builtin_cpu_supports("lzcnt")))
+           HasF16cAndLzcnt()))
     return Simd::kBaseline;
   if (!all(__builtin_cpu_supports("avx512f"), __builtin_cpu_supports("avx512vl"), __builtin_cpu_supports("avx512dq"),
            __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512cd")))
