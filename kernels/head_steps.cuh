@@ -16,8 +16,7 @@ constexpr int kHeadPitch = kHeadFeatures + 4;  // of vectors in shared memory: 1
 constexpr int kHeadItems =
     512 / kHeadThreads;  // gradient items a thread: 64 features x 8 groups of 4 classes
 constexpr int kHeadRowStep = kHeadThreads / kHeadFeatures;  // rows that all threads move at a time
-constexpr int kHeadHeld =
-    kHeadRows / kHeadRowStep;  // values that a thread moves: as many as a warp has lanes
+constexpr int kHeadHeld = kHeadRows / kHeadRowStep;  // values that a thread moves
 constexpr int kHeadWeights = kHeadFeatures * kHeadStepsMaxClasses / kHeadThreads;  // that a thread moves
 
 // What one launch leaves for the next.
@@ -101,11 +100,18 @@ __device__ inline int HeadPlace(int i, int classes, int pitch, const HeadShared&
 // A launch is short, and most of it would be waiting for memory: what does not depend on its arithmetic is
 // loaded at its start, all of it together, and waits in registers until its turn comes.
 
-// Rows [first, first + count) of a batch, by number: lane k's is the k-th of those that its thread moves.
-// Past the end the last one again, so that every load is good.
-__device__ inline uint32_t HeadLoadRow(const HeadStepsBatch& batch, int first, int count) {
-  const int t = static_cast<int>(threadIdx.x);
-  return batch.rows[first + min(t / kHeadFeatures + t % 32 * kHeadRowStep, count - 1)];
+// Of rows [first, first + count) of a batch those that the thread moves a feature of, by number. Past the end the last one
+// again, so that every load is good.
+struct HeadRowNumbers {
+  uint32_t row[kHeadHeld];
+};
+
+__device__ inline HeadRowNumbers HeadLoadRows(const HeadStepsBatch& batch, int first, int count) {
+  const int at = static_cast<int>(threadIdx.x) / kHeadFeatures;
+  HeadRowNumbers rows;
+#pragma unroll
+  for (int k = 0; k < kHeadHeld; ++k) rows.row[k] = batch.rows[first + min(at + k * kHeadRowStep, count - 1)];
+  return rows;
 }
 
 // A thread's share of a block's features of up to kHeadRows rows: feature t % 64 of every 4th row.
@@ -113,17 +119,15 @@ struct HeadVectors {
   float x[kHeadHeld];
 };
 
-__device__ inline void HeadLoadVectors(const HeadStepArgs& a, uint32_t row_of_lane, HeadVectors* vectors) {
+__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadRowNumbers& rows, HeadVectors* vectors) {
   const int feature = static_cast<int>(blockIdx.x * kHeadFeatures + threadIdx.x % kHeadFeatures);
   const bool real = feature < a.shape.features;
   // In bytes, so that an address is one multiply-add.
   const uint64_t pitch = static_cast<unsigned>(a.shape.features) * static_cast<unsigned>(sizeof(float));
   const char* const column = reinterpret_cast<const char*>(a.vectors + feature);
 #pragma unroll
-  for (int k = 0; k < kHeadHeld; ++k) {
-    const uint32_t row = __shfl_sync(0xffffffffu, row_of_lane, k);
-    vectors->x[k] = real ? *reinterpret_cast<const float*>(column + row * pitch) : 0.0f;
-  }
+  for (int k = 0; k < kHeadHeld; ++k)
+    vectors->x[k] = real ? *reinterpret_cast<const float*>(column + rows.row[k] * pitch) : 0.0f;
 }
 
 __device__ inline void HeadStoreVectors(const HeadVectors& vectors, const HeadShared& s) {
@@ -385,7 +389,7 @@ __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, Hea
     const int count = min(kHeadRows, batch.n - first);
     if (first > 0) {
       __syncthreads();
-      HeadLoadVectors(a, HeadLoadRow(batch, first, count), vectors);
+      HeadLoadVectors(a, HeadLoadRows(batch, first, count), vectors);
       HeadAddPartials(a, 0, first, count, s);
       __syncthreads();  // a row's logits are of several threads
     }
@@ -411,7 +415,7 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
       a.states[a.to].partials + (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
-    if (which > 0 || first > 0) HeadLoadVectors(a, HeadLoadRow(batch, first, count), vectors);
+    if (which > 0 || first > 0) HeadLoadVectors(a, HeadLoadRows(batch, first, count), vectors);
     __syncthreads();
     HeadStoreVectors(*vectors, s);
     __syncthreads();
@@ -465,15 +469,15 @@ __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
   const int finished = a.finish[0].n, begun = a.begin[0].n;
   const int finished_count = min(kHeadRows, finished), begun_count = min(kHeadRows, begun);
-  uint32_t finished_row = 0, begun_row = 0;
-  if (finished > 0) finished_row = HeadLoadRow(a.finish[0], 0, finished_count);
-  if (begun > 0) begun_row = HeadLoadRow(a.begin[0], 0, begun_count);
+  HeadRowNumbers finished_rows = {}, begun_rows = {};
+  if (finished > 0) finished_rows = HeadLoadRows(a.finish[0], 0, finished_count);
+  if (begun > 0) begun_rows = HeadLoadRows(a.begin[0], 0, begun_count);
   HeadWeights weights;
   HeadLoadWeights(a, s, &weights);
   if (finished > 0) HeadAddPartials(a, 0, 0, finished_count, s);
   HeadVectors finished_vectors = {}, begun_vectors = {};
-  if (finished > 0) HeadLoadVectors(a, finished_row, &finished_vectors);
-  if (begun > 0) HeadLoadVectors(a, begun_row, &begun_vectors);
+  if (finished > 0) HeadLoadVectors(a, finished_rows, &finished_vectors);
+  if (begun > 0) HeadLoadVectors(a, begun_rows, &begun_vectors);
   const int stopped = HeadStopped(a);
   if (stopped != 0) {
     HeadStop(a, stopped);

@@ -374,8 +374,9 @@ TEST_CASE("programs: what tune kept is what a run goes by, on that device and wi
   Workshop shop;
   const std::string engine = "COUPLET_CUDA_LIBRARY=" + StandinDir() + "/libcouplet_cuda.so";
   const std::string kept = "COUPLET_TUNING=" + (shop.dir / "tuning");
+  // Memory for a few photos at a time: a race of 256 would take the stand-in half a minute.
   const ProcessResult tuned = shop.Run(
-      {ProgramPath("tune"), "--model_file=backbone.pb", "--precision=fp32"}, "tune", {engine, kept});
+      {ProgramPath("tune"), "--model_file=backbone.pb", "--precision=fp32", "--gpu_memory_mb=160"}, "tune", {engine, kept});
   REQUIRE_MESSAGE(tuned.code == 0, tuned.err);
   CHECK_HAS(tuned.out, " ms:");
   CHECK(shop.Complaints() == "");
