@@ -242,18 +242,8 @@ Result<std::unique_ptr<Recording>> CudaBackend::record(WorkerContext& context,
                                                        const std::function<Status()>& work) {
   if (device_->watch()) return std::unique_ptr<Recording>();
   const cudaStream_t stream = WorkerOf(context).stream();
-  COUPLET_DEVICE_RETURN(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  const Status queued = work();
-  cudaGraph_t captured = nullptr;
-  const cudaError_t ended = cudaStreamEndCapture(stream, &captured);
-  const Graph graph(captured);
-  if (IsSticky(ended)) return ToStatus(ended, "cudaStreamEndCapture", __FILE__, __LINE__);
-  if (!queued.ok() || ended != cudaSuccess) {
-    // Something in there cannot be captured. Nothing was done yet; it runs call by call, as it did before.
-    static_cast<void>(cudaGetLastError());
-    return std::unique_ptr<Recording>();
-  }
-  COUPLET_ASSIGN_OR_RETURN(GraphExec made, Instantiate(graph));
+  COUPLET_ASSIGN_OR_RETURN(GraphExec made, Capture(stream, work));
+  if (made.get() == nullptr) return std::unique_ptr<Recording>();  // it runs call by call, as it did before
   return std::unique_ptr<Recording>(std::make_unique<GraphRecording>(std::move(made), stream));
 }
 

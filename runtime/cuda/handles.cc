@@ -11,13 +11,25 @@ Result<Stream> MakeStream() {
   return Stream(made);
 }
 
-Result<GraphExec> Instantiate(const Graph& graph) {
+Result<GraphExec> Capture(cudaStream_t stream, const std::function<Status()>& work) {
+  cudaGraph_t captured = nullptr;
+  Status queued;
+  cudaError_t ended = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+  if (ended == cudaSuccess) {
+    queued = work();
+    ended = cudaStreamEndCapture(stream, &captured);
+  }
+  const Graph graph(captured);
   cudaGraphExec_t made = nullptr;
+  if (queued.ok() && ended == cudaSuccess) {
 #if CUDART_VERSION >= 11040
-  COUPLET_DEVICE_RETURN(cudaGraphInstantiateWithFlags(&made, graph.get(), 0));
+    ended = cudaGraphInstantiateWithFlags(&made, graph.get(), 0);
 #else
-  COUPLET_DEVICE_RETURN(cudaGraphInstantiate(&made, graph.get(), nullptr, nullptr, 0));
+    ended = cudaGraphInstantiate(&made, graph.get(), nullptr, nullptr, 0);
 #endif
+  }
+  if (IsSticky(ended)) return ToStatus(ended, "capturing a stream", __FILE__, __LINE__);
+  static_cast<void>(cudaGetLastError());
   return GraphExec(made);
 }
 

@@ -9,6 +9,7 @@
 #include <cudnn.h>
 
 #include <cstddef>
+#include <functional>
 #include <utility>
 
 #include "runtime/cuda/check.h"
@@ -96,7 +97,9 @@ using MatrixLayout = Owned<cublasLtMatrixLayout_t, Release>;
 using MatmulPreference = Owned<cublasLtMatmulPreference_t, Release>;
 
 Result<Stream> MakeStream();  // does not wait for the legacy default stream
-Result<GraphExec> Instantiate(const Graph& graph);
+// What `work` queues on the stream, as a graph that can be launched; null where something in there cannot be captured:
+// nothing has been done then. An error where the device is lost.
+Result<GraphExec> Capture(cudaStream_t stream, const std::function<Status()>& work);
 Result<Event> MakeEvent();    // for order only, no time
 Result<Event> MakeTimedEvent();
 Result<DnnHandle> MakeDnnHandle(cudaStream_t stream);

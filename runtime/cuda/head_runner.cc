@@ -23,17 +23,6 @@ Status Upload(const HeadDevice& device, const std::vector<T>& values, DeviceBuff
   return {};
 }
 
-// Ends a capture that was begun, also where what was to be captured failed.
-Result<Graph> EndCapture(cudaStream_t stream, const Status& queued) {
-  cudaGraph_t made = nullptr;
-  const Status ended =
-      ToStatus(cudaStreamEndCapture(stream, &made), "cudaStreamEndCapture", __FILE__, __LINE__);
-  Graph graph(made);
-  COUPLET_RETURN_IF_ERROR(queued);
-  COUPLET_RETURN_IF_ERROR(ended);
-  return graph;
-}
-
 }  // namespace
 
 Status DeviceSource::Set(const HeadDevice& device, const BatchSource& source, int batches) {
@@ -159,20 +148,13 @@ Status HeadRunner::Queue(const Pattern& pattern) {
     const bool again = captures_ && pattern == last_;
     last_ = pattern;
     if (!again) return QueueSteps(pattern);
-    captures_ = Capture(pattern).ok();
+    graph_ = GraphExec();  // the old one first
+    COUPLET_ASSIGN_OR_RETURN(graph_, Capture(device_->stream(), [&] { return QueueSteps(pattern); }));
+    captures_ = graph_.get() != nullptr;
     if (!captures_) return QueueSteps(pattern);
+    captured_ = pattern;
   }
   COUPLET_DEVICE_RETURN(cudaGraphLaunch(graph_.get(), device_->stream()));
-  return {};
-}
-
-Status HeadRunner::Capture(const Pattern& pattern) {
-  graph_ = GraphExec();
-  const cudaStream_t stream = device_->stream();
-  COUPLET_DEVICE_RETURN(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  COUPLET_ASSIGN_OR_RETURN(const Graph graph, EndCapture(stream, QueueSteps(pattern)));
-  COUPLET_ASSIGN_OR_RETURN(graph_, Instantiate(graph));
-  captured_ = pattern;
   return {};
 }
 

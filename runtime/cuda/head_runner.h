@@ -66,7 +66,6 @@ class HeadRunner final : public StepRunner {
   Status Draw(int first, const Pattern& pattern);
   // Queues a run's work: replays it, captures it, or neither.
   Status Queue(const Pattern& pattern);
-  Status Capture(const Pattern& pattern);
   Status QueueSteps(const Pattern& pattern);
   Status QueueFused(const Pattern& pattern);
   Status QueuePlain(const Pattern& pattern);

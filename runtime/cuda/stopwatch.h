@@ -2,25 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "runtime/cuda/check.h"
 #include "runtime/cuda/handles.h"
 
 namespace couplet::cuda {
-
-// `times` calls of `work` as one graph; none where something in there cannot be captured.
-template <class Work>
-Result<GraphExec> CaptureRepeated(cudaStream_t stream, const Work& work, int times) {
-  COUPLET_DEVICE_RETURN(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  Status queued;
-  for (int i = 0; i < times && queued.ok(); ++i) queued = work();
-  cudaGraph_t made = nullptr;
-  const cudaError_t ended = cudaStreamEndCapture(stream, &made);
-  const Graph graph(made);
-  if (IsSticky(ended)) return ToStatus(ended, "cudaStreamEndCapture", __FILE__, __LINE__);
-  if (queued.ok() && ended == cudaSuccess) return Instantiate(graph);
-  static_cast<void>(cudaGetLastError());
-  return GraphExec();
-}
 
 // Milliseconds of one call of `work`, which queues on `stream` and returns a Status: the fastest of three, after a first
 // one that does not count. Several calls are replayed as a graph, as a session replays its layers: queued call by call,
@@ -31,7 +15,12 @@ Result<double> TimeOnDevice(cudaStream_t stream, const Work& work) {
   COUPLET_ASSIGN_OR_RETURN(const Event begin, MakeTimedEvent());
   COUPLET_ASSIGN_OR_RETURN(const Event end, MakeTimedEvent());
   COUPLET_RETURN_IF_ERROR(work());
-  COUPLET_ASSIGN_OR_RETURN(const GraphExec graph, CaptureRepeated(stream, work, kTogether));
+  const auto together = [&] {
+    Status queued;
+    for (int i = 0; i < kTogether && queued.ok(); ++i) queued = work();
+    return queued;
+  };
+  COUPLET_ASSIGN_OR_RETURN(const GraphExec graph, Capture(stream, together));
   const bool replayed = graph.get() != nullptr;
   if (replayed) COUPLET_DEVICE_RETURN(cudaGraphLaunch(graph.get(), stream));
   double best = 0.0;
