@@ -29,7 +29,7 @@ void PrintConfusion(const std::vector<std::string>& labels, const Evaluation& te
   for (int row = 0; row < test.classes; ++row) {
     Out("{:>4} {:<{}}", row, labels[static_cast<size_t>(row)], width);
     for (int column = 0; column < test.classes; ++column)
-      Out("{:>6}", test.confusion[static_cast<size_t>(row * test.classes + column)]);
+      Out("{:>6}", test.confusion[static_cast<size_t>(int64_t{row} * test.classes + column)]);
     Out("\n");
   }
   Out("\n{:<{}} {:>6} {:>10} {:>8}\n", "label", width, "N", "precision", "recall");
@@ -46,7 +46,7 @@ Json TestJson(const PhotoSet& set, const RetrainReport& report) {
   json["confusion"] = Json::array();
   json["classes"] = Json::array();
   for (int c = 0; c < test.classes; ++c) {
-    const auto row = test.confusion.begin() + c * test.classes;
+    const auto row = test.confusion.begin() + int64_t{c} * test.classes;
     json["confusion"].push_back(std::vector<int>(row, row + test.classes));
     const auto precision = test.precision(c), recall = test.recall(c);
     json["classes"].push_back({{"label", set.labels[static_cast<size_t>(c)]},

@@ -61,7 +61,7 @@ class Gemm final : public PreparedOp {
       lane_bytes_ += static_cast<size_t>(segments_) * row_bytes_;
     } else if (!dense_) {
       for (int s = 0; s < segments_; ++s)
-        offsets_.push_back((int64_t{s / kw_} * dh_ * src_.w + s % kw_ * dw_) * src_.c);
+        offsets_.push_back((int64_t{s / kw_} * dh_ * src_.w + int64_t{s % kw_} * dw_) * src_.c);
       lane_bytes_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
     }
     zeros_.assign(std::max(row_floats_, static_cast<size_t>(length_)), 0.0f);
@@ -174,7 +174,7 @@ class Gemm final : public PreparedOp {
     int y = first / dst_.w, x = first % dst_.w;
     for (int tile = 0; tile < tiles.count; ++tile)
       for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
-        Point(src, y, x, table + at * segments_ + p, pixels);
+        Point(src, y, x, table + int64_t{at} * segments_ + p, pixels);
         if (++x == dst_.w) ++y, x = 0;
       }
     return table;
@@ -274,7 +274,7 @@ class AnyDepthwise final : public PreparedOp {
         const int sy = y * c_.sh - c_.pads.top + ky * c_.dh, sx = x * c_.sw - c_.pads.left + kx * c_.dw;
         if (sy < 0 || sy >= c_.src.h || sx < 0 || sx >= c_.src.w) continue;
         sum = std::fma(src[(int64_t{sy} * c_.src.w + sx) * c_.src.c + channel],
-                       weights_[static_cast<size_t>((ky * c_.kw + kx) * c_.dst.c + o)], sum);
+                       weights_[static_cast<size_t>(int64_t{ky * c_.kw + kx} * c_.dst.c + o)], sum);
       }
     // NaN stays NaN.
     return sum < clamp_.low ? clamp_.low : sum > clamp_.high ? clamp_.high : sum;
