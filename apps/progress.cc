@@ -16,8 +16,8 @@ constexpr int kBarWidth = 28;
 
 std::string TimeLeft(double seconds) {
   if (seconds < 60) return fmt::format("{:.0f} s", seconds);
-  return fmt::format("{:.0f} min {:02.0f} s", static_cast<double>(static_cast<int>(seconds) / 60),
-                     static_cast<double>(static_cast<int>(seconds) % 60));
+  const int whole = static_cast<int>(seconds);
+  return fmt::format("{} min {:02} s", whole / 60, whole % 60);
 }
 
 }  // namespace
