@@ -131,7 +131,7 @@ std::string Findings(const ReportInput& in, const std::array<SplitScore, 3>& spl
 // One cell: the count, and its share of the row as colour.
 std::string Cell(const ReportInput& in, int row, int column) {
   const Evaluation& test = in.report.test;
-  const int count = test.confusion[static_cast<size_t>(row * test.classes + column)];
+  const int count = test.confusion[static_cast<size_t>(int64_t{row} * test.classes + column)];
   if (count == 0) return "<td class=\"cell\"><span class=\"zero\">0</span></td>";
   const double share = static_cast<double>(count) / test.actual(row);
   const std::string from = EscapeHtml(in.set.labels[static_cast<size_t>(row)]);
