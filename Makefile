@@ -32,6 +32,10 @@ OPT_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno
 OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 # Built by clang alone, by `make fuzz`.
 OPT_fuzz    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+SANITIZED   := $(filter asan tsan,$(BUILD))
+# The sanitized suites leave out what takes long and finds little, each with its reason below; with THOROUGH=1, as in make
+# check-all, they do not.
+THOROUGH ?=
 
 CXX      ?= g++
 # What a release takes against faults we do not know of; make check-hardening sees that it is there. Not beside the sanitizers, which see more.
@@ -41,10 +45,14 @@ HARDENING_aarch64 := -mbranch-protection=standard
 HARDENING_release := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong $(HARDENING_$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine 2>/dev/null))))
 # (A -shared behind it undoes -pie.)
 LINK_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror
+# The sanitizers' instrumentation makes g++ warn of what is not so; a release has warned of the same sources.
+WARNINGS := $(if $(SANITIZED),-w,-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror)
+# So that what a program does not use can be left out of it. Who builds with sanitizers gives it to nobody, and saves a
+# twentieth of the time.
+SECTIONS := $(if $(SANITIZED),,-ffunction-sections -fdata-sections)
 # -ffp-contract=off: a fused multiply-add only where the source says so, so that bits do not depend on the compiler's mood.
 # -fPIC: one object serves the programs, the tests and the CUDA engine's shared object; hidden, it costs them nothing.
-CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off -ffunction-sections -fdata-sections $(OPT_$(BUILD)) $(HARDENING_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
+CXXFLAGS_ALL := -std=c++20 -pthread -fPIC -fvisibility=hidden -ffp-contract=off $(SECTIONS) $(OPT_$(BUILD)) $(HARDENING_$(BUILD)) -I. -I$(GEN) -MMD -MP $(CXXFLAGS)
 LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(LINK_$(BUILD)) $(filter -fsanitize=%,$(OPT_$(BUILD))) $(LDFLAGS)
 # CPU=own: convolutions and pools of our own; onednn: the library's, ours beside them; auto: what measured faster, which is our
 # own (docs/measured/cpu.md).
@@ -77,10 +85,12 @@ ifneq ($(STANDIN_SRC),)
 # But for launch.cc, which takes the kernels' launches: in the tests' own program they run at once.
 TEST_SRC += $(filter-out %/launch.cc,$(STANDIN_SRC)) $(sort $(wildcard tests/support/standin/*_test.cc))
 endif
-# Under ThreadSanitizer only the tests with threads are of use; make check-all builds them all, to be sure.
-ALL_TESTS ?=
-ifeq ($(BUILD)$(ALL_TESTS),tsan)
-TEST_SRC := $(filter-out %_test.cc,$(TEST_SRC)) $(shell grep -l '\[threads\]' $(filter %_test.cc,$(TEST_SRC)))
+# Under ThreadSanitizer only the tests with threads are of use, and what they run. That is no program: apps/ starts no thread,
+# and the classifier and the extractor under the programs have tests of their own.
+THREADS_ONLY := $(if $(THOROUGH),,$(filter tsan,$(BUILD)))
+ifneq ($(THREADS_ONLY),)
+APP_SRC  :=
+TEST_SRC := $(filter-out %_test.cc tests/fuzz/% tests/bench/% tests/support/standin/%,$(TEST_SRC)) $(shell grep -l '\[threads\]' $(filter %_test.cc,$(TEST_SRC)))
 endif
 PROTO    := $(wildcard loaders/*.proto)
 
@@ -93,6 +103,7 @@ KERNEL_OBJ := $(KERNEL_SRC:%=$(OBJ)/%.o)
 SIMT_OBJ   := $(KERNEL_SRC:%.cu=$(OBJ)/simt/%.o)
 TEST_OBJ   := $(TEST_SRC:%.cc=$(OBJ)/%.o) $(SIMT_OBJ)
 LIBRARY   := $(OUT)/libcouplet.a
+PROGRAM_OBJ := $(patsubst %,$(OBJ)/apps/%.o,$(PROGRAMS) $(TOOLS))
 # What the programs share; an archive too, so that label_image does not link what only retrain needs.
 APPS      := $(OUT)/libapps.a
 
@@ -144,31 +155,49 @@ LIGHT := $(OBJ)/apps/% $(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/% $(OB
 LIGHT_release := -O1
 LIGHT_asan    := -O0
 LIGHT_tsan    := -O0
-# Under the sanitizers all but what computes: optimising instrumented code takes longer than running it as it is.
-ifneq ($(filter asan tsan,$(BUILD)),)
-LIGHT += $(OBJ)/loaders/% $(OBJ)/models/% $(patsubst %.cc,$(OBJ)/%.o,$(wildcard runtime/*.cc runtime/cuda/*.cc)) $(OBJ)/tests/support/standin/%
+# Under the sanitizers all but what computes: optimising instrumented code takes longer than running it as it is. Not so
+# the stand-ins' products and convolutions.
+STANDIN_MATH := $(patsubst %,tests/support/standin/%.cc,cudnn_compute cudnn_convolution math product)
+ifneq ($(SANITIZED),)
+LIGHT += $(OBJ)/loaders/% $(OBJ)/models/% $(patsubst %.cc,$(OBJ)/%.o,$(wildcard runtime/*.cc runtime/cuda/*.cc) $(filter-out $(STANDIN_MATH),$(STANDIN_SRC)))
 endif
 $(LIGHT): private CXXFLAGS_ALL += $(LIGHT_$(BUILD))
-# UBSan looks at what is tested: in the tests' own code it would nearly double the time that takes to compile.
+# UBSan looks at what is tested: in the tests' own code it would nearly double the time that takes to compile; watching
+# what a scope of theirs leaves behind takes an eighth of it.
 LIGHT_TESTS := $(filter $(OBJ)/tests/%,$(LIGHT))
 ifeq ($(BUILD),asan)
-LIGHT_TESTS_FLAGS := -fno-sanitize=undefined
-$(LIGHT_TESTS): private CXXFLAGS_ALL += $(LIGHT_TESTS_FLAGS)
+LIGHT_TESTS_FLAGS := -fno-sanitize=undefined $(if $(THOROUGH),,-fno-sanitize-address-use-after-scope)
+$(LIGHT_TESTS) $(STANDIN_MATH:%.cc=$(OBJ)/%.o): private CXXFLAGS_ALL += $(LIGHT_TESTS_FLAGS)
+# These three take a quarter of the time to compile. Strangers' bytes are read and cast in loaders/, the CPU's scratch is
+# cut up in runtime/cpu/, the kernels pick their vectors in kernels/: there they stay. Elsewhere a null pointer is
+# AddressSanitizer's to report.
+ifeq ($(THOROUGH),)
+$(filter $(OBJ)/apps/% $(OBJ)/models/% $(OBJ)/runtime/%,$(LIGHT)): private CXXFLAGS_ALL += -fno-sanitize=null,alignment,vptr
 endif
-# The system's headers that most tests include, parsed once (PCH= parses them anew). Not for the stand-ins, whose symbols
-# are seen from outside; and not for the library, where g++ 12 then warns of what is not so.
+endif
+# The system's headers that most sources include, parsed once (PCH= parses them anew): with doctest's for the tests; without
+# for what is no test, and only where g++ does not warn: of headers parsed before, g++ 12 warns wrongly. Not for the
+# stand-ins, whose symbols are seen from outside.
 PCH := $(OBJ)/tests/pch.h
 ifneq ($(PCH),)
-$(PCH).gch: tests/support/pch.h $(OBJ)/flags
-	@mkdir -p $(@D); cp $< $(PCH)
-	$(CXX) $(CXXFLAGS_ALL) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS) $(WARNINGS) -x c++-header $< -o $@
-PCH_USERS := $(filter-out $(OBJ)/tests/main.o $(OBJ)/tests/support/standin/%,$(filter %_test.o,$(LIGHT)))
-$(PCH_USERS): $(PCH).gch
-$(PCH_USERS): private CXXFLAGS_ALL += -include $(PCH)
+PCH_TESTS  := $(filter-out $(OBJ)/tests/main.o $(OBJ)/tests/support/standin/%,$(filter %_test.o,$(LIGHT)))
+PCH_OTHERS := $(if $(SANITIZED),$(filter-out $(PCH_TESTS) $(OBJ)/tests/main.o $(OBJ)/tests/support/standin/%,$(filter %.o,$(LIGHT)) \
+                $(filter $(LIGHT),$(LIB_OBJ) $(APP_OBJ) $(PROGRAM_OBJ))))
+$(PCH).gch $(OBJ)/pch.h.gch: %.gch: tests/support/pch.h $(OBJ)/flags
+	@mkdir -p $(@D); $(if $(filter $(PCH),$*),cat,grep -v doctest) $< > $*
+	$(CXX) $(CXXFLAGS_ALL) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS) $(WARNINGS) -x c++-header $* -o $@
+$(PCH_TESTS): $(PCH).gch
+$(PCH_TESTS): private CXXFLAGS_ALL += -include $(PCH)
+$(PCH_OTHERS): $(OBJ)/pch.h.gch
+$(PCH_OTHERS): private CXXFLAGS_ALL += -include $(OBJ)/pch.h
 endif
 # The CPU kernels' inner loops at -O1 with UBSan take minutes for one Inception: AddressSanitizer alone, optimised.
 ifneq ($(filter asan fuzz,$(BUILD)),)
 $(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o: private CXXFLAGS_ALL += -O2 -fno-sanitize=undefined
+endif
+# What a scope leaves behind none of these kernels points to, and watching each vector's takes longer than all else there.
+ifeq ($(BUILD),asan)
+$(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o $(OBJ)/runtime/cpu/head_kernels.o: private CXXFLAGS_ALL += -fno-sanitize-address-use-after-scope
 endif
 # g++ takes three times as long over these where it writes each access's check in place of a call. Not so the GEMM, in
 # which Inception spends its time: with calls it takes seven times as long.
@@ -302,7 +331,7 @@ $(NVML): $(OBJ)/tests/support/nvml/nvml.o
 .PHONY: tests test
 # Not under ThreadSanitizer: the stand-ins hold one lock, behind which nothing races.
 tests: $(if $(STANDIN_SRC),$(if $(filter tsan,$(BUILD)),,$(STANDIN)/libcouplet_cuda.so $(STANDIN)/libcuda.so.1 $(PROGRAMS:%=$(STANDIN)/%)))
-tests: all $(TOOLS:%=$(OUT)/%) $(OUT)/tests/couplet_tests $(NVML) $(if $(filter asan tsan,$(BUILD)),,$(OUT)/tests/libfaults.so)  ## build the tests
+tests: $(if $(THREADS_ONLY),,all $(TOOLS:%=$(OUT)/%)) $(OUT)/tests/couplet_tests $(NVML) $(if $(SANITIZED),,$(OUT)/tests/libfaults.so)  ## build the tests
 # Preloaded into the programs to disturb them; nothing is preloaded beside a sanitizer.
 $(OBJ)/tests/support/faults/shim.o: CXXFLAGS_ALL += -fno-builtin -U_FORTIFY_SOURCE
 $(OUT)/tests/libfaults.so: $(OBJ)/tests/support/faults/shim.o
@@ -429,9 +458,11 @@ check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kern
 	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)
-check-all: deps-check  ## .ci/run, full TSan, mutations, every arch, CUDA=0, static checks, fuzzing, the oracle, the default backbone, fresh systems: hours
+check-all: deps-check  ## .ci/run, full ASan, UBSan and TSan, mutations, every arch, CUDA=0, static checks, fuzzing, the oracle, the default backbone, fresh systems: hours
 	.ci/run
-	$(MAKE) BUILD=tsan ALL_TESTS=1 tests
+	$(MAKE) BUILD=asan THOROUGH=1 tests
+	build/asan/tests/couplet_tests --jobs=$$(nproc)
+	$(MAKE) BUILD=tsan THOROUGH=1 tests
 	TSAN_OPTIONS='suppressions=tests/tsan.supp' build/tsan/tests/couplet_tests
 	COUPLET_WHOLE=1 build/tests/couplet_tests -tc='programs: the codelab*'
 	$(MAKE) check-mutations

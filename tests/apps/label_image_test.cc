@@ -148,7 +148,7 @@ TEST_CASE("label_image: several photos and folders, in the order given, in text,
   CHECK(text[4].starts_with(label + " (score="));
 }
 
-TEST_CASE("label_image: threads do not change an answer [threads]") {
+TEST_CASE("label_image: threads do not change an answer") {
   Desk desk;
   const auto one = desk.Label({"--format=tsv", "--threads=1", desk.Photo("a"), desk.Photo("b")});
   const auto three = desk.Label({"--format=tsv", "--threads=3", desk.Photo("a"), desk.Photo("b")});

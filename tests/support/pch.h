@@ -1,4 +1,4 @@
-// The system's headers that most tests include, for the Makefile to have parsed once. Only the system's: each test still
+// The system's headers that most sources include, for the Makefile to have parsed once. Only the system's: each source still
 // includes what it uses, and builds without this one (make PCH=).
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
