@@ -88,7 +88,7 @@ TEST_CASE("tools: graph_pb2tb takes the folder first and writes the graph withou
   REQUIRE(records->size() == 2);
   tf::Event event;
   REQUIRE(event.ParseFromString((*records)[1].payload));
-  const tf::GraphDef got = ParseGraph(event.graph_def()), want = ParseGraph(ReadWholeFile(desk.graph));
+  const tf::GraphDef got = ParseGraph(event.graph_def()), want = ParseGraph(FileContents(desk.graph));
   REQUIRE(got.node_size() == want.node_size());
   for (int i = 0; i < got.node_size(); ++i) {
     CHECK(got.node(i).name() == want.node(i).name());

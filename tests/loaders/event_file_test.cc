@@ -26,13 +26,18 @@ HistogramValue Histogram(const std::vector<float>& values) {
   return out;
 }
 
-// TensorFlow's way, word by word: a search for every value, then the runs.
-HistogramValue NaiveHistogram(const std::vector<float>& values) {
+// TensorFlow's way, word by word: the limits, a search for every value, then the runs.
+std::vector<double> NaiveLimits() {
   std::vector<double> limits;
   for (double v = 1.0e-12; v < 1.0e20; v *= 1.1) limits.insert(limits.begin(), -v), limits.push_back(v);
   limits.insert(limits.begin() + static_cast<std::ptrdiff_t>(limits.size() / 2), 0.0);
   limits.insert(limits.begin(), -DBL_MAX);
   limits.push_back(DBL_MAX);
+  return limits;
+}
+
+HistogramValue NaiveHistogram(const std::vector<float>& values) {
+  static const std::vector<double> limits = NaiveLimits();
   std::vector<double> counts(limits.size(), 0.0);
   HistogramValue out;
   out.min = DBL_MAX;

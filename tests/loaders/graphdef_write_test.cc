@@ -62,7 +62,7 @@ const RetrainedGraphOptions kMobileNet = {.bottleneck_tensor = "MobilenetV1/Pred
 TEST_CASE("graphdef write: retrain.py's own graph comes out of its backbone and head to the byte") {
   COUPLET_NEEDS_SHARED(shared);
   const std::string original =
-      ReadWholeFile(shared + "/models/retrained/scratches_0.25_128/retrained_graph.pb");
+      FileContents(shared + "/models/retrained/scratches_0.25_128/retrained_graph.pb");
   const tf::GraphDef graph = ParseGraph(original);
   tf::GraphDef stripped = graph;
   stripped.mutable_node()->DeleteSubrange(stripped.node_size() - 8, 8);
@@ -80,7 +80,7 @@ TEST_CASE("graphdef write: retrain.py's own graph comes out of its backbone and 
 TEST_CASE("graphdef write: a late TensorFlow's backbone keeps its attributes") {
   COUPLET_NEEDS_SHARED(shared);
   const std::string original =
-      ReadWholeFile(shared + "/models/retrained/plates_0.25_128_addv2/retrained_graph.pb");
+      FileContents(shared + "/models/retrained/plates_0.25_128_addv2/retrained_graph.pb");
   tf::GraphDef want = ParseGraph(original);
   const auto written = SerializeRetrainedGraph(MustParse(original), {1001, 5}, ParamsOf(want), kMobileNet);
   REQUIRE(written.ok());

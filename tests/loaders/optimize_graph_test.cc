@@ -140,7 +140,7 @@ TEST_CASE("optimize_graph: the graph that TensorFlow's own tool wrote") {
   const auto def = GraphDef::Open(folder + "retrained_graph.pb");
   REQUIRE(def.ok());
   const OptimizedGraph optimized = MustOptimize(*def, false);
-  const std::string original = ReadWholeFile(folder + "optimized_graph.pb");
+  const std::string original = FileContents(folder + "optimized_graph.pb");
   CHECK(optimized.bytes.size() == original.size());
   CHECK(GraphDifference(ParseGraph(optimized.bytes), ParseGraph(original), false) == "");
 }

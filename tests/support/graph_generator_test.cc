@@ -36,7 +36,7 @@ int ForwardReferences(const tf::GraphDef& graph) {
 
 void CheckSameStructure(const std::string& bytes, const std::string& path) {
   CAPTURE(path);
-  const std::string original = ReadWholeFile(path);
+  const std::string original = FileContents(path);
   CHECK(GraphDifference(ParseGraph(bytes), ParseGraph(original), true) == "");
   CHECK(bytes.size() == doctest::Approx(static_cast<double>(original.size())).epsilon(0.001));
   CHECK(ParseGraph(bytes).has_library() == ParseGraph(original).has_library());
@@ -70,7 +70,7 @@ TEST_CASE("generator: Inception has the nodes of the file of 2015") {
   COUPLET_NEEDS_SHARED(shared);
   const std::string path = shared + "/models/inception_2015/classify_image_graph_def.pb";
   const std::string bytes = GenerateInception2015({});
-  CHECK(GraphDifference(ParseGraph(bytes), ParseGraph(ReadWholeFile(path)), true) == "");
+  CHECK(GraphDifference(ParseGraph(bytes), ParseGraph(FileContents(path)), true) == "");
 }
 
 TEST_CASE("generator: the census of each form") {

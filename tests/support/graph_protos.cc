@@ -2,8 +2,6 @@
 #include "tests/support/graph_protos.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "tests/support/test.h"
 
@@ -31,12 +29,6 @@ tf::GraphDef ParseGraph(const std::string& bytes) {
   tf::GraphDef graph;
   REQUIRE(graph.ParseFromString(bytes));
   return graph;
-}
-
-std::string ReadWholeFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE(file.good());
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::string NodeDifference(const tf::NodeDef& a, const tf::NodeDef& b, bool any_values) {

@@ -10,7 +10,6 @@ namespace couplet::test {
 
 // REQUIREs that the bytes are a GraphDef.
 tf::GraphDef ParseGraph(const std::string& bytes);
-std::string ReadWholeFile(const std::string& path);
 // "" when the nodes are equal: name, op, inputs in order, device, attributes. Otherwise what differs. With
 // `any_values` a constant's values are not compared, only its type, shape and how the values are held.
 std::string NodeDifference(const tf::NodeDef& a, const tf::NodeDef& b, bool any_values);

@@ -17,8 +17,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <random>
+#include <sstream>
+#include <utility>
 
 extern char** environ;
 
@@ -50,7 +51,9 @@ std::string Noise(size_t bytes) {
 std::string FileContents(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   CHECK_MESSAGE(file.is_open(), path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  return std::move(bytes).str();
 }
 
 TempDir::TempDir() {
