@@ -131,7 +131,7 @@ $(OBJ)/%.pb.o: $(GEN)/%.pb.cc
 	$(CXX) $(CXXFLAGS_ALL) -w -c $< -o $@
 
 # Other compiler flags make other objects: whatever was built with the old ones is built again.
-FLAGS = $(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS)
+FLAGS = $(CXX) $(CXXFLAGS_ALL) $(WARNINGS) $(LIGHT_$(BUILD)) $(LIGHT_TESTS_FLAGS) $(LIGHT_OTHERS_FLAGS)
 $(OBJ)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 
@@ -162,18 +162,16 @@ ifneq ($(SANITIZED),)
 LIGHT += $(OBJ)/loaders/% $(OBJ)/models/% $(patsubst %.cc,$(OBJ)/%.o,$(wildcard runtime/*.cc runtime/cuda/*.cc) $(filter-out $(STANDIN_MATH),$(STANDIN_SRC)))
 endif
 $(LIGHT): private CXXFLAGS_ALL += $(LIGHT_$(BUILD))
-# UBSan looks at what is tested: in the tests' own code it would nearly double the time that takes to compile; watching
-# what a scope of theirs leaves behind takes an eighth of it.
+# UBSan looks at what is tested: in the tests' own code it would nearly double the time that takes to compile.
 LIGHT_TESTS := $(filter $(OBJ)/tests/%,$(LIGHT))
 ifeq ($(BUILD),asan)
-LIGHT_TESTS_FLAGS := -fno-sanitize=undefined $(if $(THOROUGH),,-fno-sanitize-address-use-after-scope)
+LIGHT_TESTS_FLAGS := -fno-sanitize=undefined
 $(LIGHT_TESTS) $(STANDIN_MATH:%.cc=$(OBJ)/%.o): private CXXFLAGS_ALL += $(LIGHT_TESTS_FLAGS)
 # These three take a quarter of the time to compile. Strangers' bytes are read and cast in loaders/, the CPU's scratch is
 # cut up in runtime/cpu/, the kernels pick their vectors in kernels/: there they stay. Elsewhere a null pointer is
 # AddressSanitizer's to report.
-ifeq ($(THOROUGH),)
-$(filter $(OBJ)/apps/% $(OBJ)/models/% $(OBJ)/runtime/%,$(LIGHT)): private CXXFLAGS_ALL += -fno-sanitize=null,alignment,vptr
-endif
+LIGHT_OTHERS_FLAGS := $(if $(THOROUGH),,-fno-sanitize=null,alignment,vptr)
+$(filter $(OBJ)/apps/% $(OBJ)/models/% $(OBJ)/runtime/%,$(LIGHT)): private CXXFLAGS_ALL += $(LIGHT_OTHERS_FLAGS)
 endif
 # The system's headers that most sources include, parsed once (PCH= parses them anew): with doctest's for the tests; without
 # for what is no test, and only where g++ does not warn: of headers parsed before, g++ 12 warns wrongly. Not for the
