@@ -54,7 +54,7 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 12
     for (int w = 0; w < W; ++w) sum[p][w] = hn::Zero(d);
-  HWY_ALIGN float blocks[P * W * kLanes];  // the sum of those before
+  HWY_ALIGN float blocks[size_t{P} * W * kLanes];  // the sum of those before
   bool first_block = true;
   const auto end_block = [&]() HWY_ATTR {
 #pragma GCC unroll 12

@@ -122,8 +122,8 @@ struct Workspace {
 // Copies the 3-byte pixels at `offsets` next to each other. Four bytes are moved where that stays inside the
 // row.
 void GatherPixels(const uint8_t* row, const uint32_t* offsets, int wide, int width, uint8_t* dst) {
-  for (int x = 0; x < wide; ++x) std::memcpy(dst + 3 * x, row + offsets[x], 4);
-  for (int x = wide; x < width; ++x) std::memcpy(dst + 3 * x, row + offsets[x], 3);
+  for (int x = 0; x < wide; ++x) std::memcpy(dst + int64_t{3} * x, row + offsets[x], 4);
+  for (int x = wide; x < width; ++x) std::memcpy(dst + int64_t{3} * x, row + offsets[x], 3);
 }
 
 // The whole of one photo's resize; see Preprocess.
@@ -137,7 +137,7 @@ class Resizer {
       const Between at = Locate(x, scale, image.width);
       space_.lo[x] = static_cast<uint32_t>(at.lo) * 3;
       space_.hi[x] = static_cast<uint32_t>(at.hi) * 3;
-      std::fill_n(space_.t + 3 * x, 3, at.t);
+      std::fill_n(space_.t + int64_t{3} * x, 3, at.t);
       if (space_.hi[x] + 4 <= row_bytes) wide_ = x + 1;
     }
   }
