@@ -75,7 +75,7 @@ HWY_INLINE void ForwardBlock(const Batch& batch, size_t row, size_t first_class,
     for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
   const float* w = weights + first_class * stride;
   const float* const* rows = batch.rows + row;
-  Accumulate<R, K>(rows, row + 2 * R <= batch.n ? rows + R : rows, w, stride, whole, sum);
+  Accumulate<R, K>(rows, row + size_t{2} * R <= batch.n ? rows + R : rows, w, stride, whole, sum);
   if (whole < batch.features) {
     const float* tails[R];
     for (int r = 0; r < R; ++r) tails[r] = batch.tails + (row + r) * kPad;
