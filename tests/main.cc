@@ -90,7 +90,9 @@ struct Counter : doctest::IReporter {
   void test_case_exception(const doctest::TestCaseException&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
-  void log_assert(const doctest::AssertData& data) override { couplet::test::FailedAsserts() += data.m_failed; }
+  void log_assert(const doctest::AssertData& data) override {
+    if (data.m_failed) ++couplet::test::FailedAsserts();
+  }
   void log_message(const doctest::MessageData&) override {}
   void test_case_skipped(const doctest::TestCaseData& data) override { taker().Ended(&data); }
 };
@@ -192,8 +194,8 @@ int Jobs(int& argc, char** argv) {
 }  // namespace
 
 namespace couplet::test {
-int& FailedAsserts() {
-  static int count = 0;
+std::atomic<int>& FailedAsserts() {
+  static std::atomic<int> count = 0;
   return count;
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,8 @@ namespace couplet::test {
 // that belongs to the suite.
 bool Whole();
 
-// Assertions that have failed in this process so far (tests/main.cc).
-int& FailedAsserts();
+// Assertions that have failed in this process so far, in whatever thread (tests/main.cc).
+std::atomic<int>& FailedAsserts();
 
 // One topic's count. A finding is said at once and fails the running test, and an assertion that fails meanwhile is one; so does, where the whole was asked for, a count
 // below what is required, and then the count goes to build/reliability/.
