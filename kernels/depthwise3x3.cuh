@@ -16,7 +16,12 @@ namespace couplet {
 constexpr int kDepthwise3x3Threads = 128;
 constexpr int kDepthwise3x3Channels = 4;  // of a thread, where all are multiples of it
 constexpr int kDepthwise3x3Strip = 2;     // output columns of a thread
-constexpr int kDepthwise3x3Blocks = 4;    // that a multiprocessor must have room for: 128 registers a thread
+// Blocks that a multiprocessor must have room for: 128 registers a thread, with which older compilers and devices spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+constexpr int kDepthwise3x3Blocks = 4;
+#else
+constexpr int kDepthwise3x3Blocks = 1;
+#endif
 
 // Adds input column `column` of a row, window row `weights_row` on it, to the output columns it belongs to. Columns come in
 // rising order, so that an output column adds its window from left to right.

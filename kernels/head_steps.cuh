@@ -17,6 +17,12 @@ constexpr int kHeadItems =
     512 / kHeadThreads;  // gradient items a thread: 64 features x 8 groups of 4 classes
 constexpr int kHeadRowStep = kHeadThreads / kHeadFeatures;  // rows that all threads move at a time
 constexpr int kHeadHeld = kHeadRows / kHeadRowStep;  // values that a thread moves
+// Whether a batch's vectors wait in registers: Nano's and TX2's 128 a thread do not hold them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 700
+constexpr bool kHeadHolds = false;
+#else
+constexpr bool kHeadHolds = true;
+#endif
 constexpr int kHeadWeights = kHeadFeatures * kHeadStepsMaxClasses / kHeadThreads;  // that a thread moves
 
 // What one launch leaves for the next.
@@ -100,41 +106,49 @@ __device__ inline int HeadPlace(int i, int classes, int pitch, const HeadShared&
 // A launch is short, and most of it would be waiting for memory: what does not depend on its arithmetic is
 // loaded at its start, all of it together, and waits in registers until its turn comes.
 
-// Of rows [first, first + count) of a batch those that the thread moves a feature of, by number. Past the end the last one
-// again, so that every load is good.
-struct HeadRowNumbers {
-  uint32_t row[kHeadHeld];
-};
-
-__device__ inline HeadRowNumbers HeadLoadRows(const HeadStepsBatch& batch, int first, int count) {
-  const int at = static_cast<int>(threadIdx.x) / kHeadFeatures;
-  HeadRowNumbers rows;
-#pragma unroll
-  for (int k = 0; k < kHeadHeld; ++k) rows.row[k] = batch.rows[first + min(at + k * kHeadRowStep, count - 1)];
-  return rows;
-}
-
-// A thread's share of a block's features of up to kHeadRows rows: feature t % 64 of every 4th row.
+// A thread's share of a block's features of rows [first, first + count) of a batch: feature t % 64 of every 4th row. Past the
+// end the last row again, so that every load is good.
 struct HeadVectors {
   float x[kHeadHeld];
 };
 
-__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadRowNumbers& rows, HeadVectors* vectors) {
+__device__ inline float HeadVectorAt(const HeadStepArgs& a, uint32_t row) {
   const int feature = static_cast<int>(blockIdx.x * kHeadFeatures + threadIdx.x % kHeadFeatures);
-  const bool real = feature < a.shape.features;
+  if (feature >= a.shape.features) return 0.0f;
   // In bytes, so that an address is one multiply-add.
   const uint64_t pitch = static_cast<unsigned>(a.shape.features) * static_cast<unsigned>(sizeof(float));
-  const char* const column = reinterpret_cast<const char*>(a.vectors + feature);
-#pragma unroll
-  for (int k = 0; k < kHeadHeld; ++k)
-    vectors->x[k] = real ? *reinterpret_cast<const float*>(column + rows.row[k] * pitch) : 0.0f;
+  return *reinterpret_cast<const float*>(reinterpret_cast<const char*>(a.vectors + feature) + row * pitch);
 }
 
-__device__ inline void HeadStoreVectors(const HeadVectors& vectors, const HeadShared& s) {
+__device__ inline uint32_t HeadRowAt(const HeadStepsBatch& batch, int first, int count, int k) {
+  const int at = static_cast<int>(threadIdx.x) / kHeadFeatures;
+  return batch.rows[first + min(at + k * kHeadRowStep, count - 1)];
+}
+
+__device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
+                                       HeadVectors* vectors) {
+  if (kHeadHolds) {
+    uint32_t rows[kHeadHeld];
+#pragma unroll
+    for (int k = 0; k < kHeadHeld; ++k) rows[k] = HeadRowAt(batch, first, count, k);
+#pragma unroll
+    for (int k = 0; k < kHeadHeld; ++k) vectors->x[k] = HeadVectorAt(a, rows[k]);
+  }
+}
+
+// To shared memory: what was loaded, or where nothing is held, what is loaded now.
+__device__ inline void HeadStoreVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
+                                        const HeadVectors& vectors, const HeadShared& s) {
   const int t = static_cast<int>(threadIdx.x);
   float* const column = s.vectors + t / kHeadFeatures * kHeadPitch + t % kHeadFeatures;
+  if (kHeadHolds) {
 #pragma unroll
-  for (int k = 0; k < kHeadHeld; ++k) column[k * kHeadRowStep * kHeadPitch] = vectors.x[k];
+    for (int k = 0; k < kHeadHeld; ++k) column[k * kHeadRowStep * kHeadPitch] = vectors.x[k];
+  } else {
+#pragma unroll 4
+    for (int k = 0; k < kHeadHeld; ++k)
+      column[k * kHeadRowStep * kHeadPitch] = HeadVectorAt(a, HeadRowAt(batch, first, count, k));
+  }
 }
 
 // How many weights a block owns. They lie together: number i is of its feature i / classes, class i %
@@ -389,12 +403,12 @@ __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, Hea
     const int count = min(kHeadRows, batch.n - first);
     if (first > 0) {
       __syncthreads();
-      HeadLoadVectors(a, HeadLoadRows(batch, first, count), vectors);
+      HeadLoadVectors(a, batch, first, count, vectors);
       HeadAddPartials(a, 0, first, count, s);
       __syncthreads();  // a row's logits are of several threads
     }
     HeadSoftmax(a, batch, first, count, s);
-    HeadStoreVectors(*vectors, s);
+    HeadStoreVectors(a, batch, first, count, *vectors, s);
     __syncthreads();  // slopes and vectors are there
     HeadAddGradient(count, s, &gradient);
   }
@@ -415,9 +429,9 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
       a.states[a.to].partials + (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
-    if (which > 0 || first > 0) HeadLoadVectors(a, HeadLoadRows(batch, first, count), vectors);
+    if (which > 0 || first > 0) HeadLoadVectors(a, batch, first, count, vectors);
     __syncthreads();
-    HeadStoreVectors(*vectors, s);
+    HeadStoreVectors(a, batch, first, count, *vectors, s);
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < count * groups; i += kHeadThreads) {
       const int r = i % count, group = i / count;
@@ -469,15 +483,12 @@ __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
   const int finished = a.finish[0].n, begun = a.begin[0].n;
   const int finished_count = min(kHeadRows, finished), begun_count = min(kHeadRows, begun);
-  HeadRowNumbers finished_rows = {}, begun_rows = {};
-  if (finished > 0) finished_rows = HeadLoadRows(a.finish[0], 0, finished_count);
-  if (begun > 0) begun_rows = HeadLoadRows(a.begin[0], 0, begun_count);
   HeadWeights weights;
   HeadLoadWeights(a, s, &weights);
   if (finished > 0) HeadAddPartials(a, 0, 0, finished_count, s);
   HeadVectors finished_vectors = {}, begun_vectors = {};
-  if (finished > 0) HeadLoadVectors(a, finished_rows, &finished_vectors);
-  if (begun > 0) HeadLoadVectors(a, begun_rows, &begun_vectors);
+  if (finished > 0) HeadLoadVectors(a, a.finish[0], 0, finished_count, &finished_vectors);
+  if (begun > 0) HeadLoadVectors(a, a.begin[0], 0, begun_count, &begun_vectors);
   const int stopped = HeadStopped(a);
   if (stopped != 0) {
     HeadStop(a, stopped);
