@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
 
+#include <algorithm>
 
 #include "apps/console.h"
 #include "apps/retrain_options.h"

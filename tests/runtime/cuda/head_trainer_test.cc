@@ -456,6 +456,7 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
 }
 
 TEST_CASE("cuda head trainer: heads side by side, each with its stream, are what they are alone") {
+  COUPLET_NEEDS_STANDIN(device);
   const auto backend = MakeStandinBackend();
   const HeadData data = Clouds(70, kFused);
   std::vector<SweepJob> jobs;
