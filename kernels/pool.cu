@@ -13,9 +13,6 @@ bool WindowsHoldSource(int in, int out, int window, int stride, int pad) {
   return window > 0 && stride > 0 && pad >= 0 && pad < window && (out - 1) * stride - pad < in;
 }
 
-}  // namespace
-
-namespace {
 
 template <class T, bool kAverage, int kStride>
 LaunchResult Run3x3(const PoolShape& shape, const T* src, T* dst, DeviceStream stream, int64_t threads_wanted) {

@@ -4,11 +4,7 @@
 
 #include <cmath>
 
-#ifdef __CUDACC__
-#define COUPLET_HOST_DEVICE __host__ __device__
-#else
-#define COUPLET_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace couplet {
 

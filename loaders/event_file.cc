@@ -17,6 +17,7 @@
 
 #include "loaders/files.h"
 #include "loaders/hash.h"
+#include "loaders/wire_append.h"
 
 namespace couplet {
 
@@ -87,10 +88,7 @@ size_t VarintSize(uint64_t value) {
 class Wire {
  public:
   explicit Wire(std::string* out) : out_(*out) {}
-  void Varint(uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out_.push_back(static_cast<char>(value | 0x80));
-    out_.push_back(static_cast<char>(value));
-  }
+  void Varint(uint64_t value) { AppendVarint(value, &out_); }
   void Tag(int field, int wire) { out_.push_back(static_cast<char>(field << 3 | wire)); }
   void Length(int field, size_t bytes) {
     Tag(field, kWireBytes);

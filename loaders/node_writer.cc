@@ -41,17 +41,6 @@ tf::AttrValue ContentAttr(tf::DataType type, std::span<const int64_t> dims, std:
 
 }  // namespace
 
-void AppendVarint(uint64_t value, std::string* out) {
-  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
-  out->push_back(static_cast<char>(value));
-}
-
-void AppendField(int number, std::string_view payload, std::string* out) {
-  AppendVarint(static_cast<uint64_t>(number) << 3 | 2, out);
-  AppendVarint(payload.size(), out);
-  out->append(payload);
-}
-
 tf::AttrValue TypeAttr(tf::DataType type) {
   tf::AttrValue attr;
   attr.set_type(type);

@@ -12,12 +12,9 @@
 #include <vector>
 
 #include "loaders/tensorflow.pb.h"
+#include "loaders/wire_append.h"
 
 namespace couplet {
-
-// A field of a message: a varint alone; a payload with its number and length.
-void AppendVarint(uint64_t value, std::string* out);
-void AppendField(int number, std::string_view payload, std::string* out);
 
 // An AttrValue as bytes: copying protobuf's own object loses memory where there is too little of it.
 struct AttrBytes {

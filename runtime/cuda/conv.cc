@@ -12,8 +12,6 @@
 namespace couplet::cuda {
 namespace {
 
-int Stride(const ConvLayer& spec) { return spec.dst_stride != 0 ? spec.dst_stride : spec.dst.c; }
-
 // 0: not even the windows of one photo fit.
 int GatheredPhotos(const Device& device, const ConvLayer& spec) {
   const size_t limit = device.options().workspace_bytes;
@@ -54,7 +52,7 @@ std::string Key(const ConvLayer& s) {
 Result<bool> GatheredWins(const Device& device, const ConvLayer& spec, const PreparedOp& gathered,
                           const PreparedOp& cudnn, const std::string& key) {
   const int n = GroupOf(spec.max_batch);
-  const int64_t written = int64_t{n} * spec.dst.h * spec.dst.w * Stride(spec);
+  const int64_t written = int64_t{n} * spec.dst.h * spec.dst.w * spec.Stride();
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer src, device.UploadNoise(static_cast<size_t>(n * spec.src.per_image())));
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer dst, device.Allocate(static_cast<size_t>(written) * device.element_bytes()));
   const size_t room = std::max({gathered.scratch_bytes(), cudnn.scratch_bytes(), size_t{1}});

@@ -92,7 +92,7 @@ class DnnConv final : public Op {
   Status SetMath(cudnnMathType_t math);
   Result<std::vector<Way>> Ways(cudnnHandle_t dnn);
   Status Choose();
-  Status Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
+  Status Race(const std::vector<Way>& ways, const void* src, void* dst, void* workspace,
               cudnnHandle_t dnn, const Device::Bench& bench);
   cudnnStatus_t Convolve(const Way& way, cudnnHandle_t dnn, const void* src, void* dst,
                          void* workspace) const;
@@ -203,10 +203,6 @@ Status DnnConv::Choose() {
                            tune ? device().UploadNoise(Bytes(source_) / device().element_bytes())
                                 : device().Allocate(Bytes(source_)));
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer dst, device().Allocate(Bytes(c_.dst)));
-  // Where a dense result is brought to its place among other channels.
-  Shape place = c_.dst;
-  if (c_.dst_stride != 0) place.c = c_.dst_stride;
-  COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer placed, device().Allocate(tune && apart_ ? Bytes(place) : 1));
   const Device::Bench bench = device().TakeBench();
   if (!tune) COUPLET_DEVICE_RETURN(cudaMemsetAsync(src.data(), 0, src.bytes(), bench.stream));
   COUPLET_ASSIGN_OR_RETURN(const cudnnHandle_t dnn, device().DnnOf(bench));
@@ -215,7 +211,7 @@ Status DnnConv::Choose() {
   for (const Way& way : ways) most = std::max(most, way.workspace_bytes);
   COUPLET_ASSIGN_OR_RETURN(const DeviceBuffer workspace, device().Allocate(most));
   if (tune) {
-    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), apart_ ? placed.data() : dst.data(), workspace.data(), dnn, bench));
+    COUPLET_RETURN_IF_ERROR(Race(ways, src.data(), dst.data(), workspace.data(), dnn, bench));
     return SetMath(way_.math);
   }
   size_t kept = 0;
@@ -234,8 +230,16 @@ Status DnnConv::Choose() {
 
 // What is kept is the place in the ranking: it is the same as long as library and device are, and Tuning sees
 // to that.
-Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* placed, void* workspace,
-                     cudnnHandle_t dnn, const Device::Bench& bench) {
+Status DnnConv::Race(const std::vector<Way>& ways, const void* src, void* dst, void* workspace, cudnnHandle_t dnn,
+                     const Device::Bench& bench) {
+  // Where a dense result is brought to its place among other channels.
+  Shape place = c_.dst;
+  place.c = c_.Stride();
+  DeviceBuffer places;
+  if (apart_) {
+    COUPLET_ASSIGN_OR_RETURN(places, device().Allocate(Bytes(place)));
+  }
+  void* const placed = apart_ ? places.data() : dst;
   double best_ms = -1.0;
   size_t best = 0;
   std::string times;
@@ -311,7 +315,7 @@ Status DnnConv::RunGroup(const void* src, void* dst, void* scratch, Worker& work
 
 Status DnnConv::Run(const RunArgs& args, Worker& worker) const {
   const int64_t pixels = int64_t{c_.dst.h} * c_.dst.w;
-  const int64_t dst_photo = pixels * (c_.dst_stride != 0 ? c_.dst_stride : c_.dst.c);
+  const int64_t dst_photo = pixels * c_.Stride();
   for (int first = 0; first < args.n; first += group_)
     COUPLET_RETURN_IF_ERROR(RunGroup(Photo(args.src[0], first, c_.src.per_image(), device().element_bytes()),
                                      Photo(args.dst, first, dst_photo, device().element_bytes()),

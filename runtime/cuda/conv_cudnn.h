@@ -19,6 +19,9 @@ struct ConvLayer {
   std::vector<float> weights;  // [kh, kw, ic, oc], batch norm folded in
   std::vector<float> bias;     // [oc] or empty
   Activation activation = Activation::kNone;
+
+  // Channels from one pixel of dst to the next.
+  int Stride() const { return dst_stride != 0 ? dst_stride : dst.c; }
 };
 
 // Asymmetric pads: the source is padded by a kernel into scratch, and cuDNN pads nothing.

@@ -72,7 +72,6 @@ class CudaBackend final : public Backend {
   std::string description() const override { return device_->description(); }
   Precision precision() const override { return device_->precision(); }
   std::string tuning() const override { return device_->tuning().Text(); }
-  // In fp32 windows are gathered for one product; before there was that, cuDNN did those layers.
   size_t element_bytes() const override { return device_->element_bytes(); }
   double floor_ms(double bytes, double multiply_adds) const override {
     return device_->floor_ms(bytes, multiply_adds);
