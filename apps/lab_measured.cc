@@ -72,6 +72,16 @@ ChartSeries CurveOf(const Json& runs, double rate) {
   return series;
 }
 
+// Where a training's seconds are not its alone.
+std::string TogetherNote(const Json& lab) {
+  std::string html;
+  for (const Json& system : lab["systems"])
+    if (const int together = system["runs"][0].value("together", 1); together > 1)
+      html += fmt::format("<p>{}: {} trainings took their steps together, so the seconds of each are those of all.</p>",
+                          EscapeHtml(SystemName(system)), together);
+  return html;
+}
+
 std::string RateTable(const Json& lab) {
   std::string html = "<div class=\"scroll\"><table><thead><tr><th>network, device</th><th>learning rate</th><th>test accuracy, mean</th>"
                      "<th>of the seeds</th><th>95 % interval</th><th>seconds a training</th><th>diverged</th></tr></thead><tbody>";
@@ -83,7 +93,7 @@ std::string RateTable(const Json& lab) {
                           EscapeHtml(SystemName(system)), rate, Share(spread.mean), Share(spread.low), Share(spread.high), Share(interval.low),
                           Share(interval.high), spread.seconds, spread.diverged == 0 ? "no" : fmt::format("{} of {}", spread.diverged, spread.seeds));
     }
-  return html + "</tbody></table></div>";
+  return html + "</tbody></table></div>" + TogetherNote(lab);
 }
 
 double Nearest(const std::vector<double>& rates, double wanted) {
@@ -182,13 +192,13 @@ std::string Devices(const Json& lab) {
   bool gpu = false;
   for (const Json& system : lab["systems"]) gpu = gpu || system["device"] != "cpu";
   std::string html = Question(11, "CPU against GPU: how long, and why");
-  html += StageBars(lab, false);
+  html += StageBars(lab, false) + TogetherNote(lab);
   for (const Json& system : lab["systems"])
     html += fmt::format("<h3>{}: the machine meanwhile</h3><p>While bottlenecks were made {}.</p>{}", EscapeHtml(SystemName(system)), Busy(system),
                         system.contains("watch") ? WatchHtml(system["watch"]) : "");  // --resume may bring what an older lab wrote
   const std::string no_gpu = "<p>No GPU took part in this lab, so there is nothing to hold against the CPU; the reason stands at the top.</p>";
   html += gpu ? "<p>Bottlenecks are millions of multiply-adds a photo, which a GPU does thousands at a time. A training step is a product of a hundred rows: "
-                "too small to fill a GPU, so it gains little.</p>"
+                "too small to fill a GPU, so one alone gains little.</p>"
               : no_gpu;
   html += Question(12, "The same with Inception v3");
   return html + StageBars(lab, true) + (gpu ? "" : no_gpu);

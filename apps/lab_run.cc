@@ -28,7 +28,7 @@ using Json = nlohmann::ordered_json;
 constexpr int kFewSteps = 1000;
 constexpr int kFewCounts[] = {5, 10, 20, 50, 100};  // training photos a class
 constexpr size_t kCurvePoints = 80;
-constexpr int kHeadsOnAGpu = 4;
+constexpr int kSideBySideOnAGpu = 4;
 
 // From the node that photos enter at back to the graph's own beginning: where a size, a mean or a name comes from.
 Json InputPath(const GraphDef& def, std::string_view name) {
@@ -132,6 +132,7 @@ Json ResultJson(const SweepJob& job, const SweepResult& result) {
   json["count"] = result.n;
   json["accuracy"] = result.n > 0 ? Json(static_cast<double>(result.right) / result.n) : Json(nullptr);
   json["seconds"] = result.seconds;
+  if (result.together > 1) json["together"] = result.together;
   if (job.per_class == 0) json["curve"] = CurveJson(result.history);
   return json;
 }
@@ -163,9 +164,8 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
 
 Status Sweep(const LabOptions& o, const std::string& name, Backend& backend, const PhotoSet& set, const HeadData& data, Json* json) {
   const std::vector<SweepJob> jobs = MakeJobs(o, set);
-  // On the CPU each head has a core. A GPU has some side by side, each with its stream and its copy of the vectors: a step of one
-  // head fills a few multiprocessors.
-  const int threads = backend.kind() == "cpu" ? (o.threads > 0 ? o.threads : UsableThreads()) : kHeadsOnAGpu;
+  // On the CPU each head has a core. A GPU steps many heads at once, and has some such groups side by side, each with its stream.
+  const int threads = backend.kind() == "cpu" ? (o.threads > 0 ? o.threads : UsableThreads()) : kSideBySideOnAGpu;
   const auto begun = std::chrono::steady_clock::now();
   COUPLET_ASSIGN_OR_RETURN(const std::vector<SweepResult> results,
                            RunSweep(backend, data, jobs, threads,
@@ -216,7 +216,8 @@ Result<Json> RunLabSystem(const LabOptions& o, const std::string& architecture, 
       static_cast<double>(result.computed) / seconds);
   COUPLET_RETURN_IF_ERROR(LeaveOut(result.failed, &set));
   json["example"] = ExampleJson(set, result, backbone.features());
-  const HeadData data = MakeHeadData(set, backbone.features(), std::move(result.vectors));
+  HeadData data = MakeHeadData(set, backbone.features(), std::move(result.vectors));
+  COUPLET_ASSIGN_OR_RETURN(data.resident, backend.make_resident(set.photos.size(), data.features, data.vectors));
   COUPLET_RETURN_IF_ERROR(Sweep(o, name, backend, set, data, &json));
   json["watch"] = WatchJson(watch, static_cast<size_t>(json["extraction"]["photos"]), photo_joules);
   return json;

@@ -16,7 +16,8 @@ constexpr int kHeadItems =
     512 / kHeadThreads;  // gradient items a thread: 64 features x 8 groups of 4 classes
 constexpr int kHeadRowStep = kHeadThreads / kHeadFeatures;  // rows that all threads move at a time
 constexpr int kHeadHeld = kHeadRows / kHeadRowStep;  // values that a thread moves
-// Whether a batch's vectors wait in registers: Nano's and TX2's 128 a thread do not hold them.
+// Whether a batch's vectors wait in registers: Nano's and TX2's 128 a thread do not hold them, nor as many
+// partial sums.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 700
 constexpr bool kHeadHolds = false;
 #else
@@ -24,17 +25,18 @@ constexpr bool kHeadHolds = true;
 #endif
 constexpr int kHeadWeights = kHeadFeatures * kHeadStepsMaxClasses / kHeadThreads;  // that a thread moves
 
-// What one launch leaves for the next.
+// What one launch leaves for the next, head after head.
 struct HeadState {
-  float* weights;   // [features, classes]
-  float* biases;    // [classes]
-  float* partials;  // [blocks, rows of the launch, classes]
-  int32_t* flags;  // [1 + blocks]: 0, or 1 + which state holds the last parameters that are good (the run has
-                   // stopped); then of each block whether its updated parameters are finite
+  float* weights;   // [heads, features, classes]
+  float* biases;    // [heads, classes]
+  float* partials;  // [heads, blocks, rows of the launch, classes]
+  int32_t* flags;  // [heads, 1 + blocks]: 0, or 1 + which state holds the last parameters that are good (the
+                   // head has stopped); then of each block whether its updated parameters are finite
 };
 
 struct HeadStepArgs {
   HeadStepsShape shape;
+  HeadStepsHeads heads;
   const float* vectors;
   const float* weights;  // parameters to begin with: state `from`'s, or in launch 0 the run's
   const float* biases;
@@ -45,6 +47,15 @@ struct HeadStepArgs {
   HeadStepsBatch begin[3];
   HeadResult* updated;  // of the step that the launch before finished; null: none
 };
+
+// This block's head is blockIdx.y: its share of an array that has `each` elements a head.
+template <typename T>
+__device__ inline T* OfHead(T* all, int each) {
+  return all + static_cast<uint64_t>(blockIdx.y) * static_cast<unsigned>(each);
+}
+__device__ inline bool HeadIsStopped(const HeadStepsHeads& heads) {
+  return (heads.stopped >> blockIdx.y & 1) != 0;
+}
 
 // Shared memory of a block, in floats from the start of the dynamic part.
 struct HeadLayout {
@@ -121,7 +132,7 @@ __device__ inline float HeadVectorAt(const HeadStepArgs& a, uint32_t row) {
 
 __device__ inline uint32_t HeadRowAt(const HeadStepsBatch& batch, int first, int count, int k) {
   const int at = static_cast<int>(threadIdx.x) / kHeadFeatures;
-  return batch.rows[first + min(at + k * kHeadRowStep, count - 1)];
+  return OfHead(batch.rows, batch.stride)[first + min(at + k * kHeadRowStep, count - 1)];
 }
 
 __device__ inline void HeadLoadVectors(const HeadStepArgs& a, const HeadStepsBatch& batch, int first, int count,
@@ -150,10 +161,15 @@ __device__ inline void HeadStoreVectors(const HeadStepArgs& a, const HeadStepsBa
   }
 }
 
-// How many weights a block owns. They lie together: number i is of its feature i / classes, class i %
-// classes.
+// How many weights a block owns, and where they lie, together, in an array of all heads': number i is of its
+// feature i / classes, class i % classes.
 __device__ inline int HeadWeightsOf(const HeadStepsShape& shape) {
   return min(kHeadFeatures, shape.features - static_cast<int>(blockIdx.x) * kHeadFeatures) * shape.classes;
+}
+template <typename T>
+__device__ inline T* HeadOwnWeights(const HeadStepsShape& shape, T* weights) {
+  return OfHead(weights, shape.features * shape.classes) +
+         static_cast<int64_t>(blockIdx.x) * kHeadFeatures * shape.classes;
 }
 
 struct HeadWeights {
@@ -163,7 +179,7 @@ struct HeadWeights {
 // Clears their place in shared memory as well, where there is more than they fill.
 __device__ inline void HeadLoadWeights(const HeadStepArgs& a, const HeadShared& s, HeadWeights* weights) {
   const int t = static_cast<int>(threadIdx.x), count = HeadWeightsOf(a.shape);
-  const float* const own = a.weights + static_cast<int64_t>(blockIdx.x) * kHeadFeatures * a.shape.classes;
+  const float* const own = HeadOwnWeights(a.shape, a.weights);
 #pragma unroll
   for (int k = 0; k < kHeadWeights; ++k)
     weights->w[k] = t + k * kHeadThreads < count ? own[t + k * kHeadThreads] : 0.0f;
@@ -185,14 +201,24 @@ __device__ inline void HeadPlaceWeights(const HeadStepArgs& a, const HeadWeights
 
 __device__ inline void HeadStoreWeights(const HeadStepArgs& a, const HeadShared& s) {
   const int classes = a.shape.classes, count = HeadWeightsOf(a.shape);
-  float* const own = a.states[a.to].weights + static_cast<int64_t>(blockIdx.x) * kHeadFeatures * classes;
+  float* const own = HeadOwnWeights(a.shape, a.states[a.to].weights);
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads)
     own[i] = s.weights[HeadPlace(i, classes, 4 * s.layout.groups, s)];
 }
 
-// Rows that all batches of a launch have together: partial sums lie [block][row][class].
+// Rows that all batches of a launch have together: a head's partial sums lie [block][row][class].
 __device__ inline int HeadRowsOf(const HeadStepsBatch* batches) {
   return batches[0].n + batches[1].n + batches[2].n;
+}
+__device__ inline float* HeadPartials(const HeadStepArgs& a, int state, const HeadStepsBatch* batches) {
+  return OfHead(a.states[state].partials, static_cast<int>(gridDim.x) * HeadRowsOf(batches) * a.shape.classes);
+}
+
+__device__ inline int32_t* HeadFlags(const HeadStepArgs& a, int state) {
+  return OfHead(a.states[state].flags, 1 + static_cast<int>(gridDim.x));
+}
+__device__ inline HeadResult* HeadResultOf(const HeadStepArgs& a, HeadResult* result) {
+  return OfHead(result, a.heads.results);
 }
 
 }  // namespace couplet

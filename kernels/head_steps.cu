@@ -24,16 +24,17 @@ int Blocks(const HeadStepsShape& shape) {
   return CeilDiv(shape.features, kHeadFeatures);
 }
 
-HeadState CutState(const HeadStepsShape& shape, int rows, Cutter* cutter) {
+HeadState CutState(const HeadStepsShape& shape, int rows, int heads, Cutter* cutter) {
+  const int64_t all = heads;
   HeadState state;
-  state.weights = cutter->Take(static_cast<int64_t>(shape.features) * shape.classes);
-  state.biases = cutter->Take(shape.classes);
-  state.partials = cutter->Take(static_cast<int64_t>(Blocks(shape)) * rows * shape.classes);
-  state.flags = reinterpret_cast<int32_t*>(cutter->Take(1 + Blocks(shape)));
+  state.weights = cutter->Take(all * shape.features * shape.classes);
+  state.biases = cutter->Take(all * shape.classes);
+  state.partials = cutter->Take(all * Blocks(shape) * rows * shape.classes);
+  state.flags = reinterpret_cast<int32_t*>(cutter->Take(all * (1 + Blocks(shape))));
   return state;
 }
 
-const HeadStepsBatch kNoBatch = {nullptr, nullptr, 0, nullptr};
+const HeadStepsBatch kNoBatch = {nullptr, nullptr, 0, 0, nullptr};
 
 HeadStepsBatch BatchOf(const HeadStepsRun& run, int step) {
   if (step < 0 || step >= run.count) return kNoBatch;
@@ -66,8 +67,8 @@ size_t SharedBytes(const HeadStepsShape& shape) {
   return static_cast<size_t>(MakeHeadLayout(shape.classes).total) * sizeof(float);
 }
 
-bool Fits(const HeadStepsShape& shape, const HeadStepsRun& run, int rows) {
-  if (!IsShape(shape)) return false;
+bool Fits(const HeadStepsShape& shape, const HeadStepsHeads& heads, const HeadStepsRun& run, int rows) {
+  if (!IsShape(shape) || heads.count < 1 || heads.count > kHeadStepsMaxHeads) return false;
   if (run.count < 1 || run.first.n < 1 || run.first.n > rows) return false;
   for (int i = 0; i < run.evaluation_count; ++i) {
     const HeadStepsBatch* const batches = run.evaluations[i].batches;
@@ -82,21 +83,29 @@ bool HeadStepsFit(const HeadStepsShape& shape) {
   return IsShape(shape) && SharedBytes(shape) <= SharedLimit();
 }
 
-int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows) {
+int64_t HeadStepsScratchFloats(const HeadStepsShape& shape, int rows, int heads) {
   Cutter cutter = {nullptr, 0};
-  for (int i = 0; i < 2; ++i) CutState(shape, rows, &cutter);
+  for (int i = 0; i < 2; ++i) CutState(shape, rows, heads, &cutter);
   return cutter.used;
 }
 
-LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsRun& run, const float* vectors,
-                             float* weights, float* biases, float* scratch, int rows, DeviceStream stream) {
-  if (!Fits(shape, run, rows)) return kLaunchInvalidValue;
+int HeadStepsTogether(const HeadStepsShape& shape, int rows, int heads, int64_t scratch_floats) {
+  const int64_t fit = scratch_floats / HeadStepsScratchFloats(shape, rows, 1);
+  const int most = heads < kHeadStepsMaxHeads ? heads : kHeadStepsMaxHeads;
+  return fit < most ? static_cast<int>(fit) : most;
+}
+
+LaunchResult LaunchHeadSteps(const HeadStepsShape& shape, const HeadStepsHeads& heads, const HeadStepsRun& run,
+                             const float* vectors, float* weights, float* biases, float* scratch, int rows,
+                             DeviceStream stream) {
+  if (!Fits(shape, heads, run, rows)) return kLaunchInvalidValue;
   Cutter cutter = {scratch, 0};
   HeadStepArgs args = {};
   args.shape = shape;
+  args.heads = heads;
   args.vectors = vectors;
-  for (HeadState& state : args.states) state = CutState(shape, rows, &cutter);
-  const dim3 grid(static_cast<unsigned>(Blocks(shape))), block(kHeadThreads);
+  for (HeadState& state : args.states) state = CutState(shape, rows, heads.count, &cutter);
+  const dim3 grid(static_cast<unsigned>(Blocks(shape)), static_cast<unsigned>(heads.count)), block(kHeadThreads);
   const int launches = run.count + 1 + (EvaluationAfter(run, run.count - 1) != nullptr ? 1 : 0);
   for (int launch = 0; launch < launches; ++launch) {
     args.from = launch == 0 ? -1 : (launch - 1) % 2;

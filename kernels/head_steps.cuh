@@ -12,10 +12,13 @@ namespace couplet {
 // rows begin at row `offset` of the launch. They go where the slopes will be.
 __device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int first, int count,
                                        const HeadShared& s) {
-  constexpr int kLogits = 2, kLoads = 16;  // a thread's logits, and loads of each, under way together
+  // A thread's logits, and loads of each, under way together.
+  constexpr int kLogits = 2, kLoads = kHeadHolds ? 16 : 8;
   const int classes = a.shape.classes, logits = count * classes, blocks = static_cast<int>(gridDim.x);
   const int64_t stride = static_cast<int64_t>(HeadRowsOf(a.finish)) * classes;
-  const float* const partials = a.states[a.from].partials + static_cast<int64_t>(offset + first) * classes;
+  const float* const partials =
+      HeadPartials(a, a.from, a.finish) + static_cast<int64_t>(offset + first) * classes;
+  const float* const biases = OfHead(a.biases, classes);
 #pragma unroll 1
   for (int base = static_cast<int>(threadIdx.x); base < logits; base += kLogits * kHeadThreads) {
     float z[kLogits];
@@ -24,7 +27,7 @@ __device__ inline void HeadAddPartials(const HeadStepArgs& a, int offset, int fi
     for (int m = 0; m < kLogits; ++m) {
       const int i = min(base + m * kHeadThreads, logits - 1);
       p[m] = partials + i;
-      z[m] = a.biases[i - HeadDivide(i, s.layout) * classes];
+      z[m] = biases[i - HeadDivide(i, s.layout) * classes];
     }
 #pragma unroll 1
     for (int block = 0; block < blocks; block += kLoads) {
@@ -56,7 +59,7 @@ __device__ inline void HeadSoftmax(const HeadStepArgs& a, const HeadStepsBatch& 
                                    const HeadShared& s) {
   const int r = static_cast<int>(threadIdx.x), classes = a.shape.classes, width = 4 * s.layout.groups;
   if (r >= count) return;
-  const int label = batch.labels[first + r];
+  const int label = OfHead(batch.labels, batch.stride)[first + r];
   float* const z = s.slopes + r * s.layout.pitch;
 #pragma unroll 1
   for (int c = classes; c < width; ++c) z[c] = 0.0f;
@@ -160,6 +163,7 @@ __device__ inline void HeadAddGradient(int count, const HeadShared& s, HeadGradi
 __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, const HeadShared& s) {
   const int t = static_cast<int>(threadIdx.x), groups = s.layout.groups, shares = HeadShares(groups);
   const int items = kHeadFeatures * groups;
+  const float rate = a.heads.learning_rates[blockIdx.y];
   float* const sums = s.vectors;                                  // [shares, groups, 64, 4]
   float* const bias_sums = sums + kHeadItems * kHeadThreads * 4;  // [8, 32]
   __syncthreads();
@@ -174,14 +178,14 @@ __device__ inline bool HeadApply(const HeadStepArgs& a, const HeadGradient& g, c
     float sum = 0.0f;
     for (int share = 0; share < shares; ++share) sum += sums[share * items * 4 + i];
     float* const w = s.weights + f * 4 * groups + c;
-    *w = fmaf(-a.shape.learning_rate, sum, *w);
+    *w = fmaf(-rate, sum, *w);
     if (!IsFinite(*w)) finite = false;
   }
   if (blockIdx.x == 0 && t < a.shape.classes) {
     float sum = 0.0f;
     for (int i = 0; i < kHeadThreads / 32; ++i) sum += bias_sums[i * 32 + t];
-    const float b = fmaf(-a.shape.learning_rate, sum, a.biases[t]);
-    a.states[a.to].biases[t] = b;
+    const float b = fmaf(-rate, sum, OfHead(a.biases, a.shape.classes)[t]);
+    OfHead(a.states[a.to].biases, a.shape.classes)[t] = b;
     if (!IsFinite(b)) finite = false;
   }
   return finite;
@@ -201,7 +205,7 @@ __device__ inline void HeadEvaluate(const HeadStepArgs& a, int which, const Head
     __syncthreads();
   }
   const HeadResult result = HeadSumRows(batch, s);
-  if (threadIdx.x == 0) *batch.result = result;
+  if (threadIdx.x == 0) *HeadResultOf(a, batch.result) = result;
 }
 
 // The training batch of the step that the launch before began; its first rows' logits and *vectors are there.
@@ -225,7 +229,7 @@ __device__ inline bool HeadTrain(const HeadStepArgs& a, const HeadShared& s, Hea
     HeadAddGradient(count, s, &gradient);
   }
   const HeadResult result = HeadSumRows(batch, s);
-  if (blockIdx.x == 0 && threadIdx.x == 0) *batch.result = result;
+  if (blockIdx.x == 0 && threadIdx.x == 0) *HeadResultOf(a, batch.result) = result;
   if (result.finite == 0) return false;
   *finite = HeadApply(a, gradient, s);
   return true;
@@ -237,8 +241,8 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
                                    HeadVectors* vectors) {
   const HeadStepsBatch& batch = a.begin[which];
   const int groups = s.layout.groups, classes = a.shape.classes;
-  float* const partials =
-      a.states[a.to].partials + (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
+  float* const partials = HeadPartials(a, a.to, a.begin) +
+                          (static_cast<int64_t>(blockIdx.x) * HeadRowsOf(a.begin) + offset) * classes;
   for (int first = 0; first < batch.n; first += kHeadRows) {
     const int count = min(kHeadRows, batch.n - first);
     if (which > 0 || first > 0) HeadLoadVectors(a, batch, first, count, vectors);
@@ -263,14 +267,14 @@ __device__ inline void HeadForward(const HeadStepArgs& a, int which, int offset,
   }
 }
 
-// 0: the run goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not
+// 0: the head goes on. Else what flags[0] becomes: it had stopped, or an update of the launch before was not
 // finite, and the parameters before that one lie in the state that this launch would have overwritten. A
 // barrier.
 __device__ inline int HeadStopped(const HeadStepArgs& a) {
   int32_t stopped = 0;
   bool finite = true;
   if (a.from >= 0) {
-    const int32_t* const flags = a.states[a.from].flags;
+    const int32_t* const flags = HeadFlags(a, a.from);
     stopped = flags[0];
     for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kHeadThreads)
       finite = finite && flags[1 + i] != 0;
@@ -280,18 +284,19 @@ __device__ inline int HeadStopped(const HeadStepArgs& a) {
   return all_finite ? 0 : 1 + a.to;
 }
 
-// The run has stopped: says so to the next launch and in the results; block 0.
+// The head has stopped: says so to the next launch and in the results; block 0.
 __device__ inline void HeadStop(const HeadStepArgs& a, int stopped) {
   if (blockIdx.x != 0 || threadIdx.x != 0) return;
-  const bool update_was_bad = a.states[a.from].flags[0] == 0;
-  if (update_was_bad && a.updated != nullptr) a.updated->finite = 0;
-  a.states[a.to].flags[0] = stopped;
+  const bool update_was_bad = HeadFlags(a, a.from)[0] == 0;
+  if (update_was_bad && a.updated != nullptr) HeadResultOf(a, a.updated)->finite = 0;
+  HeadFlags(a, a.to)[0] = stopped;
   for (int i = 0; i < 3; ++i)
-    if (a.finish[i].n > 0) a.finish[i].result->finite = 0;
+    if (a.finish[i].n > 0) HeadResultOf(a, a.finish[i].result)->finite = 0;
 }
 
 __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a) {
   COUPLET_DYNAMIC_SHARED(float, memory);
+  if (HeadIsStopped(a.heads)) return;
   const HeadShared s = MakeHeadShared(memory, a.shape.classes);
   const int finished = a.finish[0].n, begun = a.begin[0].n;
   const int finished_count = min(kHeadRows, finished), begun_count = min(kHeadRows, begun);
@@ -311,7 +316,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a
   if (finished > 0) {
     good = HeadTrain(a, s, &finished_vectors, &finite);
   } else if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < a.shape.classes) {
-    a.states[a.to].biases[threadIdx.x] = a.biases[threadIdx.x];
+    OfHead(a.states[a.to].biases, a.shape.classes)[threadIdx.x] = OfHead(a.biases, a.shape.classes)[threadIdx.x];
   }
   if (good) {
     const bool all_finite = __syncthreads_and(finite) != 0;
@@ -321,29 +326,29 @@ __global__ void __launch_bounds__(kHeadThreads, 1) HeadStepKernel(HeadStepArgs a
       HeadForward(a, which, offset, s, &begun_vectors);
       offset += a.begin[which].n;
     }
-    if (threadIdx.x == 0) a.states[a.to].flags[1 + blockIdx.x] = all_finite ? 1 : 0;
+    if (threadIdx.x == 0) HeadFlags(a, a.to)[1 + blockIdx.x] = all_finite ? 1 : 0;
   }
-  if (blockIdx.x == 0 && threadIdx.x == 0) a.states[a.to].flags[0] = good ? 0 : 1 + a.from;
+  if (blockIdx.x == 0 && threadIdx.x == 0) HeadFlags(a, a.to)[0] = good ? 0 : 1 + a.from;
   // Evaluations are of the parameters before this launch's update, whatever became of that.
   for (int which = 1; which < 3; ++which)
     if (a.finish[which].n > 0 && static_cast<int>(blockIdx.x) == which % static_cast<int>(gridDim.x))
       HeadEvaluate(a, which, s);
 }
 
-// After a run: the last good parameters go where the run's are, and the last step's result learns whether its
+// After a run: a head's last good parameters go where the run's are, and the last step's result learns whether its
 // update was finite. `a.from` is the last launch's state, `a.to` the other one.
 __global__ void __launch_bounds__(kHeadThreads)
     HeadEndKernel(HeadStepArgs a, float* __restrict__ weights, float* __restrict__ biases) {
+  if (HeadIsStopped(a.heads)) return;
   const int stopped = HeadStopped(a);
   if (stopped != 0) HeadStop(a, stopped);
   const HeadState& good = a.states[stopped == 0 ? a.from : stopped - 1];
-  const int classes = a.shape.classes, first = static_cast<int>(blockIdx.x) * kHeadFeatures;
-  const int count = min(kHeadFeatures, a.shape.features - first) * classes;
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads)
-    weights[static_cast<int64_t>(first) * classes + i] =
-        good.weights[static_cast<int64_t>(first) * classes + i];
+  const int classes = a.shape.classes, count = HeadWeightsOf(a.shape);
+  float* const own = HeadOwnWeights(a.shape, weights);
+  const float* const own_good = HeadOwnWeights(a.shape, good.weights);
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kHeadThreads) own[i] = own_good[i];
   if (blockIdx.x == 0 && static_cast<int>(threadIdx.x) < classes)
-    biases[threadIdx.x] = good.biases[threadIdx.x];
+    OfHead(biases, classes)[threadIdx.x] = OfHead(good.biases, classes)[threadIdx.x];
 }
 
 }  // namespace couplet

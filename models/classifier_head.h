@@ -13,14 +13,16 @@
 
 namespace couplet {
 
-// Which rows of the vectors belong to which class and split: rows[split][class] -> row indices.
+// Which rows of the vectors belong to which class and split: [split][class] -> row indices.
+using HeadRows = std::array<std::vector<std::vector<uint32_t>>, 3>;
+
 struct HeadData {
   int features = 0, classes = 0;
   std::vector<float> vectors;  // [count, features]
   // The same where the device's trainers read them; null: they are handed `vectors`. Of that device's backend alone, which
   // outlives it.
   std::shared_ptr<const ResidentVectors> resident;
-  std::array<std::vector<std::vector<uint32_t>>, 3> rows;
+  HeadRows rows;
 };
 
 struct HeadBatch {

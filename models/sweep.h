@@ -20,12 +20,17 @@ struct SweepResult {
   Status stopped;  // as TrainResult's: kDiverged is an answer, too
   std::vector<EvalPoint> history;
   int steps = 0, right = 0, n = 0;  // of the test photos, all of them
-  double seconds = 0;               // of this training; `threads` of them run at a time
+  int together = 1;                 // heads that were trained in one go
+  double seconds = 0;               // that took; `threads` such goes at a time
 };
 
-// Trains each job from the start on a head of its own, `threads` at a time; what a job gives does not depend on the
-// others. `done` is called for each as it ends, by one thread at a time, in any order. Errors: what Train says, of the
-// first job in order that has one; kInterrupted.
+// Jobs, by their place, that are trained in one go: at most `most`, of equal steps, batch sizes and evaluations, in their
+// order.
+std::vector<std::vector<size_t>> SweepGroups(std::span<const SweepJob> jobs, int most);
+
+// Trains each job from the start on a head of its own, `threads` groups at a time: a head where the backend steps one at a
+// time, else as many as it takes together. What a job gives does not depend on the others. `done` is called for each as it
+// ends, by one thread at a time, in any order. Errors: what Train says, of the first group that has one; kInterrupted.
 Result<std::vector<SweepResult>> RunSweep(Backend& backend, const HeadData& data, std::span<const SweepJob> jobs, int threads,
                                           const std::function<void(size_t job, const SweepResult&)>& done,
                                           const std::function<bool()>& interrupted);

@@ -60,19 +60,24 @@ Status CheckOptions(const TrainOptions& options) {
 
 class Loop {
  public:
-  Loop(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options, const TrainHooks& hooks,
-       const TrainState* from)
-      : trainer_(trainer), data_(data), options_(options), hooks_(hooks), from_(from) {}
+  Loop(HeadTrainer& trainer, int head, const HeadData& data, const HeadRows& rows, const TrainOptions& options,
+       const TrainHooks& hooks, const TrainState* from)
+      : trainer_(trainer), head_(head), data_(data), rows_(rows), options_(options), hooks_(hooks), from_(from) {}
 
-  Result<TrainResult> Run();
+  // Trains the heads of loops that run alike, all of one trainer.
+  static Status Run(std::span<Loop> loops);
+  TrainResult& result() { return result_; }
 
  private:
   enum class Vectors { kNone, kData, kMade };
 
   Status Start();
-  // Not ok: the training ends with it, and result_.params will be what the trainer holds.
+  // What ends a training stands in result_.stopped then, and result_.params will be what the trainer holds.
   Status StepByStep();
-  Status InRuns(StepRunner& runner);
+  static Status InRuns(StepRunner& runner, std::span<Loop> loops);
+  Status Finish();
+  RunPlan Plan() const;
+  Status AfterRun(const RunResult& run, int first, int end);
   Status OneStep(int step);
   Status PollInterrupt(int step);
   Status StoreIntermediate(int step);
@@ -101,7 +106,9 @@ class Loop {
   }
 
   HeadTrainer& trainer_;
+  const int head_;
   const HeadData& data_;
+  const HeadRows& rows_;
   const TrainOptions& options_;
   const TrainHooks& hooks_;
   const TrainState* const from_;
@@ -117,15 +124,16 @@ class Loop {
 
 Status Loop::Start() {
   COUPLET_RETURN_IF_ERROR(CheckOptions(options_));
+  trainer_.use_head(head_);
   const HeadShape shape{.features = data_.features, .classes = data_.classes};
   COUPLET_RETURN_IF_ERROR(trainer_.set_params(from_ != nullptr ? from_->params : InitialParams(shape, options_.seed)));
   if (from_ != nullptr) {
     result_.steps = from_->steps;
     result_.history = from_->history;
   }
-  if (DrawBatch(data_.rows[0], 1, 0, 0, kStreamTrain).rows.empty())
+  if (DrawBatch(rows_[0], 1, 0, 0, kStreamTrain).rows.empty())
     return BadInput("there is no photo to train on");
-  has_validation_ = !DrawBatch(data_.rows[1], 1, 0, 0, kStreamValidation).rows.empty();
+  has_validation_ = !DrawBatch(rows_[1], 1, 0, 0, kStreamValidation).rows.empty();
   if (!has_validation_ && hooks_.log)
     hooks_.log("There are no validation photos (--validation_percentage, or too few photos): training goes on without a validation accuracy.");
   if (!options_.summaries_dir.empty()) {
@@ -139,11 +147,22 @@ Status Loop::Start() {
   return {};
 }
 
-Result<TrainResult> Loop::Run() {
-  COUPLET_RETURN_IF_ERROR(Start());
+Status Loop::Run(std::span<Loop> loops) {
+  for (Loop& loop : loops) COUPLET_RETURN_IF_ERROR(loop.Start());
+  Loop& first = loops.front();
   // Summaries and distortions need the host at every step.
-  StepRunner* const runner = hooks_.make_vectors || summaries_ != nullptr ? nullptr : trainer_.runner();
-  result_.stopped = runner != nullptr ? InRuns(*runner) : StepByStep();
+  StepRunner* const runner = first.hooks_.make_vectors || first.summaries_ != nullptr ? nullptr : first.trainer_.runner();
+  COUPLET_CHECK(runner != nullptr || loops.size() == 1);
+  const Status ended = runner != nullptr ? InRuns(*runner, loops) : first.StepByStep();
+  for (Loop& loop : loops) {
+    if (loop.result_.stopped.ok()) loop.result_.stopped = ended;
+    COUPLET_RETURN_IF_ERROR(loop.Finish());
+  }
+  return {};
+}
+
+Status Loop::Finish() {
+  trainer_.use_head(head_);
   COUPLET_RETURN_IF_ERROR(trainer_.read_params(&result_.params));
   if (result_.stopped.code() == Code::kInterrupted && result_.steps > 0) KeepCheckpoint();
   if (summaries_ != nullptr) {
@@ -153,7 +172,7 @@ Result<TrainResult> Loop::Run() {
     result_.waited_seconds += SecondsSince(waiting);
   }
   result_.seconds = SecondsSince(start_);
-  return std::move(result_);
+  return {};
 }
 
 Status Loop::StepByStep() {
@@ -162,26 +181,42 @@ Status Loop::StepByStep() {
   return {};
 }
 
-Status Loop::InRuns(StepRunner& runner) {
-  const int steps = options_.how_many_training_steps;
-  COUPLET_RETURN_IF_ERROR(Use(Vectors::kData));
-  COUPLET_RETURN_IF_ERROR(runner.set_plan(
-      {.train = MakeBatchSource(data_.rows[0], options_.train_batch_size, kStreamTrain),
-       .validation = MakeBatchSource(data_.rows[1], options_.validation_batch_size, kStreamValidation),
-       .seed = options_.seed,
-       .learning_rate = static_cast<float>(options_.learning_rate),
-       .steps = steps,
-       .eval_interval = options_.eval_step_interval}));
-  for (int first = result_.steps; first < steps;) {
-    COUPLET_RETURN_IF_ERROR(PollInterrupt(first));
-    const int end = EndOfRun(first);
-    COUPLET_ASSIGN_OR_RETURN(const RunResult run, runner.run(first, end - first));
-    COUPLET_RETURN_IF_ERROR(Take(run, first));
-    COUPLET_RETURN_IF_ERROR(StoreIntermediate(end - 1));
-    COUPLET_RETURN_IF_ERROR(StoreCheckpoint(end));
+// A head that ends early has its reason in its result_.stopped; an error is what ended all the others.
+Status Loop::InRuns(StepRunner& runner, std::span<Loop> loops) {
+  Loop& example = loops.front();
+  COUPLET_RETURN_IF_ERROR(example.Use(Vectors::kData));
+  std::vector<RunPlan> plans;
+  for (const Loop& loop : loops) plans.push_back(loop.Plan());
+  COUPLET_RETURN_IF_ERROR(runner.set_plans(plans));
+  for (int first = example.result_.steps; first < example.options_.how_many_training_steps;) {
+    COUPLET_RETURN_IF_ERROR(example.PollInterrupt(first));
+    const int end = example.EndOfRun(first);
+    COUPLET_ASSIGN_OR_RETURN(const std::vector<RunResult> runs, runner.run(first, end - first));
+    bool goes_on = false;
+    for (size_t i = 0; i < loops.size(); ++i) {
+      Loop& loop = loops[i];
+      if (loop.result_.stopped.ok()) loop.result_.stopped = loop.AfterRun(runs[i], first, end);
+      goes_on = goes_on || loop.result_.stopped.ok();
+    }
+    if (!goes_on) break;
     first = end;
   }
   return {};
+}
+
+RunPlan Loop::Plan() const {
+  return {.train = MakeBatchSource(rows_[0], options_.train_batch_size, kStreamTrain),
+          .validation = MakeBatchSource(rows_[1], options_.validation_batch_size, kStreamValidation),
+          .seed = options_.seed,
+          .learning_rate = static_cast<float>(options_.learning_rate),
+          .steps = options_.how_many_training_steps,
+          .eval_interval = options_.eval_step_interval};
+}
+
+Status Loop::AfterRun(const RunResult& run, int first, int end) {
+  COUPLET_RETURN_IF_ERROR(Take(run, first));
+  COUPLET_RETURN_IF_ERROR(StoreIntermediate(end - 1));
+  return StoreCheckpoint(end);
 }
 
 // Runs end where parameters are stored or kept. Else they are equally long and begin at an evaluation, so that a
@@ -212,10 +247,10 @@ Status Loop::Take(const RunResult& run, int first) {
   for (const RunEvaluation& evaluation : run.evaluations) {
     if (!evaluation.train.finite) return Diverged(evaluation.step);
     EvalPoint point =
-        LogTrain(evaluation.step, evaluation.train, rows_of(data_.rows[0], options_.train_batch_size));
+        LogTrain(evaluation.step, evaluation.train, rows_of(rows_[0], options_.train_batch_size));
     if (has_validation_) {
       if (!evaluation.validation.finite) return Diverged(evaluation.step);
-      LogValidation(evaluation.validation, rows_of(data_.rows[1], options_.validation_batch_size), &point);
+      LogValidation(evaluation.validation, rows_of(rows_[1], options_.validation_batch_size), &point);
     }
     result_.history.push_back(point);
   }
@@ -264,7 +299,7 @@ Status Loop::OneStep(int step) {
 }
 
 Status Loop::MakeBatch(int step) {
-  batch_ = DrawBatch(data_.rows[0], options_.train_batch_size, options_.seed, static_cast<uint32_t>(step),
+  batch_ = DrawBatch(rows_[0], options_.train_batch_size, options_.seed, static_cast<uint32_t>(step),
                      kStreamTrain);
   if (!hooks_.make_vectors) return Use(Vectors::kData);
   made_vectors_.resize(batch_.rows.size() * static_cast<size_t>(data_.features));
@@ -350,7 +385,7 @@ void Loop::LogValidation(const BatchResult& validation, size_t rows, EvalPoint* 
 }
 
 Status Loop::Validate(int step, EvalPoint* point) {
-  const HeadBatch batch = DrawBatch(data_.rows[1], options_.validation_batch_size, options_.seed,
+  const HeadBatch batch = DrawBatch(rows_[1], options_.validation_batch_size, options_.seed,
                                     static_cast<uint32_t>(step), kStreamValidation);
   COUPLET_RETURN_IF_ERROR(Use(Vectors::kData));
   COUPLET_ASSIGN_OR_RETURN(PassSnapshot* const snapshot, Snapshot(step, batch.rows.size()));
@@ -379,7 +414,25 @@ Status Loop::Diverged(int step) const {
 
 Result<TrainResult> Train(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options,
                           const TrainHooks& hooks, const TrainState* from) {
-  return Loop(trainer, data, options, hooks, from).Run();
+  Loop loop(trainer, 0, data, data.rows, options, hooks, from);
+  COUPLET_RETURN_IF_ERROR(Loop::Run({&loop, 1}));
+  return std::move(loop.result());
+}
+
+Result<std::vector<TrainResult>> TrainTogether(HeadTrainer& trainer, const HeadData& data, std::span<const HeadJob> jobs,
+                                               const std::function<bool()>& interrupted) {
+  TrainHooks hooks;
+  hooks.interrupted = interrupted;
+  std::vector<Loop> loops;
+  loops.reserve(jobs.size());
+  for (const HeadJob& job : jobs) {
+    COUPLET_CHECK(jobs.size() == 1 || job.options.summaries_dir.empty());
+    loops.emplace_back(trainer, static_cast<int>(loops.size()), data, job.rows, job.options, hooks, nullptr);
+  }
+  COUPLET_RETURN_IF_ERROR(Loop::Run(loops));
+  std::vector<TrainResult> results;
+  for (Loop& loop : loops) results.push_back(std::move(loop.result()));
+  return results;
 }
 
 }  // namespace couplet

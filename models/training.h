@@ -78,4 +78,17 @@ struct TrainResult {
 Result<TrainResult> Train(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options,
                           const TrainHooks& hooks, const TrainState* from = nullptr);
 
+// One of several heads on the same vectors.
+struct HeadJob {
+  TrainOptions options;
+  HeadRows rows;  // in place of HeadData::rows
+};
+
+// Trains jobs[i] as the trainer's head i, from its start; what a head gives is what it gives alone. One that diverges leaves
+// the others to go on; `interrupted` (may be empty) and the trainer's own errors end all of them. REQUIRES: as many jobs as
+// heads; if there are several, as many steps in each, on batches of as many rows, evaluated after the same ones, and no
+// summaries. Errors: Train's, of the first job that has one.
+Result<std::vector<TrainResult>> TrainTogether(HeadTrainer& trainer, const HeadData& data, std::span<const HeadJob> jobs,
+                                               const std::function<bool()>& interrupted);
+
 }  // namespace couplet

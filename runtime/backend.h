@@ -214,6 +214,8 @@ class Backend {
     return Internal("there are no vectors to keep rows in");
   }
   virtual Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) = 0;
+  // How many heads of that shape a trainer may have, which then take their steps together (HeadTrainer::runner).
+  virtual int heads_together(const HeadShape& /*shape*/) const { return 1; }
 };
 
 // Time as the host's clock sees it: for devices where run() returns when the work is done.

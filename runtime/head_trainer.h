@@ -15,6 +15,7 @@ namespace couplet {
 struct HeadShape {
   int features = 0;  // D: 1001 or 2048
   int classes = 0;   // C
+  int heads = 1;     // layers side by side, each with parameters of its own; more than one where Backend::heads_together
 };
 
 struct HeadParams {
@@ -61,21 +62,23 @@ struct RunEvaluation {
 };
 
 struct RunResult {
-  // Of each step in turn, as from HeadTrainer::step. The last one may be not finite: then the run ended there, with
-  // the parameters from before that step.
+  // Of each step in turn, as from HeadTrainer::step. The last one may be not finite: then the head stopped there for good,
+  // with the parameters from before that step; further runs give it no steps.
   std::vector<BatchResult> steps;
   std::vector<RunEvaluation> evaluations;  // ascending; none after a step that was not finite
 };
 
-// Takes many steps on its own: a device draws the batches itself and keeps the results until the run is over.
+// Takes many steps on its own, of all heads together: a device draws the batches itself and keeps the results until
+// the run is over. What becomes of a head does not depend on the others.
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
-  // For runs on the trainer's vectors and parameters, until the next plan. REQUIRES: set_vectors was called; labels
-  // and rows of the plan exist, plan.train has rows.
-  virtual Status set_plan(const RunPlan& plan) = 0;
-  // Steps [first, first + count) of the plan; count >= 1. The same parameters whatever the runs' lengths.
-  virtual Result<RunResult> run(int first, int count) = 0;
+  // For runs on the trainer's vectors and parameters, until the next plans: plans[i] for head i. REQUIRES: set_vectors was
+  // called; labels and rows of the plans exist, each `train` has rows; steps, eval_interval and the batches' numbers of
+  // rows are equal in all plans.
+  virtual Status set_plans(std::span<const RunPlan> plans) = 0;
+  // Steps [first, first + count) of the plans, a result a head; count >= 1. The same parameters whatever the runs' lengths.
+  virtual Result<std::vector<RunResult>> run(int first, int count) = 0;
 };
 
 // All vectors of a data set, [rows, features] floats, in a backend's own memory: Backend::make_resident. It does not
@@ -93,6 +96,8 @@ class HeadTrainer {
   virtual Status set_vectors(std::span<const float> vectors) = 0;
   // The same with vectors that are there already: those of this trainer's backend, which are not copied.
   virtual Status use_resident(const ResidentVectors& /*vectors*/) { return Internal("this trainer reads the host's vectors"); }
+  // The head that parameters, steps and evaluations are of from now on; at first 0. The runner's are of all.
+  virtual void use_head(int head) { COUPLET_CHECK(head == 0); }
   virtual Status set_params(const HeadParams& params) = 0;
   // `out`'s memory is reused.
   virtual Status read_params(HeadParams* out) const = 0;

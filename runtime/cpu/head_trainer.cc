@@ -174,6 +174,7 @@ class CpuHeadTrainer final : public HeadTrainer {
 }  // namespace
 
 std::unique_ptr<HeadTrainer> MakeCpuHeadTrainer(const HeadShape& shape) {
+  COUPLET_CHECK(shape.heads == 1);
   COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1);
   return std::make_unique<CpuHeadTrainer>(shape);
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/convert.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/head_device.h"
 #include "runtime/cuda/head_trainer.h"
 #include "runtime/cuda/pairs.h"
 #include "runtime/cuda/prepare.h"
@@ -148,6 +149,7 @@ class CudaBackend final : public Backend {
   Result<std::unique_ptr<HeadTrainer>> make_head_trainer(const HeadShape& shape) override {
     return MakeCudaHeadTrainer(*device_, shape);
   }
+  int heads_together(const HeadShape& shape) const override { return FusesHeads(shape) ? kHeadStepsMaxHeads : 1; }
 
  private:
   // Of one worker's memory for conversions.

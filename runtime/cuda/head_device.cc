@@ -58,16 +58,15 @@ Result<std::unique_ptr<HeadDevice>> HeadDevice::Create(const Device& memory, con
 }
 
 Status HeadDevice::Init() {
-  const size_t classes = static_cast<size_t>(shape_.classes);
-  const size_t weights = static_cast<size_t>(shape_.features) * classes;
+  const size_t heads = static_cast<size_t>(shape_.heads);
   COUPLET_ASSIGN_OR_RETURN(stream_, MakeStream());
   COUPLET_ASSIGN_OR_RETURN(workspace_, memory_.Allocate(kBlasWorkspaceBytes));
   COUPLET_ASSIGN_OR_RETURN(blas_, MakeBlasHandle(stream_.get()));
   COUPLET_RETURN_IF_ERROR(SetWorkspace(blas_.get(), workspace_));
   COUPLET_RETURN_IF_ERROR(MakeExact(blas_.get()));
-  COUPLET_ASSIGN_OR_RETURN(weights_, memory_.Allocate(weights * sizeof(float)));
-  COUPLET_ASSIGN_OR_RETURN(biases_, memory_.Allocate(classes * sizeof(float)));
-  COUPLET_ASSIGN_OR_RETURN(gradient_, memory_.Allocate(weights * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(weights_, memory_.Allocate(heads * Weights() * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(biases_, memory_.Allocate(heads * Classes() * sizeof(float)));
+  COUPLET_ASSIGN_OR_RETURN(gradient_, memory_.Allocate(Weights() * sizeof(float)));
   const SgdUpdateShape update{
       .n = 1, .features = shape_.features, .classes = shape_.classes, .learning_rate = 0.0f};
   COUPLET_ASSIGN_OR_RETURN(
@@ -106,18 +105,22 @@ void HeadDevice::Use(const float* vectors, size_t count) {
 }
 
 Status HeadDevice::SetParams(const HeadParams& params) {
-  COUPLET_CHECK(params.weights.size() * sizeof(float) == weights_.bytes());
-  COUPLET_CHECK(params.biases.size() * sizeof(float) == biases_.bytes());
-  COUPLET_RETURN_IF_ERROR(CopyIn(weights_.data(), params.weights.data(), weights_.bytes()));
-  return CopyIn(biases_.data(), params.biases.data(), biases_.bytes());
+  COUPLET_CHECK(params.weights.size() == Weights() && params.biases.size() == Classes());
+  COUPLET_RETURN_IF_ERROR(CopyIn(weights(head_), params.weights.data(), Weights() * sizeof(float)));
+  return CopyIn(biases(head_), params.biases.data(), Classes() * sizeof(float));
+}
+
+void HeadDevice::UseHead(int head) {
+  COUPLET_CHECK(head >= 0 && head < shape_.heads);
+  head_ = head;
 }
 
 Status HeadDevice::ReadParams(HeadParams* out) const {
-  out->weights.resize(weights_.bytes() / sizeof(float));
-  out->biases.resize(biases_.bytes() / sizeof(float));
-  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->weights.data(), weights_.data(), weights_.bytes(),
+  out->weights.resize(Weights());
+  out->biases.resize(Classes());
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->weights.data(), weights(head_), Weights() * sizeof(float),
                                         cudaMemcpyDeviceToHost, stream_.get()));
-  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->biases.data(), biases_.data(), biases_.bytes(),
+  COUPLET_DEVICE_RETURN(cudaMemcpyAsync(out->biases.data(), biases(head_), Classes() * sizeof(float),
                                         cudaMemcpyDeviceToHost, stream_.get()));
   COUPLET_DEVICE_RETURN(cudaStreamSynchronize(stream_.get()));
   return {};
@@ -146,35 +149,37 @@ Status HeadDevice::Forward(const DeviceBatch& batch, bool keep, const HeadResult
   // cuBLAS counts columns first, so it sees each matrix turned: products^T = weights^T . gathered^T.
   const float one = 1.0f, zero = 0.0f;
   COUPLET_DEVICE_RETURN(cublasSgemm(blas_.get(), CUBLAS_OP_N, CUBLAS_OP_N, classes, batch.n, features, &one,
-                                    weights(), classes, gathered_.as<float>(), features, &zero,
+                                    weights(head_), classes, gathered_.as<float>(), features, &zero,
                                     products_.as<float>(), classes));
   const SoftmaxXentOutputs outputs{.logits = keep ? logits_.as<float>() : nullptr,
                                    .probabilities = keep ? probabilities_.as<float>() : nullptr,
                                    .slopes = slopes_.as<float>()};
-  COUPLET_DEVICE_RETURN(LaunchSoftmaxXent({.n = batch.n, .classes = classes}, products_.as<float>(), biases(),
+  COUPLET_DEVICE_RETURN(LaunchSoftmaxXent({.n = batch.n, .classes = classes}, products_.as<float>(), biases(head_),
                                           batch.labels, outputs, pass_partials_.as<HeadResult>(), previous,
                                           result, stream()));
   return {};
 }
 
-bool HeadDevice::Fuses(int n) const {
-  return n <= kFusedRows && shape_.features <= kFusedFeatures && HeadStepsFit(FusedShape(0.0f));
+bool FusesHeads(const HeadShape& shape) {
+  return shape.features <= kFusedFeatures && HeadStepsFit({.features = shape.features, .classes = shape.classes});
 }
 
-HeadStepsShape HeadDevice::FusedShape(float learning_rate) const {
-  return {.features = shape_.features, .classes = shape_.classes, .learning_rate = learning_rate};
+bool HeadDevice::Fuses(int n) const {
+  return n <= kFusedRows && FusesHeads(shape_);
 }
 
 Status HeadDevice::FusedStep(const DeviceBatch& batch, float learning_rate, HeadResult* result) {
-  const HeadStepsShape shape = FusedShape(learning_rate);
+  const HeadStepsShape shape = FusedShape();
+  const HeadStepsHeads head{.count = 1, .stopped = 0, .results = 1, .learning_rates = {learning_rate}};
   int made = 0;  // nothing captured uses it
   COUPLET_RETURN_IF_ERROR(Grow(
-      memory_, &step_scratch_, static_cast<size_t>(HeadStepsScratchFloats(shape, batch.n)) * sizeof(float), &made));
-  const HeadStepsBatch first{.rows = batch.rows, .labels = batch.labels, .n = batch.n, .result = result};
+      memory_, &step_scratch_, static_cast<size_t>(HeadStepsScratchFloats(shape, batch.n, 1)) * sizeof(float), &made));
+  const HeadStepsBatch first{
+      .rows = batch.rows, .labels = batch.labels, .n = batch.n, .stride = batch.n, .result = result};
   COUPLET_DEVICE_RETURN(LaunchHeadSteps(
-      shape,
+      shape, head,
       {.count = 1, .first = first, .row_stride = batch.n, .evaluations = nullptr, .evaluation_count = 0},
-      vectors(), weights(), biases(), step_scratch_.as<float>(), batch.n, stream()));
+      vectors(), weights(head_), biases(head_), step_scratch_.as<float>(), batch.n, stream()));
   return {};
 }
 
@@ -189,8 +194,8 @@ Status HeadDevice::Update(const DeviceBatch& batch, float learning_rate, HeadRes
       {.shape = {.n = batch.n, .features = features, .classes = classes, .learning_rate = learning_rate},
        .gradient = gradient_.as<float>(),
        .slopes = slopes_.as<float>(),
-       .weights = weights(),
-       .biases = biases(),
+       .weights = weights(head_),
+       .biases = biases(head_),
        .next = next_.as<float>(),
        .partials = update_partials_.as<SgdPartial>(),
        .result = result,

@@ -34,6 +34,9 @@ class HeadDevice {
   Status SetVectors(std::span<const float> vectors);
   Status SetParams(const HeadParams& params);
   Status ReadParams(HeadParams* out) const;
+  // Whose parameters these two and the passes below are about.
+  void UseHead(int head);
+  int head() const { return head_; }
 
   // Makes room for passes over n rows. What was captured before is void when it returns and made() has
   // changed.
@@ -50,7 +53,7 @@ class HeadDevice {
   // Whether steps on n rows take the one kernel a step (kernels/head_steps.h) and not the two above. Then
   // every step does, in a run or alone, so that both give the same bits.
   bool Fuses(int n) const;
-  HeadStepsShape FusedShape(float learning_rate) const;
+  HeadStepsShape FusedShape() const { return {.features = shape_.features, .classes = shape_.classes}; }
   // Queues such a step: what Forward and Update do, but for logits and probabilities.
   Status FusedStep(const DeviceBatch& batch, float learning_rate, HeadResult* result);
 
@@ -59,8 +62,8 @@ class HeadDevice {
   cudaStream_t stream() const { return stream_.get(); }
   size_t count() const { return count_; }  // vectors
   const float* vectors() const { return in_use_; }
-  float* weights() const { return weights_.as<float>(); }
-  float* biases() const { return biases_.as<float>(); }
+  float* weights(int head) const { return weights_.as<float>() + static_cast<size_t>(head) * Weights(); }
+  float* biases(int head) const { return biases_.as<float>() + static_cast<size_t>(head) * Classes(); }
   const float* logits() const { return logits_.as<float>(); }  // [n, classes] of the last kept pass
   const float* probabilities() const { return probabilities_.as<float>(); }  // likewise
 
@@ -69,13 +72,17 @@ class HeadDevice {
   Status Init();
   void Use(const float* vectors, size_t count);
   Status CopyIn(void* dst, const void* src, size_t bytes);
+  size_t Classes() const { return static_cast<size_t>(shape_.classes); }
+  size_t Weights() const { return static_cast<size_t>(shape_.features) * Classes(); }  // of a head
 
   const Device& memory_;
   const HeadShape shape_;
   Stream stream_;
   DeviceBuffer workspace_;  // cuBLAS's; outlives the handle
   BlasHandle blas_;
-  DeviceBuffer vectors_, weights_, biases_;
+  int head_ = 0;  // in use
+  DeviceBuffer vectors_;
+  DeviceBuffer weights_, biases_;  // [heads, features, classes], [heads, classes]
   const float* in_use_ = nullptr;  // vectors_, or others'
   size_t count_ = 0;
   // Of the batch at hand, for `reserved_` rows.
@@ -88,6 +95,10 @@ class HeadDevice {
   DeviceBuffer next_, update_partials_;
   DeviceBuffer step_scratch_;
 };
+
+// Whether one kernel a step takes heads of that shape, where batches are not too large; with it several heads share a
+// launch.
+bool FusesHeads(const HeadShape& shape);
 
 // Makes `buffer` hold at least `bytes`, within the device's limit; `made` counts when its memory is a new one.
 Status Grow(const Device& device, DeviceBuffer* buffer, size_t bytes, int* made);

@@ -22,6 +22,7 @@ class CudaHeadTrainer final : public HeadTrainer {
     device_->UseVectors(static_cast<const DeviceVectors&>(vectors));
     return {};
   }
+  void use_head(int head) override { device_->UseHead(head); }
   Status set_params(const HeadParams& params) override { return device_->SetParams(params); }
   Status read_params(HeadParams* out) const override { return device_->ReadParams(out); }
   StepRunner* runner() override { return &runner_; }
@@ -113,7 +114,7 @@ class CudaHeadTrainer final : public HeadTrainer {
 }  // namespace
 
 Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const Device& memory, const HeadShape& shape) {
-  COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1);
+  COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1 && shape.heads >= 1);
   COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<HeadDevice> device, HeadDevice::Create(memory, shape));
   return std::unique_ptr<HeadTrainer>(new CudaHeadTrainer(std::move(device)));
 }

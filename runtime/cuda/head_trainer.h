@@ -13,7 +13,7 @@ namespace couplet::cuda {
 
 // On the calling thread's current device, with a stream of its own; each call is over when it returns. One
 // thread at a time. The same bits every time on one kind of device with the same libraries. REQUIRES:
-// features, classes >= 1.
+// features, classes, heads >= 1.
 // Its memory counts towards the limit of `memory`, which outlives it.
 Result<std::unique_ptr<HeadTrainer>> MakeCudaHeadTrainer(const Device& memory, const HeadShape& shape);
 

@@ -80,34 +80,73 @@ std::vector<int32_t> AllLabels(const std::vector<Rows>& list) {
   return all;
 }
 
-Outcome RunOnce(const Training& t) {
-  const HeadStepsShape shape{t.size.features, t.size.classes, t.rate};
-  const DeviceArray<float> vectors(t.vectors), weights(t.params.weights), biases(t.params.biases);
-  const DeviceArray<uint32_t> rows(AllRows(t.batches)), validation_rows(AllRows(t.validation));
-  const DeviceArray<int32_t> labels(AllLabels(t.batches)), validation_labels(AllLabels(t.validation));
-  const DeviceArray<HeadResult> steps(t.batches.size()), evaluations(2 * t.after.size());
+// Heads side by side: of one size, with as many steps, evaluated after the same ones, on heads[0]'s vectors. What belongs to
+// different heads lies apart, with poison between.
+std::vector<Outcome> RunTogether(const std::vector<Training>& heads, uint32_t stopped = 0) {
+  const Training& t = heads[0];
+  const HeadStepsShape shape{t.size.features, t.size.classes};
+  HeadStepsHeads side{static_cast<int>(heads.size()), stopped, 0, {}};
+  std::vector<float> all_weights, all_biases;
+  std::vector<uint32_t> all_rows, all_validation_rows;
+  std::vector<int32_t> all_labels, all_validation_labels;
+  const auto append = [](auto* all, const auto& more) { all->insert(all->end(), more.begin(), more.end()); };
+  for (size_t h = 0; h < heads.size(); ++h) {
+    side.learning_rates[h] = heads[h].rate;
+    append(&all_weights, heads[h].params.weights);
+    append(&all_biases, heads[h].params.biases);
+    append(&all_rows, AllRows(heads[h].batches));
+    append(&all_labels, AllLabels(heads[h].batches));
+    append(&all_validation_rows, AllRows(heads[h].validation));
+    append(&all_validation_labels, AllLabels(heads[h].validation));
+    all_rows.push_back(~0u), all_labels.push_back(-1);
+  }
+  const int stride = static_cast<int>(all_rows.size() / heads.size());
+  const int validation_stride = static_cast<int>(all_validation_rows.size() / heads.size());
+  const size_t steps = t.batches.size(), each = steps + 2 * t.after.size() + 1;
+  side.results = static_cast<int>(each);
+  const DeviceArray<float> vectors(t.vectors), weights(all_weights), biases(all_biases);
+  const DeviceArray<uint32_t> rows(all_rows), validation_rows(all_validation_rows);
+  const DeviceArray<int32_t> labels(all_labels), validation_labels(all_validation_labels);
+  const DeviceArray<HeadResult> results(each * heads.size());
   const int most = 2 * t.size.n + t.size.validation;
-  const DeviceArray<float> scratch(static_cast<size_t>(HeadStepsScratchFloats(shape, most)));
+  const DeviceArray<float> scratch(static_cast<size_t>(HeadStepsScratchFloats(shape, most, side.count)));
   std::vector<HeadStepsEvaluation> list;
   for (size_t i = 0; i < t.after.size(); ++i) {
     const size_t step = static_cast<size_t>(t.after[i]) * static_cast<size_t>(t.size.n);
     const size_t other = i * static_cast<size_t>(t.size.validation);
+    HeadResult* const evaluated = results.data() + steps + 2 * i;
     list.push_back({t.after[i],
-                    {{rows.data() + step, labels.data() + step, t.size.n, evaluations.data() + 2 * i},
+                    {{rows.data() + step, labels.data() + step, t.size.n, stride, evaluated},
                      {validation_rows.data() + other, validation_labels.data() + other, t.size.validation,
-                      evaluations.data() + 2 * i + 1}}});
+                      validation_stride, evaluated + 1}}});
   }
-  const HeadStepsRun run{static_cast<int>(t.batches.size()),
-                         {rows.data(), labels.data(), t.size.n, steps.data()},
+  const HeadStepsRun run{static_cast<int>(steps),
+                         {rows.data(), labels.data(), t.size.n, stride, results.data()},
                          t.size.n,
                          list.data(),
                          static_cast<int>(list.size())};
-  REQUIRE(LaunchHeadSteps(shape, run, vectors.data(), weights.data(), biases.data(), scratch.data(), most,
+  REQUIRE(LaunchHeadSteps(shape, side, run, vectors.data(), weights.data(), biases.data(), scratch.data(), most,
                           TestStream()) == kLaunchOk);
   for (const auto* array : {&vectors, &weights, &biases, &scratch}) CHECK(array->intact());
-  CHECK(steps.intact());
-  CHECK(evaluations.intact());
-  return {{weights.Read(), biases.Read()}, steps.Read(), evaluations.Read()};
+  CHECK(results.intact());
+  const auto share = [&](const auto& all, size_t h) {
+    const auto count = static_cast<std::ptrdiff_t>(all.size() / heads.size()), at = static_cast<std::ptrdiff_t>(h) * count;
+    return std::vector(all.begin() + at, all.begin() + at + count);
+  };
+  const auto trained = weights.Read(), biased = biases.Read();
+  const auto told = results.Read();
+  std::vector<Outcome> outcomes;
+  for (size_t h = 0; h < heads.size(); ++h) {
+    const auto own = share(told, h);
+    const auto split = own.begin() + static_cast<std::ptrdiff_t>(steps);
+    CHECK(own.back().finite == -1);  // between heads nobody writes
+    outcomes.push_back({{share(trained, h), share(biased, h)}, {own.begin(), split}, {split, own.end() - 1}});
+  }
+  return outcomes;
+}
+
+Outcome RunOnce(const Training& t) {
+  return RunTogether({t})[0];
 }
 
 bool Same(const HeadParams& a, const HeadParams& b) {
@@ -237,6 +276,44 @@ TEST_CASE("kernel head_steps: a run of steps is bit for bit the same as its step
   }
 }
 
+TEST_CASE("kernel head_steps: heads side by side are bit for bit what each is alone, whatever becomes of the others") {
+  for (const size_t count : {1, 2, 5}) {
+    for (const HeadStepsCase& size : {HeadStepsCase{130, 5, 20, 7}, {64, 9, 150, 0}}) {
+      CAPTURE(count);
+      CAPTURE(Name(size));
+      std::vector<Training> heads(count, MakeTraining(size, 4, {0, 2, 3}, false));
+      for (size_t h = 1; h < count; ++h) {
+        Training& t = heads[h];
+        Values values(h);
+        t.rate = 0.1f * static_cast<float>(h);
+        t.params.weights = values.Reals(t.params.weights.size());
+        t.params.biases = values.Reals(t.params.biases.size());
+        for (Rows& batch : t.batches) batch = Draw(values, size.n, size, t.vectors_count);
+        for (Rows& batch : t.validation) batch = Draw(values, size.validation, size, t.vectors_count);
+      }
+      if (count > 1) heads[1].rate = 3e38f;  // leaves the finite numbers
+      const uint32_t stopped = count == 5 ? 1u << 3 : 0;
+      std::vector<Outcome> alone;
+      for (const Training& t : heads) alone.push_back(RunOnce(t));
+      if (count > 1) CHECK(alone[1].steps[3].finite == 0);
+      ForEachSchedule("head_steps", [&] {
+        const std::vector<Outcome> together = RunTogether(heads, stopped);
+        for (size_t h = 0; h < count; ++h) {
+          CAPTURE(h);
+          const Outcome &got = together[h], &want = alone[h];
+          const bool still = (stopped >> h & 1) != 0;
+          CHECK(Same(got.params, still ? heads[h].params : want.params));
+          for (size_t i = 0; i < got.steps.size(); ++i)
+            CHECK((still ? got.steps[i].finite == -1 : Same(got.steps[i], want.steps[i])));
+          for (size_t i = 0; i < got.evaluations.size(); ++i)
+            if (i % 2 == 0 || size.validation > 0)
+              CHECK((still ? got.evaluations[i].finite == -1 : Same(got.evaluations[i], want.evaluations[i])));
+        }
+      });
+    }
+  }
+}
+
 namespace {
 
 // What step `bad` sees is not finite, or makes it so: the parameters must be those of the steps before it.
@@ -296,16 +373,29 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("kernel head_steps: as many heads go together as launches take and as scratch has room for") {
+  const HeadStepsShape shape{1001, 5};
+  const int64_t one = HeadStepsScratchFloats(shape, 300, 1);
+  CHECK(HeadStepsTogether(shape, 300, 9, 100 * one) == 9);
+  CHECK(HeadStepsTogether(shape, 300, 9, 4 * one + one / 2) == 4);
+  CHECK(HeadStepsTogether(shape, 300, 1, one) == 1);
+  CHECK(HeadStepsTogether(shape, 300, 9, one - 1) == 0);
+  CHECK(HeadStepsTogether(shape, 300, 1000, 100 * one) == kHeadStepsMaxHeads);
+  for (const int heads : {2, 7, 32}) CHECK(HeadStepsScratchFloats(shape, 300, heads) <= heads * one);
+}
+
 TEST_CASE("kernel head_steps: what it does not take, and what fits on a device") {
-  CHECK(HeadStepsFit({2048, 32, 0.1f}));
-  CHECK_FALSE(HeadStepsFit({2048, 33, 0.1f}));
-  CHECK_FALSE(HeadStepsFit({0, 5, 0.1f}));
-  const HeadStepsRun run{1, {nullptr, nullptr, 4, nullptr}, 4, nullptr, 0};
-  const auto launch = [&](const HeadStepsShape& shape, const HeadStepsRun& r, int rows) {
-    return LaunchHeadSteps(shape, r, nullptr, nullptr, nullptr, nullptr, rows, TestStream());
+  CHECK(HeadStepsFit({2048, 32}));
+  CHECK_FALSE(HeadStepsFit({2048, 33}));
+  CHECK_FALSE(HeadStepsFit({0, 5}));
+  const HeadStepsRun run{1, {nullptr, nullptr, 4, 4, nullptr}, 4, nullptr, 0};
+  const auto launch = [&](const HeadStepsShape& shape, int heads, const HeadStepsRun& r, int rows) {
+    return LaunchHeadSteps(shape, {heads, 0, 1, {}}, r, nullptr, nullptr, nullptr, nullptr, rows, TestStream());
   };
-  CHECK(launch({10, 33, 0.1f}, run, 4) == kLaunchInvalidValue);
-  CHECK(launch({10, 5, 0.1f}, run, 3) == kLaunchInvalidValue);
-  const HeadStepsEvaluation evaluation{0, {{nullptr, nullptr, 4, nullptr}, {nullptr, nullptr, 1, nullptr}}};
-  CHECK(launch({10, 5, 0.1f}, {1, run.first, 4, &evaluation, 1}, 8) == kLaunchInvalidValue);
+  CHECK(launch({10, 33}, 1, run, 4) == kLaunchInvalidValue);
+  CHECK(launch({10, 5}, 1, run, 3) == kLaunchInvalidValue);
+  CHECK(launch({10, 5}, 0, run, 4) == kLaunchInvalidValue);
+  CHECK(launch({10, 5}, kHeadStepsMaxHeads + 1, run, 4) == kLaunchInvalidValue);
+  const HeadStepsEvaluation evaluation{0, {{nullptr, nullptr, 4, 4, nullptr}, {nullptr, nullptr, 1, 1, nullptr}}};
+  CHECK(launch({10, 5}, 1, {1, run.first, 4, &evaluation, 1}, 8) == kLaunchInvalidValue);
 }

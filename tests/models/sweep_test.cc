@@ -47,6 +47,23 @@ TEST_CASE("sweep: each training is what it is alone, with one thread and with th
   }
 }
 
+TEST_CASE("sweep: what goes together has equal steps and batches, and no more heads than the device takes") {
+  std::vector<SweepJob> jobs(7);
+  jobs[2].options.how_many_training_steps = 10;
+  jobs[3].options.learning_rate = 1, jobs[3].options.seed = 3, jobs[3].per_class = 4;
+  jobs[4].options.eval_step_interval = 3;
+  jobs[5].options.validation_batch_size = -1;
+  jobs[6].options.how_many_training_steps = 10;
+  using Groups = std::vector<std::vector<size_t>>;
+  CHECK(SweepGroups(jobs, 32) == Groups{{0, 1, 3}, {2, 6}, {4}, {5}});
+  CHECK(SweepGroups(jobs, 2) == Groups{{0, 1}, {2, 6}, {3}, {4}, {5}});
+  CHECK(SweepGroups(jobs, 1).size() == 7);
+  // The whole split is of other sizes where there are fewer photos.
+  for (SweepJob& job : jobs) job.options.train_batch_size = -1;
+  CHECK(SweepGroups(jobs, 32) == Groups{{0, 1}, {2, 6}, {3}, {4}, {5}});
+  CHECK(SweepGroups({}, 32).empty());
+}
+
 TEST_CASE("sweep: a rate that diverges is a result, an interruption and bad options are errors") {
   const auto backend = MakeCpuBackend();
   const HeadData data = test::Clouds();

@@ -9,62 +9,85 @@ using namespace couplet::test;
 
 namespace {
 
-// One that takes runs of steps on its own, as one on a device does, with batches from the plan alone.
+// One that takes runs of steps on its own, as one on a device does, with batches from the plans alone.
 class RunningTrainer final : public HeadTrainer, public StepRunner {
  public:
-  explicit RunningTrainer(const HeadShape& shape) : inner_(MakeCpuHeadTrainer(shape)) {}
-  Status set_vectors(std::span<const float> vectors) override { return inner_->set_vectors(vectors); }
-  Status set_params(const HeadParams& params) override { return inner_->set_params(params); }
-  Status read_params(HeadParams* out) const override { return inner_->read_params(out); }
+  explicit RunningTrainer(const HeadShape& shape) {
+    for (int i = 0; i < shape.heads; ++i) heads_.push_back({MakeCpuHeadTrainer({shape.features, shape.classes}), {}, false});
+  }
+  Status set_vectors(std::span<const float> vectors) override {
+    for (Head& head : heads_) COUPLET_RETURN_IF_ERROR(head.trainer->set_vectors(vectors));
+    return {};
+  }
+  void use_head(int head) override { in_use_ = static_cast<size_t>(head); }
+  Status set_params(const HeadParams& params) override { return heads_[in_use_].trainer->set_params(params); }
+  Status read_params(HeadParams* out) const override { return heads_[in_use_].trainer->read_params(out); }
   Result<BatchResult> step(std::span<const uint32_t>, std::span<const int32_t>, float,
                            const BatchOutputs&) override {
     return Internal("a step alone");
   }
   Result<BatchResult> evaluate(std::span<const uint32_t> rows, std::span<const int32_t> labels,
                                const BatchOutputs& outputs) override {
-    return inner_->evaluate(rows, labels, outputs);
+    return heads_[in_use_].trainer->evaluate(rows, labels, outputs);
   }
   StepRunner* runner() override { return this; }
 
-  Status set_plan(const RunPlan& plan) override {
-    plan_ = plan;
+  Status set_plans(std::span<const RunPlan> plans) override {
+    CHECK(plans.size() == heads_.size());
+    for (size_t i = 0; i < heads_.size(); ++i) heads_[i].plan = plans[i];
     return {};
   }
-  Result<RunResult> run(int first, int count) override {
+  Result<std::vector<RunResult>> run(int first, int count) override {
     runs.emplace_back(first, count);
-    RunResult result;
-    for (int step = first; step < first + count; ++step) {
-      const HeadBatch batch = Draw(plan_.train, step);
-      COUPLET_ASSIGN_OR_RETURN(const BatchResult pass,
-                               inner_->step(batch.rows, batch.labels, plan_.learning_rate, {}));
-      result.steps.push_back(pass);
-      if (!pass.finite) break;
-      if (step % plan_.eval_interval != 0 && step + 1 != plan_.steps) continue;
-      RunEvaluation evaluation{.step = step, .train = {}, .validation = {}};
-      COUPLET_ASSIGN_OR_RETURN(evaluation.train, inner_->evaluate(batch.rows, batch.labels, {}));
-      const HeadBatch validation = Draw(plan_.validation, step);
-      if (!validation.rows.empty()) {
-        COUPLET_ASSIGN_OR_RETURN(evaluation.validation,
-                                 inner_->evaluate(validation.rows, validation.labels, {}));
-      }
-      result.evaluations.push_back(evaluation);
+    std::vector<RunResult> results;
+    for (Head& head : heads_) {
+      results.emplace_back();
+      if (!head.stopped) COUPLET_RETURN_IF_ERROR(RunHead(head, first, count, &results.back()));
     }
-    return result;
+    return results;
   }
 
   std::vector<std::pair<int, int>> runs;
 
  private:
-  HeadBatch Draw(const BatchSource& source, int step) const {
+  struct Head {
+    std::unique_ptr<HeadTrainer> trainer;
+    RunPlan plan;
+    bool stopped;
+  };
+
+  static Status RunHead(Head& head, int first, int count, RunResult* result) {
+    const RunPlan& plan = head.plan;
+    for (int step = first; step < first + count; ++step) {
+      const HeadBatch batch = Draw(plan, plan.train, step);
+      COUPLET_ASSIGN_OR_RETURN(const BatchResult pass,
+                               head.trainer->step(batch.rows, batch.labels, plan.learning_rate, {}));
+      result->steps.push_back(pass);
+      head.stopped = !pass.finite;
+      if (head.stopped) break;
+      if (step % plan.eval_interval != 0 && step + 1 != plan.steps) continue;
+      RunEvaluation evaluation{.step = step, .train = {}, .validation = {}};
+      COUPLET_ASSIGN_OR_RETURN(evaluation.train, head.trainer->evaluate(batch.rows, batch.labels, {}));
+      const HeadBatch validation = Draw(plan, plan.validation, step);
+      if (!validation.rows.empty()) {
+        COUPLET_ASSIGN_OR_RETURN(evaluation.validation,
+                                 head.trainer->evaluate(validation.rows, validation.labels, {}));
+      }
+      result->evaluations.push_back(evaluation);
+    }
+    return {};
+  }
+
+  static HeadBatch Draw(const RunPlan& plan, const BatchSource& source, int step) {
     std::vector<std::vector<uint32_t>> by_class(kClasses);
     for (size_t i = 0; i < source.labels.size(); ++i)
       by_class[static_cast<size_t>(source.labels[i])] = {source.rows.begin() + source.first[i],
                                                          source.rows.begin() + source.first[i + 1]};
-    return DrawBatch(by_class, source.size, plan_.seed, static_cast<uint32_t>(step), source.stream);
+    return DrawBatch(by_class, source.size, plan.seed, static_cast<uint32_t>(step), source.stream);
   }
 
-  std::unique_ptr<HeadTrainer> inner_;
-  RunPlan plan_;
+  std::vector<Head> heads_;
+  size_t in_use_ = 0;
 };
 
 }  // namespace
@@ -139,4 +162,45 @@ TEST_CASE("training: an interrupt ends between two runs") {
   CHECK(got->stopped.message() == "training was interrupted after 200 of 4000 steps");
   CHECK(got->steps == 200);
   CHECK(SameParams(got->params, TrainOn(data, Short(200)).result.params));
+}
+
+TEST_CASE("training: of heads together each is what it is alone, whether another diverges or all are interrupted") {
+  const HeadData data = Clouds();
+  std::vector<HeadJob> jobs;
+  for (const double rate : {0.1, 3e38, 0.01}) {
+    jobs.push_back({Short(415), data.rows});
+    jobs.back().options.learning_rate = rate;
+    jobs.back().options.seed = jobs.size();
+  }
+  for (auto& rows : jobs[2].rows[0]) rows.resize(3);
+  const auto alone = [&](const HeadJob& job, int steps) {
+    HeadData own = data;
+    own.rows = job.rows;
+    TrainOptions options = job.options;
+    options.how_many_training_steps = steps;
+    return TrainOn(own, options).result;
+  };
+  for (const int last : {415, 200}) {
+    RunningTrainer trainer({kFeatures, kClasses, 3});
+    int polled = 0;
+    const auto got = TrainTogether(trainer, data, jobs, [&] { return last == 200 && ++polled > 1; });
+    REQUIRE(got.ok());
+    CHECK(trainer.runs.size() == (last == 200 ? 1 : 3));
+    for (const size_t i : {0, 2}) {
+      const TrainResult &one = (*got)[i], want = alone(jobs[i], last);
+      CHECK(one.stopped.code() == (last == 200 ? Code::kInterrupted : Code::kOk));
+      CHECK(one.steps == last);
+      CHECK(SameParams(one.params, want.params));
+      CHECK(one.history[19].validation_cross_entropy == want.history[19].validation_cross_entropy);
+      if (last == 415) CHECK(one.history.size() == want.history.size());
+    }
+    const TrainResult& wild = (*got)[1];
+    CHECK(wild.stopped.message() == alone(jobs[1], 415).stopped.message());
+    CHECK(SameParams(wild.params, alone(jobs[1], 415).params));
+  }
+  // All of them gone: no more runs.
+  for (HeadJob& job : jobs) job.options.learning_rate = 3e38;
+  RunningTrainer trainer({kFeatures, kClasses, 3});
+  REQUIRE(TrainTogether(trainer, data, jobs, {}).ok());
+  CHECK(trainer.runs.size() == 1);
 }

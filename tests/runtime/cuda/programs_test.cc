@@ -399,6 +399,44 @@ TEST_CASE("programs: what tune kept is what a run goes by, on that device and wi
   CHECK(computed("other", {kept, "COUPLET_STANDIN_NAME=Another"}) == 0);
 }
 
+TEST_CASE("programs: the lab trains a network's heads in one go on a device, to what the CPU gives") {
+  COUPLET_NEEDS_STANDIN(device);
+  Workshop shop;
+  const auto lab = [&](const std::string& more) {
+    return shop.Run({StandinDir() + "/lab", "--image_dir=photos", "--architectures=./backbone.pb", "--devices=cpu,cuda",
+                     "--learning_rates=0.01,1e38", "--steps=8", "--seeds=2", "--offline", "--testing_percentage=20", more},
+                    "lab", {});
+  };
+  const ProcessResult first = lab("--threads=0");
+  REQUIRE_MESSAGE(first.code == 0, first.err);
+  CHECK(shop.Complaints() == "");
+  CHECK(first.err.find("left out") == std::string::npos);
+  const std::string text = FileContents(shop.dir / "lab/lab.json");
+  const auto systems = nlohmann::json::parse(text)["systems"];
+  REQUIRE(systems.size() == 2);
+  for (const char* list : {"runs", "few"}) {
+    const auto &cpu = systems[0][list], &cuda = systems[1][list];
+    REQUIRE(cuda.size() == (list[0] == 'r' ? 4 : 2));
+    for (size_t i = 0; i < cuda.size(); ++i) {
+      CHECK(cuda[i]["together"] == 6);
+      CHECK_FALSE(cpu[i].contains("together"));
+      for (const char* key : {"learning_rate", "seed", "steps", "diverged", "count"}) CHECK(cuda[i][key] == cpu[i][key]);
+      if (cpu[i]["diverged"]) continue;  // what is left of a first step that large is chance
+      CHECK(cuda[i]["right"] == cpu[i]["right"]);
+      if (!cuda[i].contains("curve")) continue;
+      REQUIRE(cuda[i]["curve"].size() == cpu[i]["curve"].size());
+      for (size_t k = 0; k < cpu[i]["curve"].size(); ++k)
+        CHECK_FALSE(!(std::fabs(cuda[i]["curve"][k][3].get<double>() - cpu[i]["curve"][k][3].get<double>()) <= 1e-3));
+    }
+  }
+  CHECK(systems[1]["runs"][2]["diverged"] == true);
+  CHECK(Count(FileContents(shop.dir / "lab/lab_report.html"), "cuda: 6 trainings took their steps together") == 2);
+  const ProcessResult again = lab("--resume");
+  CHECK(again.code == 0);
+  CHECK_HAS(again.err, "on cuda: measured before");
+  CHECK(FileContents(shop.dir / "lab/lab.json") == text);
+}
+
 TEST_CASE("programs: --list_devices names the device, its memory and the libraries") {
   COUPLET_NEEDS_STANDIN(device);
   Workshop shop;

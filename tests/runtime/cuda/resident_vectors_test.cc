@@ -139,7 +139,7 @@ TEST_CASE("cuda resident vectors: one upload for what comes from a cache, and wh
   const auto params = [&](HeadTrainer& head, const std::function<Status()>& use_first, const std::function<Status()>& use_second) {
     REQUIRE(use_first().ok());
     REQUIRE(head.set_params(InitialParams({kFeatures, 2}, 4)).ok());
-    REQUIRE(head.runner()->set_plan(plan).ok());
+    REQUIRE(head.runner()->set_plans({&plan, 1}).ok());
     for (int at = 1; at < 61; at += 20) REQUIRE(head.runner()->run(at, 20).ok());
     REQUIRE(use_second().ok());
     REQUIRE(head.runner()->run(61, 20).ok());
