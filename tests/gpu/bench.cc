@@ -1,7 +1,7 @@
 // make gpu-bench: what a device does, each row beside its floor (CUDA; the same on the CPU with --device=cpu).
 //   - the backbone alone over pixels that lie on the device: no host, no copies. The floor is the sum over the layers
 //     of what each must move or compute at least (runtime/layer_cost.h), at the rates the device states for itself.
-//   - JPEG files -> vectors, cold, decoding included; - 4,000 training steps; - label_image from start to exit.
+//   - JPEG files -> vectors, cold, decoding included; - 4,000 training steps, of one head and of nine; - label_image from start to exit.
 // Networks come from the generator, so nothing is downloaded; pixels are photos, never zeros. Medians of rounds.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
@@ -15,6 +15,7 @@
 #include "loaders/threads.h"
 #include "models/backbone.h"
 #include "models/feature_extractor.h"
+#include "models/sweep.h"
 #include "models/training.h"
 #include "runtime/layer_cost.h"
 #include "tests/bench/timing.h"
@@ -145,6 +146,26 @@ void BenchTraining(const Options& o, int features, int classes, bool events, Rep
   report->Add(fmt::format("{} steps{}, D={} C={}", o.steps, events ? " with events" : "", features, classes), "ms", rounds, 0);
 }
 
+// As the lab trains: three learning rates, three seeds.
+void BenchSweep(const Options& o, int features, int classes, Report* report) {
+  const auto backend = OpenDevice(o.device, Precision::kFp32);
+  HeadData data = *MakeHeadData(features, classes);
+  data.resident = OrDie(backend->make_resident(data.vectors.size() / static_cast<size_t>(features), features, data.vectors));
+  std::vector<SweepJob> jobs(9);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    jobs[i].options.how_many_training_steps = o.steps;
+    jobs[i].options.learning_rate = (i % 3 == 0) ? 0.005 : (i % 3 == 1) ? 0.01 : 0.1;
+    jobs[i].options.seed = i / 3;
+  }
+  std::vector<double> rounds;
+  for (int round = 0; round <= o.rounds; ++round) {
+    const auto start = Clock::now();
+    OrDie(RunSweep(*backend, data, jobs, UsableThreads(), [](size_t, const SweepResult&) {}, {}));
+    if (round > 0) rounds.push_back(1e3 * SecondsSince(start));
+  }
+  report->Add(fmt::format("{} steps of {} heads, D={} C={}", o.steps, jobs.size(), features, classes), "ms", rounds, 0);
+}
+
 void BenchLabelImage(const Options& o, const std::string& photo, Report* report) {
   test::MobileNetOptions network;
   network.head_classes = 5;
@@ -183,6 +204,7 @@ int Run(const Options& o) {
   for (const int features : {1001, 2048})
     for (const int classes : {5, 120}) BenchTraining(o, features, classes, false, &report);
   BenchTraining(o, 1001, 5, true, &report);
+  for (const int features : {1001, 2048}) BenchSweep(o, features, 5, &report);
   if (!o.label_image.empty()) BenchLabelImage(o, files.photos[0].path, &report);
   if (!o.json.empty()) OrDie(WriteFileAtomically(o.json, report.json.dump(1) + "\n"));
   return 0;
