@@ -6,66 +6,14 @@
 #include <cmath>
 
 #include "kernels/philox.h"
-#include "models/sweep.h"
 #include "models/training.h"
 #include "runtime/cpu/head_trainer.h"
-#include "tests/support/standin_device.h"
+#include "tests/support/device_heads.h"
 
 using namespace couplet;
 using namespace couplet::test;
 
 namespace {
-
-// Clouds around a centre a class: 12 / 5 / 3 rows a class and split. Up to 32 classes take the one kernel a
-// step, more the matrix products.
-constexpr int kFused = 5, kPlain = 33;
-
-HeadData Clouds(int features, int classes, double width = 1.0) {
-  HeadData data;
-  data.features = features;
-  data.classes = classes;
-  uint32_t row = 0;
-  for (size_t split = 0; split < 3; ++split) {
-    data.rows[split].resize(static_cast<size_t>(classes));
-    for (int c = 0; c < classes; ++c) {
-      for (int i = 0; i < (split == 0 ? 12 : split == 1 ? 5 : 3); ++i, ++row) {
-        data.rows[split][static_cast<size_t>(c)].push_back(row);
-        for (int f = 0; f < features; ++f) {
-          const double noise = Philox(1, row, static_cast<uint32_t>(f), 200).v[0] * 0x1p-32 - 0.5;
-          data.vectors.push_back(static_cast<float>(width * noise + (f % classes == c ? 1.0 : 0.0)));
-        }
-      }
-    }
-  }
-  return data;
-}
-
-TrainOptions Short(int steps) {
-  TrainOptions options;
-  options.how_many_training_steps = steps;
-  options.train_batch_size = 12;
-  options.validation_batch_size = 7;
-  options.learning_rate = 0.1;
-  options.seed = 3;
-  return options;
-}
-
-// A trainer and the backend that outlives it.
-struct DeviceTrainer {
-  std::unique_ptr<Backend> backend;
-  std::unique_ptr<HeadTrainer> trainer;
-  HeadTrainer& operator*() const { return *trainer; }
-  HeadTrainer* operator->() const { return trainer.get(); }
-};
-DeviceTrainer OnDevice(const HeadShape& shape) {
-  auto backend = MakeStandinBackend();
-  auto trainer = backend->make_head_trainer(shape);
-  REQUIRE_MESSAGE(trainer.ok(), trainer.status().message());
-  return {std::move(backend), std::move(trainer).value()};
-}
-DeviceTrainer OnDevice(const HeadData& data) {
-  return OnDevice(HeadShape{data.features, data.classes});
-}
 
 TrainResult TrainWith(HeadTrainer& trainer, const HeadData& data, const TrainOptions& options) {
   auto result = Train(trainer, data, options, {});
@@ -121,10 +69,6 @@ bool Near(const HeadParams& got, const HeadParams& want, double absolute) {
   };
   return near(got.weights, want.weights) && near(got.biases, want.biases);
 }
-bool Same(const HeadParams& a, const HeadParams& b) {
-  return a.weights == b.weights && a.biases == b.biases;
-}
-
 void CheckSameHistory(const TrainResult& got, const TrainResult& want) {
   CHECK(got.stopped.code() == want.stopped.code());
   CHECK(got.stopped.message() == want.stopped.message());
@@ -152,8 +96,8 @@ TEST_CASE(
       CAPTURE(classes);
       CAPTURE(order);
       device.Order(order);
-      const HeadData data = Clouds(70, classes);
-      TrainOptions options = Short(order[0] != 'e' ? 20 : test::kSanitized ? 30 : 100);
+      const HeadData data = CloudsOf(70, classes);
+      TrainOptions options = ShortTraining(order[0] != 'e' ? 20 : test::kSanitized ? 30 : 100);
       options.eval_step_interval = order[0] == 'e' ? 1 : 7;
       const auto trainer = OnDevice(data);
       const TrainResult got = TrainWith(*trainer, data, options), want = TrainOnCpu(data, options);
@@ -173,8 +117,8 @@ TEST_CASE(
 
 TEST_CASE("cuda head trainer: after 4000 steps the accuracy is the CPU's to half a point") {
   COUPLET_NEEDS_STANDIN(device);
-  const HeadData data = Clouds(20, kFused, 6.0);  // so wide that they overlap
-  const TrainOptions options = Short(4000);
+  const HeadData data = CloudsOf(20, kFused, 6.0);  // so wide that they overlap
+  const TrainOptions options = ShortTraining(4000);
   const auto trainer = OnDevice(data);
   const auto cpu = MakeCpuHeadTrainer({data.features, data.classes});
   const TrainResult got = TrainWith(*trainer, data, options), want = TrainWith(*cpu, data, options);
@@ -193,7 +137,7 @@ TEST_CASE("cuda head trainer: after 4000 steps the accuracy is the CPU's to half
 
 TEST_CASE("cuda head trainer: a step alone tells logits, probabilities and result, as the CPU's does") {
   COUPLET_NEEDS_STANDIN(device);
-  const HeadData data = Clouds(70, kFused);
+  const HeadData data = CloudsOf(70, kFused);
   const HeadShape shape{data.features, data.classes};
   const HeadBatch batch = DrawBatch(data.rows[0], 20, 9, 0, kStreamTrain);
   const auto run = [&](HeadTrainer& trainer, std::vector<float>* logits, std::vector<float>* probabilities) {
@@ -224,7 +168,7 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
     CAPTURE(classes);
-    const HeadData data = Clouds(20, classes);
+    const HeadData data = CloudsOf(20, classes);
     const HeadShape shape{data.features, data.classes};
     const RunPlan plan{.train = MakeBatchSource(data.rows[0], 6, kStreamTrain),
                        .validation = MakeBatchSource(data.rows[1], 5, kStreamValidation),
@@ -293,7 +237,7 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
 
 TEST_CASE("cuda head trainer: where a capture is refused training goes on without it") {
   COUPLET_NEEDS_STANDIN(device);
-  const HeadData data = Clouds(10, kFused);
+  const HeadData data = CloudsOf(10, kFused);
   const auto params = [&] {
     const auto trainer = OnDevice(data);
     const Status status = FourRuns(*trainer, data);
@@ -315,7 +259,7 @@ TEST_CASE("cuda head trainer: where a capture is refused training goes on withou
 
 TEST_CASE("cuda head trainer: vectors that move make what was captured void") {
   COUPLET_NEEDS_STANDIN(device);
-  HeadData data = Clouds(20, kFused);
+  HeadData data = CloudsOf(20, kFused);
   const auto trainer = OnDevice(data);
   const RunPlan plan{.train = MakeBatchSource(data.rows[0], 6, kStreamTrain),
                      .validation = {},
@@ -348,8 +292,8 @@ TEST_CASE("cuda head trainer: whole splits, no validation photos, evaluation in 
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
     CAPTURE(classes);
-    HeadData data = Clouds(9, classes);
-    TrainOptions options = Short(7);
+    HeadData data = CloudsOf(9, classes);
+    TrainOptions options = ShortTraining(7);
     options.train_batch_size = options.validation_batch_size = -1;
     options.eval_step_interval = 5;
     CheckSameHistory(TrainWith(*OnDevice(data), data, options), TrainOnCpu(data, options));
@@ -384,8 +328,8 @@ TEST_CASE("cuda head trainer: training that leaves the finite numbers ends where
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
     CAPTURE(classes);
-    HeadData data = Clouds(40, classes);
-    TrainOptions options = Short(60);
+    HeadData data = CloudsOf(40, classes);
+    TrainOptions options = ShortTraining(60);
     options.learning_rate = 3e38;
     const TrainResult wild = TrainWith(*OnDevice(data), data, options);
     CHECK(wild.stopped.code() == Code::kDiverged);
@@ -419,7 +363,7 @@ constexpr long kStride = test::kSanitized ? 7 : 1;
 TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and nothing is left behind") {
   COUPLET_NEEDS_STANDIN(device);
   for (const int classes : {kFused, kPlain}) {
-    const HeadData data = Clouds(10, classes);
+    const HeadData data = CloudsOf(10, classes);
     const auto all = [&]() -> Status {
       COUPLET_ASSIGN_OR_RETURN(const auto backend, OpenStandinBackend());
       COUPLET_ASSIGN_OR_RETURN(const auto trainer, backend->make_head_trainer({data.features, data.classes}));
@@ -454,163 +398,6 @@ TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and 
     CHECK(failed > 50 / kStride);
   }
   device.Reset();
-}
-
-namespace {
-
-struct Stepped {
-  HeadParams params;
-  RunResult run;
-};
-
-// Runs of these lengths; a trainer of as many heads as there are plans, which begin at different weights.
-std::vector<Stepped> TakeSteps(const HeadData& data, std::span<const RunPlan> plans, const std::vector<int>& lengths) {
-  const auto trainer = OnDevice(HeadShape{data.features, data.classes, static_cast<int>(plans.size())});
-  REQUIRE(trainer->set_vectors(data.vectors).ok());
-  for (size_t i = 0; i < plans.size(); ++i) {
-    trainer->use_head(static_cast<int>(i));
-    REQUIRE(trainer->set_params(InitialParams({data.features, data.classes}, plans[i].seed)).ok());
-  }
-  REQUIRE(trainer->runner()->set_plans(plans).ok());
-  trainer->use_head(0);
-  std::vector<Stepped> heads(plans.size());
-  int first = 0;
-  for (const int length : lengths) {
-    const auto part = trainer->runner()->run(first, length);
-    REQUIRE_MESSAGE(part.ok(), part.status().message());
-    REQUIRE(part->size() == plans.size());
-    for (size_t i = 0; i < plans.size(); ++i) {
-      RunResult& all = heads[i].run;
-      const RunResult& one = (*part)[i];
-      all.steps.insert(all.steps.end(), one.steps.begin(), one.steps.end());
-      all.evaluations.insert(all.evaluations.end(), one.evaluations.begin(), one.evaluations.end());
-    }
-    first += length;
-  }
-  const HeadParams in_use = *trainer->params();
-  for (size_t i = 0; i < plans.size(); ++i) {
-    trainer->use_head(static_cast<int>(i));
-    heads[i].params = *trainer->params();
-  }
-  CHECK(Same(in_use, heads[0].params));  // runs are of all heads, and leave the one in use
-  return heads;
-}
-
-void CheckSame(const Stepped& got, const Stepped& want) {
-  const auto same = [](const BatchResult& a, const BatchResult& b) {
-    return a.finite == b.finite && (!a.finite || (a.mean_loss == b.mean_loss && a.correct == b.correct));
-  };
-  CHECK(Same(got.params, want.params));
-  REQUIRE(got.run.steps.size() == want.run.steps.size());
-  for (size_t i = 0; i < got.run.steps.size(); ++i) CHECK(same(got.run.steps[i], want.run.steps[i]));
-  REQUIRE(got.run.evaluations.size() == want.run.evaluations.size());
-  for (size_t i = 0; i < got.run.evaluations.size(); ++i) {
-    CHECK(same(got.run.evaluations[i].train, want.run.evaluations[i].train));
-    CHECK(same(got.run.evaluations[i].validation, want.run.evaluations[i].validation));
-  }
-}
-
-// A plan a head, each with a seed, a rate and rows of its own.
-std::vector<RunPlan> Plans(const HeadData& data, const std::vector<float>& rates, int size) {
-  std::vector<RunPlan> plans;
-  for (size_t i = 0; i < rates.size(); ++i) {
-    auto rows = data.rows[0];  // of each class a third, another one for each head
-    for (auto& list : rows) list = {list[i % 3], list[i % 3 + 3], list[i % 3 + 6], list[i % 3 + 9]};
-    plans.push_back({.train = MakeBatchSource(rows, size, kStreamTrain),
-                     .validation = MakeBatchSource(data.rows[1], size < 0 ? size : 5, kStreamValidation),
-                     .seed = i + 1,
-                     .learning_rate = rates[i],
-                     .steps = 100,
-                     .eval_interval = 4});
-  }
-  return plans;
-}
-
-}  // namespace
-
-TEST_CASE("cuda head trainer: heads that step together are what each is alone, and one not finite stops alone") {
-  COUPLET_NEEDS_STANDIN(device);
-  for (const int classes : {kFused, kPlain}) {
-    for (const int size : {6, -1}) {
-      if (classes == kPlain && size < 0) continue;
-      CAPTURE(classes);
-      CAPTURE(size);
-      device.Reset();
-      const HeadData data = Clouds(9, classes);
-      const std::vector<RunPlan> plans = Plans(data, {0.2f, INFINITY, 0.05f}, size);
-      const std::vector<int> lengths = {4, 4, 4, 4};
-      const auto together = TakeSteps(data, plans, lengths);
-      // The first run stops a head: the second is the first of its kind, the third and fourth are one graph.
-      CHECK(device.Calls("cudaGraphLaunch") == 2);
-      CHECK(together[1].run.steps.size() < 4);
-      CHECK_FALSE(together[1].run.steps.back().finite);
-      for (size_t i = 0; i < plans.size(); ++i) {
-        CAPTURE(i);
-        CheckSame(together[i], TakeSteps(data, {&plans[i], 1}, lengths)[0]);
-      }
-    }
-  }
-}
-
-TEST_CASE("cuda head trainer: more heads than a launch takes have launches of their own") {
-  COUPLET_NEEDS_STANDIN(device);
-  const HeadData data = Clouds(10, kFused);
-  std::vector<float> rates;
-  for (int i = 0; i < 33; ++i) rates.push_back(0.01f * static_cast<float>(i + 1));
-  const std::vector<RunPlan> plans = Plans(data, rates, 3);
-  std::vector<Stepped> heads;
-  const auto launches = [&](size_t first, size_t count) {
-    const long before = device.Calls("launch");
-    heads = TakeSteps(data, std::span(plans).subspan(first, count), {2});
-    // Batches are drawn for each head: of training, and of the first step's validation.
-    return device.Calls("launch") - before - 2 * static_cast<long>(count);
-  };
-  const long alone = launches(32, 1);
-  const std::vector<Stepped> last = heads;
-  CHECK(launches(0, 32) == alone);
-  const std::vector<Stepped> others = heads;
-  CHECK(launches(0, 33) == alone + 4);  // two steps, and two that finish
-  CheckSame(heads[32], last[0]);
-  for (const size_t i : {0, 31}) CheckSame(heads[i], others[i]);
-}
-
-TEST_CASE("cuda head trainer: a sweep trains small heads in one go, wide ones side by side, to the same numbers") {
-  COUPLET_NEEDS_STANDIN(device);
-  const auto backend = MakeStandinBackend();
-  const auto ignore = [](size_t, const SweepResult&) {};
-  for (const int classes : {kFused, kPlain}) {
-    CAPTURE(classes);
-    HeadData data = Clouds(20, classes);
-    data.resident = *backend->make_resident(data.vectors.size() / 20, 20, data.vectors);
-    std::vector<SweepJob> jobs;
-    for (const double rate : {0.01, 0.1, 3e38})
-      for (const uint64_t seed : {0, 1}) {
-        jobs.emplace_back().options = Short(12);
-        jobs.back().options.learning_rate = rate;
-        jobs.back().options.seed = seed;
-      }
-    jobs.push_back(jobs[0]);
-    jobs.back().per_class = 2;
-    const auto together = RunSweep(*backend, data, jobs, 4, ignore, {});
-    REQUIRE(together.ok());
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      const auto alone = RunSweep(*backend, data, {&jobs[i], 1}, 1, ignore, {});
-      REQUIRE(alone.ok());
-      const SweepResult &got = (*together)[i], &want = alone->front();
-      CHECK(got.together == (classes == kFused ? 7 : 1));
-      CHECK(got.stopped.code() == (i == 4 || i == 5 ? Code::kDiverged : Code::kOk));
-      CHECK(got.stopped.message() == want.stopped.message());
-      CHECK(got.right == want.right);
-      REQUIRE(got.history.size() == want.history.size());
-      for (size_t k = 0; k < want.history.size(); ++k) {
-        CHECK(got.history[k].cross_entropy == want.history[k].cross_entropy);
-        CHECK(got.history[k].validation_cross_entropy == want.history[k].validation_cross_entropy);
-      }
-    }
-    CHECK((*together)[0].history.back().cross_entropy != (*together)[1].history.back().cross_entropy);
-    CHECK((*together)[0].history.back().cross_entropy != (*together)[6].history.back().cross_entropy);
-    CHECK(RunSweep(*backend, data, jobs, 4, ignore, [] { return true; }).status().code() == Code::kInterrupted);
-  }
 }
 
 TEST_CASE("cuda head: its memory counts towards the limit") {

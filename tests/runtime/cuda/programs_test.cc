@@ -404,7 +404,7 @@ TEST_CASE("programs: the lab trains a network's heads in one go on a device, to 
   Workshop shop;
   const auto lab = [&](const std::string& more) {
     return shop.Run({StandinDir() + "/lab", "--image_dir=photos", "--architectures=./backbone.pb", "--devices=cpu,cuda",
-                     "--learning_rates=0.01,1e38", "--steps=8", "--seeds=2", "--offline", "--testing_percentage=20", more},
+                     "--learning_rates=0.01,1e38", "--steps=4", "--seeds=2", "--offline", "--testing_percentage=20", more},
                     "lab", {});
   };
   const ProcessResult first = lab("--threads=0");
