@@ -64,16 +64,16 @@ std::string EscapeHtml(std::string_view text) {
 
 std::string Base64(std::span<const uint8_t> bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* to = out.data();
+  for (size_t i = 0; i < bytes.size(); i += 3, to += 4) {
     const size_t left = bytes.size() - i;
     const uint32_t word =
         uint32_t{bytes[i]} << 16 | (left > 1 ? uint32_t{bytes[i + 1]} << 8 : 0u) | (left > 2 ? bytes[i + 2] : 0u);
-    out += kDigits[word >> 18];
-    out += kDigits[word >> 12 & 63];
-    out += left > 1 ? kDigits[word >> 6 & 63] : '=';
-    out += left > 2 ? kDigits[word & 63] : '=';
+    to[0] = kDigits[word >> 18];
+    to[1] = kDigits[word >> 12 & 63];
+    if (left > 1) to[2] = kDigits[word >> 6 & 63];
+    if (left > 2) to[3] = kDigits[word & 63];
   }
   return out;
 }
@@ -82,12 +82,11 @@ std::string JsonForScript(std::string_view json) {
   // "</script>" and "<!--" end or change a script element; within JSON a "<" stands in strings alone.
   std::string out;
   out.reserve(json.size());
-  for (const char c : json) {
-    if (c == '<')
-      out += "\\u003c";
-    else
-      out += c;
+  for (size_t at; (at = json.find('<')) != std::string_view::npos; json.remove_prefix(at + 1)) {
+    out += json.substr(0, at);
+    out += "\\u003c";
   }
+  out += json;
   return out;
 }
 

@@ -99,11 +99,10 @@ void NotePhotos(const ReportInput& in, std::vector<std::string>* notes) {
   const RetrainReport& report = in.report;
   if (const size_t wrong = report.wrong_labels.found.size(); wrong > 0)
     notes->push_back(fmt::format("<a href=\"#labels\">{}</a> probably {} in the wrong folder.", Count(wrong, "photo"), wrong == 1 ? "lies" : "lie"));
-  if (!report.near_duplicates.empty())
+  if (const size_t pairs = report.near_duplicates ? report.near_duplicates->size() : 0; pairs > 0)
     notes->push_back(fmt::format("<a href=\"#copies\">{}</a> nearly the same photo in training: their answers "
                                  "are known beforehand, so the accuracy looks better than it is.",
-                                 report.near_duplicates.size() == 1 ? "1 held-out photo has" :
-                                 Count(report.near_duplicates.size(), "held-out photo") + " have"));
+                                 pairs == 1 ? "1 held-out photo has" : Count(pairs, "held-out photo") + " have"));
   size_t least = std::numeric_limits<size_t>::max(), most = 0;
   for (const auto& rows : in.set.rows[0]) {
     least = std::min(least, rows.size());

@@ -79,10 +79,11 @@ std::string WrongLabelsSection(const ReportInput& in, PhotoAlbum& album) {
 }
 
 std::string DuplicatesSection(const ReportInput& in, PhotoAlbum& album) {
-  const auto& pairs = in.report.near_duplicates;
   std::string html = "<section><h2 id=\"copies\">Nearly the same photo on both sides</h2>"
                      "<p>A validation or test photo whose bottleneck points the way of one it is held against (cosine about the mean). "
                      "Series of one object belong into one split: names that are equal up to <code>_nohash_</code> are kept together.</p>";
+  if (!in.report.near_duplicates) return html + "<p>Not known: the search was interrupted.</p></section>";
+  const std::vector<PhotoPair>& pairs = *in.report.near_duplicates;
   if (pairs.empty()) return html + "<p>None was found.</p></section>";
   html += "<div class=\"gallery pairs\">";
   for (size_t i = 0; i < std::min(pairs.size(), kPairs); ++i)
@@ -120,21 +121,22 @@ std::string LeftOutSection(const ReportInput& in) {
 std::string CellPhotosJson(const ReportInput& in, PhotoAlbum& album) {
   using Json = nlohmann::ordered_json;
   const RetrainReport& report = in.report;
-  Json photos = Json::array();
+  std::string json = "{\"photos\":[";
   // What is looked at first gets its thumbnail first.
   std::vector<size_t> places = TestPlaces(report, false, true);
   for (const size_t at : TestPlaces(report, true, false)) places.push_back(at);
   for (const size_t at : places) {
     const uint32_t row = report.test_batch.rows[at];
-    photos.push_back({{"cell", report.test_batch.labels[at] * report.test.classes + report.test.predicted[at]},
-                      {"path", album.Name(row)},
-                      {"probability", ShortestDouble(report.test.top_probability[at])},
-                      {"thumbnail", album.Thumbnail(row)}});
+    // Not from a list in braces: such an object is lost when there is no memory for what it holds.
+    Json photo = Json::object();
+    photo["cell"] = report.test_batch.labels[at] * report.test.classes + report.test.predicted[at];
+    photo["path"] = album.Name(row);
+    photo["probability"] = ShortestDouble(report.test.top_probability[at]);
+    const std::string text = photo.dump(-1, ' ', true, Json::error_handler_t::replace);
+    // Megabytes of base64 need no look at every character.
+    json += (at == places.front() ? "" : ",") + text.substr(0, text.size() - 1) + ",\"thumbnail\":\"" + album.Thumbnail(row) + "\"}";
   }
-  // Not from a list in braces: such an object is lost when there is no memory for what it holds.
-  Json page = Json::object();
-  page["photos"] = std::move(photos);
-  return page.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return json + "]}";
 }
 
 }  // namespace couplet

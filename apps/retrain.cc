@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
 
 #include "apps/console.h"
@@ -87,6 +88,29 @@ Status WritePhotosProjector(const RetrainOptions& o, const PhotoSet& set, const 
   return {};
 }
 
+// What the page tells of the photos themselves.
+Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData& data, RetrainReport* report) {
+  COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(trainer, data));
+  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(data, o.seed));
+  const auto start = std::chrono::steady_clock::now();
+  Progress progress("Looking for copies", o.quiet);
+  NearDuplicateHooks hooks;
+  hooks.progress = [&](size_t done, size_t total) {
+    progress.Show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  };
+  hooks.interrupted = [] { return CaughtSignal() != 0; };
+  auto pairs = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads(), hooks);
+  if (pairs.ok()) {
+    report->near_duplicates = *std::move(pairs);
+  } else {
+    // The head is trained: what a signal ends is the search alone.
+    COUPLET_CHECK(pairs.status().code() == Code::kInterrupted);
+    LogWarning(pairs.status().message() + "; graph, labels and report are written");
+  }
+  report->Lap("checks");
+  return {};
+}
+
 // Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
                  HeadData& data, RetrainReport* report) {
@@ -131,12 +155,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
   report->Lap("test");
-  if (o.report.empty()) return {};
-  COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(*trainer, data));
-  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(data, o.seed));
-  report->near_duplicates = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads());
-  report->Lap("checks");
-  return {};
+  return o.report.empty() ? Status() : CheckPhotos(o, *trainer, data, report);
 }
 
 // The outputs' folders, made and tried before anything is computed.

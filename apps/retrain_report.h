@@ -13,7 +13,8 @@
 #include "apps/retrain_options.h"
 #include "loaders/device_sampler.h"
 #include "models/calibration.h"
-#include "models/photo_checks.h"
+#include "models/near_duplicates.h"
+#include "models/photo_scores.h"
 #include "models/photo_set.h"
 #include "models/training.h"
 #include "models/wrong_labels.h"
@@ -45,7 +46,7 @@ struct RetrainReport {
   std::shared_ptr<BottleneckStore> store;  // of thumbnails; null: there are none
   std::vector<PhotoScore> scores;
   WrongLabels wrong_labels;
-  std::vector<PhotoPair> near_duplicates;
+  std::optional<std::vector<PhotoPair>> near_duplicates;  // none: a signal ended the search
   std::string output_graph_sha256;
   std::chrono::steady_clock::time_point last_lap = std::chrono::steady_clock::now();
 

@@ -115,9 +115,13 @@ Status ForLogits(HeadTrainer& trainer, const std::array<HeadParams, kParts>& hea
 
 double LabelProbability(std::span<const float> logits, int32_t label, double temperature) {
   const float most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp((static_cast<double>(logit) - most) / temperature);
-  return std::exp((static_cast<double>(logits[static_cast<size_t>(label)]) - most) / temperature) / sum;
+  double sum = 0, own = 0;
+  for (size_t c = 0; c < logits.size(); ++c) {
+    const double odds = std::exp((static_cast<double>(logits[c]) - most) / temperature);
+    sum += odds;
+    if (c == static_cast<size_t>(label)) own = odds;
+  }
+  return own / sum;
 }
 
 // The most likely share where the labels' own probabilities are `own`, and how likely the labels are then (a logarithm). The

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "apps/report_sections.h"
 #include "loaders/image.h"
 #include "tests/support/browser.h"
 #include "tests/support/graph_generator.h"
@@ -123,6 +124,20 @@ TEST_CASE("report page: copies across splits are found, names are escaped, the c
   fs::remove(shop.dir / "out.pb");
   REQUIRE(test::RunProcess({"sh", "-c", command}, {}, 120, shop.dir.path()).code == 0);
   CHECK(FileContents(shop.dir / "out.pb") == graph);
+}
+
+TEST_CASE("report page: copies that were not looked for are not said to be none") {
+  RetrainOptions options;
+  BackboneOptions network;
+  network.model_file = "weights/couplet_mobilenet_v1_0.25_128.pb";
+  const Backbone backbone = Backbone::Open(network, {}).value();
+  const PhotoSet set;
+  RetrainReport report;
+  PhotoAlbum album(set, report, "");
+  const ReportInput in{options, backbone, set, report};
+  CHECK_HAS(DuplicatesSection(in, album), "Not known: the search was interrupted");
+  report.near_duplicates.emplace();
+  CHECK_HAS(DuplicatesSection(in, album), "None was found");
 }
 
 TEST_CASE("report page: --report names it, an empty one turns it off") {
