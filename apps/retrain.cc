@@ -105,7 +105,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
   } else {
     // The head is trained: what a signal ends is the search alone.
     COUPLET_CHECK(pairs.status().code() == Code::kInterrupted);
-    LogWarning(pairs.status().message() + "; graph, labels and report are written");
+    LogWarning(pairs.status().message() + "; graph, labels and report are written without it");
   }
   report->Lap("checks");
   return {};

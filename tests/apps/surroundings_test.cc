@@ -37,7 +37,7 @@ struct Place {
     return argv;
   }
   ProcessResult Retrain(const std::string& out, const std::vector<std::string>& more = {}, const std::vector<std::string>& env = {}) const {
-    // A hundred thousand photos compared with each other take minutes on a busy machine.
+    // A hundred thousand photos take minutes to read on a busy machine.
     return RunProcess(Command(out, more), env, Whole() ? 1800 : 300, dir.path());
   }
   nlohmann::json Report(const std::string& out) const { return nlohmann::json::parse(FileContents(dir / (out + "/report.json"))); }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 
+#include "kernels/philox.h"
 #include "loaders/bottleneck_store.h"
 #include "loaders/event_file.h"
 #include "loaders/files.h"
@@ -17,6 +18,7 @@
 #include "models/backbone.h"
 #include "models/classifier_head.h"
 #include "models/feature_extractor.h"
+#include "models/near_duplicates.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/preprocess.h"
@@ -131,6 +133,21 @@ void Head() {
   Count("an evaluation, 50 x 256 x 5", [&] { OrDie(trainer->evaluate(batch.rows, batch.labels, {})); });
 }
 
+// Vectors that have little to do with each other, and some that are nearly others.
+void Copies() {
+  constexpr uint32_t kFeatures = 256, kPhotos = 400;
+  HeadData data;
+  data.features = kFeatures, data.classes = 1;
+  for (auto& rows : data.rows) rows.resize(1);
+  for (uint32_t row = 0; row < kPhotos; ++row) {
+    data.rows[row % 5 < 3 ? 0 : row % 5 - 2][0].push_back(row);
+    const uint32_t like = row % 20 == 4 ? row - 4 : row;
+    for (uint32_t f = 0; f < kFeatures; ++f)
+      data.vectors.push_back(static_cast<float>(Philox(1, like, f % 40, 0).v[0] % 1000 + Philox(1, row, f, 1).v[0] % 100));
+  }
+  Count("copies among 400 vectors of 256", [&] { OrDie(FindNearDuplicates(data, 0.97f, 1)); });
+}
+
 void Graphs(const std::string& temp) {
   const std::string path = JoinPath(temp, "network.pb");
   OrDie(WriteFileAtomically(path, test::GenerateMobileNet({})));
@@ -203,6 +220,7 @@ int main(int argc, char** argv) {
   Photos();
   Layers();
   Head();
+  Copies();
   Graphs(argv[1]);
   Files(argv[1]);
   Events(argv[1]);

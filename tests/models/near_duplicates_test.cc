@@ -103,7 +103,7 @@ TEST_CASE("near duplicates: a photo without a direction is like none") {
 }
 
 // Vectors with seven degrees of freedom: those of a few photos span them all, so that nothing lies outside the plane and the
-// bound is the cosine itself. Photos and photos held out fill more than a block and a group.
+// bound is the cosine itself. Photos of a split are more than the search compares at a time.
 HeadData OfFewDimensions() {
   HeadData data;
   data.features = 70;
