@@ -14,8 +14,9 @@ NODE_NAME, NODE_OP, NODE_ATTR = 1, 2, 5
 MAP_KEY, MAP_VALUE = 1, 2
 ATTR_TENSOR = 8
 TENSOR_DTYPE, TENSOR_SHAPE, TENSOR_CONTENT, TENSOR_FLOAT = 1, 2, 4, 5
+ATTR_SHAPE = 7
 SHAPE_DIM, DIM_SIZE = 2, 1
-DT_FLOAT = 1
+DT_FLOAT, DT_QUINT8 = 1, 12
 
 
 def read_varint(data, at):
@@ -74,39 +75,57 @@ def first(fields, number, default=b""):
     return next((value for field, _, value in fields if field == number), default)
 
 
+def attribute(node, name):
+    """The AttrValue's fields of a node's attribute; none where it has no such attribute."""
+    return next((parse(first(parse(entry), MAP_VALUE)) for field, _, entry in node
+                 if field == NODE_ATTR and first(parse(entry), MAP_KEY) == name), [])
+
+
 def node_tensor(node):
     """The TensorProto's fields of a Const node, None for other nodes."""
-    if first(node, NODE_OP) != b"Const":
-        return None
-    for field, _, entry in node:
-        if field == NODE_ATTR and first(parse(entry), MAP_KEY) == b"value":
-            return parse(first(parse(first(parse(entry), MAP_VALUE)), ATTR_TENSOR))
-    return None
+    return parse(first(attribute(node, b"value"), ATTR_TENSOR)) if first(node, NODE_OP) == b"Const" else None
+
+
+def dimensions(shape):
+    return [first(parse(dim), DIM_SIZE, 0) for field, _, dim in parse(shape) if field == SHAPE_DIM]
 
 
 def tensor_array(tensor):
-    shape = [first(parse(dim), DIM_SIZE, 0) for field, _, dim in parse(first(tensor, TENSOR_SHAPE))
-             if field == SHAPE_DIM]
+    shape = dimensions(first(tensor, TENSOR_SHAPE))
     content = first(tensor, TENSOR_CONTENT)
     if not content:
         content = b"".join(value for field, _, value in tensor if field == TENSOR_FLOAT)
-    values = np.frombuffer(content, "<f4")
+    values = np.frombuffer(content, "u1" if first(tensor, TENSOR_DTYPE) == DT_QUINT8 else "<f4")
     count = math.prod(shape)
     return np.full(shape, values[0]) if values.size == 1 else values[:count].reshape(shape)
 
 
-def read_float_constants(path):
-    """{node name: float32 array} of every float constant of the graph."""
-    constants = {}
+def read_nodes(path):
     with open(path, "rb") as file:
-        for field, _, data in parse(file.read()):
-            if field != GRAPH_NODE:
-                continue
-            node = parse(data)
-            tensor = node_tensor(node)
-            if tensor and first(tensor, TENSOR_DTYPE) == DT_FLOAT:
-                constants[first(node, NODE_NAME).decode()] = tensor_array(tensor)
+        return [parse(data) for field, _, data in parse(file.read()) if field == GRAPH_NODE]
+
+
+def read_float_constants(path):
+    """{node name: float32 array} of every float constant of the graph, and of every eight-bit one as its Dequantize
+    (MIN_FIRST) gives it."""
+    constants, quantized = {}, {}
+    for node in read_nodes(path):
+        tensor, name = node_tensor(node), first(node, NODE_NAME).decode()
+        if tensor and first(tensor, TENSOR_DTYPE) == DT_FLOAT:
+            constants[name] = tensor_array(tensor)
+        elif tensor and first(tensor, TENSOR_DTYPE) == DT_QUINT8:
+            quantized[name.removesuffix("_quantized_const")] = tensor_array(tensor)
+    for name, steps in quantized.items():
+        low, high = (float(constants.pop(f"{name}_quantized_{end}").item()) for end in ("min", "max"))
+        scale = (high - low) / 255
+        constants[name] = (round(low / scale) * scale + steps * scale).astype(np.float32)
     return constants
+
+
+def input_side(path):
+    """Height of the pictures that the graph's placeholder takes: [1, side, side, 3]."""
+    placeholder = next(node for node in read_nodes(path) if first(node, NODE_OP) == b"Placeholder")
+    return dimensions(first(attribute(placeholder, b"shape"), ATTR_SHAPE))[1]
 
 
 def with_constant(node, array):
@@ -123,6 +142,28 @@ def with_constant(node, array):
             value = serialize([(MAP_KEY, 2, b"value"), (MAP_VALUE, 2, serialize(attr))])
         out.append((field, wire, value))
     return out
+
+
+def without_values(path):
+    """The graph's bytes with every float constant emptied."""
+    fields = []
+    with open(path, "rb") as file:
+        for field, wire, data in parse(file.read()):
+            if field == GRAPH_NODE:
+                node = parse(data)
+                tensor = node_tensor(node)
+                if tensor and first(tensor, TENSOR_DTYPE) == DT_FLOAT:
+                    data = serialize(with_constant(node, np.empty(0)))
+            fields.append((field, wire, data))
+    return serialize(fields)
+
+
+def same_form(path, template):
+    """Whether the graph at `path` is `template` but for values of constants. Any other file is not."""
+    try:
+        return without_values(path) == without_values(template)
+    except (ValueError, IndexError, TypeError):   # no GraphDef, or half of one
+        return False
 
 
 def write_with_constants(template, arrays, path):
