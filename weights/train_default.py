@@ -340,6 +340,9 @@ class Trainer:
             self.seconds = state["seconds"]
             print(f"going on after {self.seen} views", flush=True)
         photos = leave_out_near_duplicates(photos, args.judged)
+        if len(photos) <= self.HELD_OUT:
+            raise SystemExit(f"{len(photos)} photos and drawn pictures, of which {self.HELD_OUT} are held out: none is left to train on; "
+                             "give more with --photos or --drawn")
         photos = photos[shuffled(len(photos), args.seed)]
         held_out = Views(photos[:self.HELD_OUT], self.HELD_OUT, args.seed)
         self.held_out, seen_by_teacher = held_out.next_at(False, SIZE, self.teacher_side)
