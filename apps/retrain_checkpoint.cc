@@ -13,10 +13,6 @@
 namespace couplet {
 namespace {
 
-std::string CheckpointPath(const RetrainOptions& o) {
-  return FileExists(o.output_graph) && !IsRegularFile(o.output_graph) ? "" : o.output_graph + ".checkpoint";
-}
-
 // The vectors and who is in which split, as one number: another photo, another label or another split shows.
 std::string Sum(const HeadData& data) {
   std::string text;
@@ -32,6 +28,10 @@ std::string Sum(const HeadData& data) {
 }
 
 }  // namespace
+
+std::string CheckpointPath(const RetrainOptions& o) {
+  return FileExists(o.output_graph) && !IsRegularFile(o.output_graph) ? "" : o.output_graph + ".checkpoint";
+}
 
 Checkpoints::Checkpoints(const RetrainOptions& o, const Backbone& backbone, const Backend& backend, const HeadData& data)
     : options_(o), shape_{data.features, data.classes}, path_(CheckpointPath(o)) {

@@ -12,6 +12,9 @@
 
 namespace couplet {
 
+// "": the graph goes to a device, and nothing can lie beside it.
+std::string CheckpointPath(const RetrainOptions& o);
+
 class Checkpoints {
  public:
   // Of the training of this head on these vectors with these flags, by this device.
@@ -28,7 +31,7 @@ class Checkpoints {
  private:
   const RetrainOptions& options_;
   const HeadShape shape_;
-  const std::string path_;  // "": the graph goes to a device, and nothing can lie beside it
+  const std::string path_;
   TrainConditions conditions_;
   int kept_ = -1;  // steps in the file; < 0: none of this run
   bool warned_ = false;

@@ -5,13 +5,17 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <system_error>
 
 #include "apps/cli.h"
 #include "apps/html.h"
+#include "apps/retrain_checkpoint.h"
+#include "loaders/bottleneck_store.h"
 #include "loaders/files.h"
 #include "loaders/threads.h"
+#include "models/calibration.h"
 
 namespace couplet {
 namespace {
@@ -96,6 +100,26 @@ void NoteForReport(const CommandLine& flags, std::span<char* const> argv, Retrai
   for (const CommandLine::Setting& setting : flags.Settings()) o.settings.emplace_back(setting.name, setting.value);
 }
 
+// One file for two outputs would lose the first of them without a word.
+Status CheckOutputsDiffer(const RetrainOptions& o) {
+  const std::pair<const char*, std::string> outputs[] = {
+      {"--output_graph", o.output_graph}, {"--output_labels", o.output_labels},
+      {"--json", o.json}, {"--report", o.report}, {"--profile", o.device.profile},
+      {"the calibration beside --output_graph", CalibrationPath(o.output_graph)},
+      {"the checkpoint beside --output_graph", CheckpointPath(o)},
+      {"the store in --bottleneck_dir", o.bottleneck_format == "sqlite" && !o.bottleneck_dir.empty() ? BottleneckStore::PathIn(o.bottleneck_dir) : ""}};
+  std::map<std::string, const char*> named;
+  for (const auto& [name, path] : outputs) {
+    // Devices, /dev/null say, hold nothing that could be lost.
+    if (path.empty() || (FileExists(path) && !IsRegularFile(path))) continue;
+    std::error_code error;
+    const std::filesystem::path absolute = std::filesystem::absolute(path, error), real = std::filesystem::weakly_canonical(absolute, error);
+    const auto [other, fresh] = named.emplace(error ? path : real.string(), name);
+    if (!fresh) return BadInput(fmt::format("{} and {} are one file, {}; give each its own", other->second, name, path));
+  }
+  return {};
+}
+
 }  // namespace
 
 void DeclareRetrainFlags(CommandLine& flags, RetrainOptions& options) {
@@ -115,6 +139,9 @@ Status ParseRetrainFlags(const std::string& program, int argc, char** argv, Retr
 Status CheckRetrainOptions(const RetrainOptions& o) {
   COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o.device));
   if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");
+  for (const auto& [name, path] : {std::pair{"--output_graph", &o.output_graph}, std::pair{"--output_labels", &o.output_labels}})
+    if (path->empty()) return BadInput(fmt::format("{} is needed: a file to write", name));
+  COUPLET_RETURN_IF_ERROR(CheckOutputsDiffer(o));
   if (o.testing_percentage + o.validation_percentage >= 100)
     return BadInput(fmt::format("--testing_percentage={} and --validation_percentage={} leave nothing to train on",
                                 o.testing_percentage, o.validation_percentage));

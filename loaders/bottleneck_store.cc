@@ -397,10 +397,12 @@ std::optional<FileStamp> StampFile(const std::string& path) {
   return FileStamp{info.st_size, ns(info.st_mtim), ns(info.st_ctim), info.st_ino, ns(now)};
 }
 
+std::string BottleneckStore::PathIn(const std::string& dir) { return JoinPath(dir, "bottlenecks.sqlite"); }
+
 Result<std::unique_ptr<BottleneckStore>> BottleneckStore::Open(const std::string& dir, const FeatureKey& key,
                                                                int dim, Integrity integrity, std::string* set_aside) {
   COUPLET_RETURN_IF_ERROR(MakeDirectories(dir));
-  const std::string path = JoinPath(dir, "bottlenecks.sqlite");
+  const std::string path = PathIn(dir);
   auto store = std::make_unique<SqliteStore>(path, dim);
   Status status = store->Init(key, integrity);
   if (status.ok()) return std::unique_ptr<BottleneckStore>(std::move(store));

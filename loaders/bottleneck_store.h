@@ -40,7 +40,9 @@ class BottleneckStore {
  public:
   // kTouched: what is read is checked as it is read. kWhole: every page of the file now, too.
   enum class Integrity { kTouched, kWhole };
-  // Opens or makes `<dir>/bottlenecks.sqlite`. kBadInput: a file that is no store of ours, is damaged, or was
+  // `<dir>/bottlenecks.sqlite`.
+  static std::string PathIn(const std::string& dir);
+  // Opens or makes that. kBadInput: a file that is no store of ours, is damaged, or was
   // made by another version. kIo: the folder or disk refuses. A store that can only be read opens; then Put
   // says kIo. Two runs on one store: the second waits for the first one's writes. With `set_aside` a damaged store
   // is renamed to what `set_aside` then says, and an empty one made; a file that is not ours is never touched.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/cli.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "apps/console.h"
 #include "apps/retrain_options.h"
+#include "loaders/files.h"
 #include "tests/support/test.h"
 
 using namespace couplet;
@@ -92,6 +95,58 @@ TEST_CASE("cli: a message is one line of text, whatever names it repeats") {
   CHECK(OneLine("\x1b[31m\x7f") == "\\x1b[31m\\x7f");
   CHECK(OneLine("Gänseblümchen \\ 雛菊") == "Gänseblümchen \\ 雛菊");
   CHECK(OneLine(std::string("nul\0", 4)) == "nul\\x00");
+}
+
+// Found by hand: 0100 steps were 64, and a seed of 23 digits was the largest there is.
+TEST_CASE("cli: a number is decimal, and one that does not fit is refused in our words") {
+  const auto parsed = [](std::string flag, RetrainOptions* options) {
+    std::string program = "retrain";
+    char* argv[] = {program.data(), flag.data()};
+    return ParseRetrainFlags(program, 2, argv, options).message();
+  };
+  RetrainOptions options;
+  CHECK(parsed("--how_many_training_steps=0100", &options) == "");
+  CHECK(options.how_many_training_steps == 100);
+  CHECK(parsed("--train_batch_size=-1", &options) == "");
+  CHECK(options.train_batch_size == -1);
+  CHECK(parsed("--seed=18446744073709551615", &options) == "");
+  CHECK(options.seed == 18446744073709551615u);
+  CHECK(parsed("--seed=18446744073709551616", &options) ==
+        "--seed: 18446744073709551616 does not fit; 0 to 18446744073709551615 do; --help lists the flags");
+  CHECK(parsed("--threads=99999999999", &options).starts_with("--threads: 99999999999 does not fit; "));
+  CHECK(parsed("--train_batch_size=0x10", &options) == "--train_batch_size: '0x10' is not a whole number; --help lists the flags");
+  CHECK(parsed("--max_pixels=1e3", &options).starts_with("--max_pixels: '1e3' is not a whole number"));
+  CHECK(parsed("--threads=", &options).starts_with("--threads: '' is not a whole number"));
+  CHECK(parsed("--input_size=099999999999", &options).starts_with("--input_size: 099999999999 does not fit"));
+}
+
+// Found by hand: the later of two outputs with one name took the earlier one's place, and the run ended with 0.
+TEST_CASE("cli: two outputs are never one file, however it is spelt") {
+  test::TempDir folder;
+  const auto message = [&](auto change) {
+    RetrainOptions options;
+    options.image_dir = "x";
+    options.output_graph = folder / "g.pb";
+    options.output_labels = folder / "l.txt";
+    options.bottleneck_dir = folder / "b";
+    change(options);
+    return CheckRetrainOptions(options).message();
+  };
+  CHECK(message([](RetrainOptions&) {}) == "");
+  const std::string graph = folder / "g.pb";
+  CHECK(message([&](RetrainOptions& o) { o.output_labels = graph; }) ==
+        "--output_graph and --output_labels are one file, " + graph + "; give each its own");
+  CHECK(message([&](RetrainOptions& o) { o.json = folder / "none/../g.pb"; }).starts_with("--output_graph and --json are one file, "));
+  CHECK(message([&](RetrainOptions& o) { o.report = folder / "./l.txt"; }).starts_with("--output_labels and --report are one file, "));
+  CHECK(message([&](RetrainOptions& o) { o.output_labels = folder / "g_calibration.txt"; }).find("the calibration beside") != std::string::npos);
+  CHECK(message([&](RetrainOptions& o) { o.json = folder / "g.pb.checkpoint"; }).find("the checkpoint beside") != std::string::npos);
+  CHECK(message([&](RetrainOptions& o) { o.json = folder / "b/bottlenecks.sqlite"; }).find("the store in --bottleneck_dir") != std::string::npos);
+  REQUIRE(symlink(graph.c_str(), std::string(folder / "link").c_str()) == 0);
+  REQUIRE(WriteFileAtomically(graph, "old").ok());
+  CHECK(message([&](RetrainOptions& o) { o.json = folder / "link"; }).starts_with("--output_graph and --json are one file, "));
+  CHECK(message([](RetrainOptions& o) { o.output_graph = o.output_labels = "/dev/null"; }) == "");
+  CHECK(message([](RetrainOptions& o) { o.output_graph = ""; }) == "--output_graph is needed: a file to write");
+  CHECK(message([](RetrainOptions& o) { o.output_labels = ""; }) == "--output_labels is needed: a file to write");
 }
 
 TEST_CASE("cli: options that contradict each other are refused") {
