@@ -28,7 +28,7 @@ Result<std::string> FindLabels(const std::string& given, const std::string& grap
   candidates.emplace_back("tf_files/retrained_labels.txt");
   for (const std::string& candidate : candidates)
     if (FileExists(candidate)) {
-      Err("labels: {}\n", candidate);
+      Err("labels: {}\n", OneLine(candidate));
       return candidate;
     }
   return BadInput(fmt::format("{}: no labels file ({}, retrained_labels.txt, output_labels.txt) beside it; give --labels", graph,

@@ -8,19 +8,11 @@
 namespace couplet {
 namespace {
 
+// A backslash is doubled, so that what OneLine writes can be read back.
 std::string EscapeTsv(const std::string& text) {
   std::string out;
-  for (char c : text) {
-    if (c == '\t')
-      out += "\\t";
-    else if (c == '\n')
-      out += "\\n";
-    else if (c == '\\')
-      out += "\\\\";
-    else
-      out += c;
-  }
-  return out;
+  for (const char c : text) out.append(c == '\\' ? 2 : 1, c);
+  return OneLine(out);
 }
 
 const std::string& NameOf(const Prediction& p, const std::vector<std::string>& labels) {
@@ -33,9 +25,9 @@ const std::string& NameOf(const Prediction& p, const std::vector<std::string>& l
 void PrintText(const PhotoPrediction& photo, const std::vector<std::string>& labels, bool several,
                bool first) {
   if (first) Out("\nEvaluation time (1-image): {:.3f}s\n\n", photo.seconds);
-  if (several) Out("{}:\n", photo.path);
+  if (several) Out("{}:\n", OneLine(photo.path));
   for (const Prediction& p : photo.top)
-    Out("{} (score={:0.5f})\n", NameOf(p, labels), p.score);
+    Out("{} (score={:0.5f})\n", OneLine(NameOf(p, labels)), p.score);
 }
 
 void PrintTsv(const PhotoPrediction& photo, const std::vector<std::string>& labels) {

@@ -20,8 +20,10 @@ std::string Percent(const std::optional<double>& fraction) {
 }
 
 // Rows are true labels, columns what they were taken for; columns are numbered so that long labels fit.
-void PrintConfusion(const std::vector<std::string>& labels, const Evaluation& test) {
+void PrintConfusion(const std::vector<std::string>& names, const Evaluation& test) {
   size_t width = 5;
+  std::vector<std::string> labels;
+  for (const std::string& name : names) labels.push_back(OneLine(name));
   for (const std::string& label : labels) width = std::max(width, label.size());
   Out("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
   for (int c = 0; c < test.classes; ++c) Out("{:>6}", c);

@@ -283,6 +283,21 @@ TEST_CASE("label_image: awkward file names come back escaped in tsv and json") {
   CHECK(nlohmann::json::parse(desk.Label({"--format=json", photo}).out)["path"] == photo);
 }
 
+// Found by hand: a label of somebody's model and a photo's name reached the terminal as they were.
+TEST_CASE("label_image: names cannot command the terminal, in no format") {
+  Desk desk;
+  const std::string photo = desk.dir / "e\x1b[31m\nx.jpg";
+  fs::copy_file(desk.Photo("a/a_0.jpg"), photo);
+  Spill(desk.dir / "labels.txt", "a\x1b[31mnt\nbee\ncat\n");
+  for (const char* format : {"text", "tsv", "json"}) {
+    CAPTURE(format);
+    const auto run = desk.Label({"--labels=" + (desk.dir / "labels.txt"), std::string("--format=") + format, photo, photo});
+    CHECK(run.code == 0);
+    CHECK(run.out.find('\x1b') == std::string::npos);
+    CHECK(run.out.find("31m\n") == std::string::npos);
+  }
+}
+
 TEST_CASE("label_image: a reader that goes away or a full disk ends it with exit 4 and no abort") {
   Desk desk;
   // Enough lines to fill every buffer on the way.
