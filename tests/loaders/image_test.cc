@@ -391,7 +391,8 @@ TEST_CASE("image: thumbnails keep proportions and mean colour") {
     int width, height, max_side, thumb_width, thumb_height;
   };
   const Case cases[] = {{320, 240, 96, 96, 72}, {240, 320, 96, 72, 96}, {50, 40, 96, 50, 40},
-                        {1000, 1, 96, 96, 1},   {1, 1, 96, 1, 1},       {97, 96, 96, 96, 95}};
+                        {1000, 1, 96, 96, 1},   {1, 1, 96, 1, 1},       {97, 96, 96, 96, 95},
+                        {5000, 4100, 1, 1, 1}};  // a column's sum takes more than 16 bits, the box's more than 31
   for (const Case& c : cases) {
     CAPTURE(c.width);
     CAPTURE(c.height);
