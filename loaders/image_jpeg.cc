@@ -241,10 +241,18 @@ Status JpegDecoder::DecodePlanned(const RowPlan& plan, Image* image) {
     const auto pool = reinterpret_cast<j_common_ptr>(&cinfo_);
     JSAMPARRAY row = cinfo_.mem->alloc_sarray(pool, JPOOL_IMAGE, cinfo_.output_width * 4, 1);
     JSAMPARRAY rgb = cinfo_.mem->alloc_sarray(pool, JPOOL_IMAGE, cinfo_.output_width * 3, 1);
+    const bool straight = plan.AsDecoded() && !cmyk();
+    size_t next = 0;  // of the stored rows, where they are decoded straight into their place
     // Every row is decoded even when none below is wanted: where a file breaks must not depend on the resize.
     while (cinfo_.output_scanline < cinfo_.output_height) {
       const int y = static_cast<int>(cinfo_.output_scanline);
-      if (jpeg_read_scanlines(&cinfo_, row, 1) == 0) ExitByJump(pool);
+      const bool here = straight && next < plan.wanted.size() && plan.wanted[next] == y;
+      JSAMPROW to = here ? target.pixels + next * stored_width * 3 : row[0];
+      if (jpeg_read_scanlines(&cinfo_, &to, 1) == 0) ExitByJump(pool);
+      if (here)
+        for (++next; next < plan.wanted.size() && plan.wanted[next] == y; ++next)
+          std::memcpy(target.pixels + next * stored_width * 3, to, stored_width * 3);
+      if (straight) continue;
       if (cmyk()) CmykToRgb(row[0], target.decoded_width, cinfo_.saw_Adobe_marker, rgb[0]);
       StoreRow(target, cmyk() ? rgb[0] : row[0], y);
     }
