@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <system_error>
 
 namespace couplet {
@@ -111,7 +112,8 @@ class StagedFile {
       : path_(std::move(other.path_)),
         target_(std::move(other.target_)),
         temp_(std::exchange(other.temp_, {})),
-        lock_(std::move(other.lock_)) {}
+        lock_(std::move(other.lock_)),
+        fd_(std::move(other.fd_)) {}
   ~StagedFile() {
     if (!temp_.empty()) unlink(temp_.c_str());
   }
@@ -131,14 +133,19 @@ class StagedFile {
     const int opened = OpenTemp();
     if (opened < 0) return Explain(errno);
     lock_ = Fd(opened);
-    // What is closed below is another descriptor of the same open file, so the lock stays.
-    Fd fd(fcntl(opened, F_DUPFD_CLOEXEC, 0));
-    if (fd.get() < 0) return Failed("write", path_, errno);
-    int error = fchmod(fd.get(), mode) == 0 || errno == EPERM || errno == ENOTSUP ? 0 : errno;
-    if (error == 0) error = WriteAll(fd.get(), contents);
-    // Renamed unsynced, it may come back empty or cut off; text that is cut off can look like text that is not.
-    if (error == 0) error = Sync(fd.get());
-    const int close_error = fd.Close();
+    // What Settle closes is another descriptor of the same open file, so the lock stays.
+    fd_ = Fd(fcntl(opened, F_DUPFD_CLOEXEC, 0));
+    if (fd_.get() < 0) return Failed("write", path_, errno);
+    int error = fchmod(fd_.get(), mode) == 0 || errno == EPERM || errno == ENOTSUP ? 0 : errno;
+    if (error == 0) error = WriteAll(fd_.get(), contents);
+    return error == 0 ? Status() : Failed("write", path_, error);
+  }
+
+  // Renamed unsynced, it may come back empty or cut off; text that is cut off can look like text that is not.
+  Status Settle() {
+    if (temp_.empty()) return {};
+    int error = Sync(fd_.get());
+    const int close_error = fd_.Close();
     if (error == 0) error = close_error;
     return error == 0 ? Status() : Failed("write", path_, error);
   }
@@ -150,8 +157,9 @@ class StagedFile {
     return {};
   }
 
+  std::string Folder() const { return ParentDirectory(target_); }
   Status SyncFolder() const {
-    const int error = SyncEntries(ParentDirectory(target_));
+    const int error = SyncEntries(Folder());
     return error == 0 ? Status() : Failed("write", path_, error);
   }
 
@@ -212,6 +220,7 @@ class StagedFile {
   std::string target_;  // with symbolic links followed
   std::string temp_;    // empty: nothing to rename or remove
   Fd lock_{-1};
+  Fd fd_{-1};  // until it is settled
 };
 
 }  // namespace
@@ -264,9 +273,13 @@ Status WriteFilesAtomically(std::span<const FileToWrite> files, Durability durab
     staged.emplace_back(file.path);
     COUPLET_RETURN_IF_ERROR(staged.back().Stage(file.contents));
   }
+  // Not each as it is written: the first to be waited for takes most of the others' way to the disk with it.
+  for (StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.Settle());
   for (StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.Commit());
-  if (durability == Durability::kSurvivePowerLoss)
-    for (const StagedFile& file : staged) COUPLET_RETURN_IF_ERROR(file.SyncFolder());
+  if (durability == Durability::kMayBeOld) return {};
+  std::set<std::string> synced;
+  for (const StagedFile& file : staged)
+    if (synced.insert(file.Folder()).second) COUPLET_RETURN_IF_ERROR(file.SyncFolder());
   return {};
 }
 
