@@ -5,7 +5,7 @@ reliability.py count TOPIC --required=N --done=N --open=N --command=TEXT [--note
     writes build/reliability/TOPIC.json, prints the count, and ends with 1 when it is too low or a finding is open.
 reliability.py report
     puts the counts that lie in build/reliability into the table of docs/reliability.md. A topic that was not run
-    here keeps its row. Ends with 1 when a topic has no row, a row's count is too low or a finding is open.
+    here keeps its row. Ends with 1 when a topic has no row, a row's count is lower than it or TOPICS asks for, or a finding is open.
 
 A file a topic, as C++ tests write it too (tests/support/reliability.h):
     {"topic": "kill-hooks", "required": 200, "done": 214, "open_findings": 0, "date": "2026-11-28",
@@ -22,16 +22,19 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "reliability"
 PAGE = ROOT / "docs" / "reliability.md"
-# All that is counted: what is missing in the table is missing.
-TOPICS = ("awkward-photos", "changing-photos", "clock", "differential", "divergence", "failing-io", "failing-memory", "failing-sqlite",
-          "failing-sqlite-full", "failing-sqlite-memory", "full-disk", "full-disk-shim", "fuzz", "hostile-graphs", "kill-hooks", "kill-times",
-          "odd-files", "paths", "power-cuts", "replaced-graph", "signals", "sizes", "slow-disk", "soak", "store-flips", "two-runs")
+# All that is counted, and the least that will do: what is missing in the table is missing.
+TOPICS = {"awkward-photos": 38, "changing-photos": 20, "clock": 3, "differential": 300, "divergence": 9, "failing-io": 400,
+          "failing-memory": 2000, "failing-sqlite": 200, "failing-sqlite-full": 200, "failing-sqlite-memory": 200, "full-disk": 2,
+          "full-disk-shim": 60, "fuzz": 12, "hostile-graphs": 35, "kill-hooks": 200, "kill-times": 200, "odd-files": 8, "paths": 9,
+          "power-cuts": 500, "replaced-graph": 200, "signals": 200, "sizes": 3, "slow-disk": 1000, "soak": 30, "store-flips": 2000,
+          "two-runs": 20}
 HEAD = ["topic", "required", "done", "open findings", "date", "commit", "command", "notes"]
 KEYS = [name.replace(" ", "_") for name in HEAD]
 
 
 def good(row):
-    return int(row["done"]) >= int(row["required"]) and int(row["open_findings"]) == 0
+    required = max(int(row["required"]), TOPICS.get(row["topic"], 0))
+    return int(row["done"]) >= required and int(row["open_findings"]) == 0
 
 
 def say(row):
