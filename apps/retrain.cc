@@ -45,10 +45,13 @@ Result<PhotoSet> ListPhotos(const RetrainOptions& o, RetrainReport* report) {
   return MakePhotoSet(options, lists);
 }
 
+RetrainedGraphOptions GraphOptions(const RetrainOptions& o, const Backbone& backbone) {
+  return {backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
+}
+
 // The head on top of the backbone, as bytes of a frozen graph.
 Result<std::string> Freeze(const RetrainOptions& o, const Backbone& backbone, int classes, const HeadParams& params) {
-  return SerializeRetrainedGraph(backbone.def(), {backbone.features(), classes}, params,
-                                 {backbone.bottleneck_tensor(), o.final_tensor_name});
+  return SerializeRetrainedGraph(backbone.def(), {backbone.features(), classes}, params, GraphOptions(o, backbone));
 }
 
 Status StoreIntermediate(const RetrainOptions& o, const Backbone& backbone, int classes, int step,
@@ -125,8 +128,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   if (!options.summaries_dir.empty()) {
     if (!from) COUPLET_RETURN_IF_ERROR(RemoveOldEvents(options.summaries_dir));
     COUPLET_RETURN_IF_ERROR(RemoveProjector(ProjectorFolder(o)));
-    const RetrainedGraphOptions names{backbone.bottleneck_tensor(), o.final_tensor_name, static_cast<float>(o.learning_rate)};
-    COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape, names));
+    COUPLET_ASSIGN_OR_RETURN(options.graph, SerializeTrainingGraph(backbone.def(), shape, GraphOptions(o, backbone)));
   }
   TrainHooks hooks;
   hooks.log = LogInfo;
@@ -226,6 +228,9 @@ Status Run(const RetrainOptions& o) {
   COUPLET_ASSIGN_OR_RETURN(const Backbone backbone, Backbone::Open(o.backbone, [&](const std::string& line, bool transient) {
                              downloads.Line(line, transient);
                            }));
+  // A name that the graph cannot have is refused before the photos are looked at.
+  const HeadShape head{backbone.features(), static_cast<int>(set.labels.size())};
+  COUPLET_RETURN_IF_ERROR(CheckRetrainedGraph(backbone.def(), head, GraphOptions(o, backbone)));
   report.architecture = backbone.architecture();
   report.graph_sha256 = backbone.graph_sha256();
   report.Lap("model");

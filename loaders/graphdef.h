@@ -92,6 +92,8 @@ struct RetrainedGraphOptions {
 // their order and to the byte, then the head with `params`; names made unique as TensorFlow does ("input_1/...").
 Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const HeadShape& shape,
                                             const HeadParams& params, const RetrainedGraphOptions& options);
+// Whether it could be written: kBadInput for a final tensor's name that cannot be used, say.
+Status CheckRetrainedGraph(const GraphDef& backbone, const HeadShape& shape, const RetrainedGraphOptions& options);
 // The training graph for TensorBoard: the same plus loss, accuracy and training scopes; big constants without values.
 Result<std::string> SerializeTrainingGraph(const GraphDef& backbone, const HeadShape& shape,
                                            const RetrainedGraphOptions& options);

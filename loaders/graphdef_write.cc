@@ -126,6 +126,10 @@ void AddLogitsAndSoftmax(const HeadPlan& plan, GraphWriter* writer) {
   writer->Add(plan.final_tensor, "Softmax", {plan.logits}, {{"T", type}});
 }
 
+Status CheckRetrainedGraph(const GraphDef& backbone, const HeadShape& shape, const RetrainedGraphOptions& options) {
+  return PlanHead(backbone, shape, options).status();
+}
+
 Result<std::string> SerializeRetrainedGraph(const GraphDef& backbone, const HeadShape& shape,
                                             const HeadParams& params, const RetrainedGraphOptions& options) {
   const int64_t weight_dims[] = {shape.features, shape.classes}, bias_dims[] = {shape.classes};

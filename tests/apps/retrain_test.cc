@@ -276,6 +276,10 @@ TEST_CASE("retrain: what is wrong with a command is one line and the documented 
   check({"--image_dir=" + (shop.dir / "photos"), "--model_file=" + (shop.dir / "backbone.pb"),
          "--bottleneck_dir=" + (shop.dir / "b"), "--summaries_dir=" + (shop.dir / "s"), "--output_graph=/proc/nowhere/x.pb",
          "--output_labels=" + (shop.dir / "l.txt"), "--how_many_training_steps=1"}, 4, "/proc/nowhere");
+  const ProcessResult named = shop.Retrain("named", {"--final_tensor_name=MobilenetV1/Predictions/Reshape"});
+  CHECK(named.code == 2);
+  CHECK(LastLine(named.err).find("--final_tensor_name=MobilenetV1/Predictions/Reshape: the graph already has") != std::string::npos);
+  CHECK_FALSE(fs::exists(shop.dir / "bottlenecks"));  // said before the photos are looked at
 }
 
 TEST_CASE("retrain: --profile tells what took how long, and changes no byte") {
