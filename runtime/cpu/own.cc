@@ -228,16 +228,15 @@ class Depthwise3x3 final : public PreparedOp {
     const auto* src = static_cast<const float*>(args.src[0]);
     auto* dst = static_cast<float*>(args.dst);
     const int64_t row_floats = int64_t{src_.w} * src_.c;
-    Depthwise3x3Rows rows{.src = {}, .count = 0, .columns = src_.w, .channels = src_.c, .dst_columns = dst_.w, .stride = stride_,
-                          .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+    Depthwise3x3Row row{.rows = {}, .columns = src_.w, .channels = src_.c, .dst_columns = dst_.w, .stride = stride_,
+                        .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
     for (int n = 0; n < args.n; ++n, src += src_.per_image())
-      for (int y = 0; y < dst_.h; y += rows.count, rows.dst += int64_t{rows.count} * dst_.w * dst_.c) {
-        rows.count = stride_ == 1 && y + 1 < dst_.h ? 2 : 1;
-        for (int i = 0; i < rows.count + 2; ++i) {
-          const int sy = y * stride_ - pads_.top + i;
-          rows.src[i] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
+      for (int y = 0; y < dst_.h; ++y, row.dst += int64_t{dst_.w} * dst_.c) {
+        for (int ky = 0; ky < 3; ++ky) {
+          const int sy = y * stride_ - pads_.top + ky;
+          row.rows[ky] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
         }
-        RunDepthwise3x3Rows(rows);
+        RunDepthwise3x3Row(row);
       }
     return {};
   }

@@ -22,13 +22,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr int kStrip = 4, kLongStrip = 8;
 constexpr int kManyChannels = 128;
 
-// Two rows of sums and the window's weights beside them take more than 16 registers.
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr bool kTwoRows = true;
-#else
-constexpr bool kTwoRows = false;
-#endif
-
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
 template <class D, class Body>
@@ -39,103 +32,87 @@ HWY_INLINE void EachVector(D, size_t channels, const Body& body) {
   if (c < channels) body(channels - kLanes);
 }
 
-// R rows of the result and T of their columns from column x on. kLeft, kRight: the first (last) column of the first (last)
-// window lies in the padding. Two rows share the source rows between them. REQUIRES: R is 1 where S is 2.
-template <class D, int S, int R, int T, bool kLeft, bool kRight>
-HWY_NOINLINE void Strip(const Depthwise3x3Rows& rows, int x) {
+// T columns of the result from column x on. kLeft, kRight: the first (last) column of the first (last) window lies in
+// the padding.
+template <class D, int S, int T, bool kLeft, bool kRight>
+HWY_NOINLINE void Strip(const Depthwise3x3Row& row, int x) {
   const D d;
   using V = hn::Vec<D>;
-  constexpr int kColumns = (T - 1) * S + 3, kSources = R - 1 + 3;
-  const size_t channels = static_cast<size_t>(rows.channels);
-  const std::ptrdiff_t first = std::ptrdiff_t{x} * S - rows.pad_left;
-  const std::ptrdiff_t pixel = rows.channels;
-  const V low = hn::Set(d, rows.clamp.low), high = hn::Set(d, rows.clamp.high);
-  float* dst = rows.dst + static_cast<size_t>(x) * channels;
+  constexpr int kColumns = (T - 1) * S + 3;
+  const size_t channels = static_cast<size_t>(row.channels);
+  const std::ptrdiff_t first = std::ptrdiff_t{x} * S - row.pad_left;
+  const std::ptrdiff_t pixel = row.channels;
+  const V low = hn::Set(d, row.clamp.low), high = hn::Set(d, row.clamp.high);
+  float* dst = row.dst + static_cast<size_t>(x) * channels;
   EachVector(d, channels, [&](size_t c) HWY_ATTR {
-    V sum[R][T], w[3][3];
-    const V bias = hn::LoadU(d, rows.bias + c);
-#pragma GCC unroll 2
-    for (int r = 0; r < R; ++r)
+    V sum[T];
+    const V bias = hn::LoadU(d, row.bias + c);
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) sum[r][t] = bias;
-#pragma GCC unroll 4
-    for (int y = 0; y < kSources; ++y) {
-      if (y < 3) {
-        const float* at = rows.weights + static_cast<size_t>(y) * 3 * channels + c;
-        w[y][0] = hn::LoadU(d, at), w[y][1] = hn::LoadU(d, at + channels), w[y][2] = hn::LoadU(d, at + 2 * channels);
-      }
-      if (rows.src[y] == nullptr) continue;
-      const float* src = rows.src[y] + first * pixel + static_cast<std::ptrdiff_t>(c);
-#pragma GCC unroll 17
+    for (int t = 0; t < T; ++t) sum[t] = bias;
+#pragma GCC unroll 3
+    for (int ky = 0; ky < 3; ++ky) {
+      if (row.rows[ky] == nullptr) continue;
+      const float* src = row.rows[ky] + first * pixel + static_cast<std::ptrdiff_t>(c);
+      const float* at = row.weights + static_cast<size_t>(ky) * 3 * channels + c;
+      const V w[3] = {hn::LoadU(d, at), hn::LoadU(d, at + channels), hn::LoadU(d, at + 2 * channels)};
+#pragma GCC unroll 16
       for (int j = 0; j < kColumns; ++j) {
         if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
         const V value = hn::LoadU(d, src + j * pixel);
-#pragma GCC unroll 2
-        for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-          for (int t = 0; t < T; ++t) {
-            const int ky = y - r, kx = j - t * S;
-            if (ky >= 0 && ky < 3 && kx >= 0 && kx < 3) sum[r][t] = hn::MulAdd(value, w[ky][kx], sum[r][t]);
-          }
+        for (int t = 0; t < T; ++t) {
+          const int kx = j - t * S;
+          if (kx >= 0 && kx < 3) sum[t] = hn::MulAdd(value, w[kx], sum[t]);
+        }
       }
     }
-#pragma GCC unroll 2
-    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t)
-        hn::StoreU(hn::Min(high, hn::Max(low, sum[r][t])), d, dst + static_cast<size_t>(r * rows.dst_columns + t) * channels + c);
+    for (int t = 0; t < T; ++t)
+      hn::StoreU(hn::Min(high, hn::Max(low, sum[t])), d, dst + static_cast<size_t>(t) * channels + c);
   });
 }
 
-template <class D, int S, int R, int T>
-HWY_INLINE void StripAt(const Depthwise3x3Rows& rows, int x) {
-  const bool left = x * S < rows.pad_left;
-  const bool right = (x + T - 1) * S - rows.pad_left + 2 >= rows.columns;
-  if (left && right) return Strip<D, S, R, T, true, true>(rows, x);
-  if (left) return Strip<D, S, R, T, true, false>(rows, x);
-  if (right) return Strip<D, S, R, T, false, true>(rows, x);
-  Strip<D, S, R, T, false, false>(rows, x);
+template <class D, int S, int T>
+HWY_INLINE void StripAt(const Depthwise3x3Row& row, int x) {
+  const bool left = x * S < row.pad_left;
+  const bool right = (x + T - 1) * S - row.pad_left + 2 >= row.columns;
+  if (left && right) return Strip<D, S, T, true, true>(row, x);
+  if (left) return Strip<D, S, T, true, false>(row, x);
+  if (right) return Strip<D, S, T, false, true>(row, x);
+  Strip<D, S, T, false, false>(row, x);
 }
 
-template <class D, int S, int R>
-void Rows(const Depthwise3x3Rows& rows) {
+template <class D, int S>
+void Row(const Depthwise3x3Row& row) {
   int x = 0;
   if constexpr (S == 1 && hn::MaxLanes(D()) > 1)
-    for (; rows.channels < kManyChannels && rows.dst_columns - x >= kLongStrip; x += kLongStrip)
-      StripAt<D, S, R, kLongStrip>(rows, x);
+    for (; row.channels < kManyChannels && row.dst_columns - x >= kLongStrip; x += kLongStrip)
+      StripAt<D, S, kLongStrip>(row, x);
   // What is left is dealt evenly: 7 columns as 3 + 4.
-  const int first = x, columns = rows.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
+  const int first = x, columns = row.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
     switch (first + columns * (i + 1) / strips - x) {
-      case 1: StripAt<D, S, R, 1>(rows, x); break;
-      case 2: StripAt<D, S, R, 2>(rows, x); break;
-      case 3: StripAt<D, S, R, 3>(rows, x); break;
-      default: StripAt<D, S, R, kStrip>(rows, x); break;
+      case 1: StripAt<D, S, 1>(row, x); break;
+      case 2: StripAt<D, S, 2>(row, x); break;
+      case 3: StripAt<D, S, 3>(row, x); break;
+      default: StripAt<D, S, kStrip>(row, x); break;
     }
   }
 }
 
 template <class D>
-void RowsOfStride(Depthwise3x3Rows rows) {
-  if (rows.stride == 2) return Rows<D, 2, 1>(rows);
-  if constexpr (kTwoRows && hn::MaxLanes(D()) > 1) {
-    if (rows.count == 2) return Rows<D, 1, 2>(rows);
-  }
-  for (int i = 0; i < rows.count; ++i) {
-    Rows<D, 1, 1>(rows);
-    std::copy_n(rows.src + 1, 3, rows.src);
-    rows.dst += static_cast<size_t>(rows.dst_columns) * static_cast<size_t>(rows.channels);
-  }
+void RowOfStride(const Depthwise3x3Row& row) {
+  row.stride == 1 ? Row<D, 1>(row) : Row<D, 2>(row);
 }
 
-void Depthwise3x3RowsImpl(const Depthwise3x3Rows& rows) {
+void Depthwise3x3RowImpl(const Depthwise3x3Row& row) {
   using Full = hn::ScalableTag<float>;
-  if (static_cast<size_t>(rows.channels) >= hn::MaxLanes(Full())) return RowsOfStride<Full>(rows);
+  if (static_cast<size_t>(row.channels) >= hn::MaxLanes(Full())) return RowOfStride<Full>(row);
 #if HWY_TARGET <= HWY_AVX3
-  if (rows.channels >= 8) return RowsOfStride<hn::CappedTag<float, 8>>(rows);
+  if (row.channels >= 8) return RowOfStride<hn::CappedTag<float, 8>>(row);
 #endif
-  RowsOfStride<hn::CappedTag<float, 1>>(rows);
+  RowOfStride<hn::CappedTag<float, 1>>(row);
 }
 
 template <class D, bool kMax>
@@ -176,7 +153,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace couplet::cpu {
 
-void RunDepthwise3x3Rows(const Depthwise3x3Rows& rows) { COUPLET_DISPATCH(Depthwise3x3RowsImpl)(rows); }
+void RunDepthwise3x3Row(const Depthwise3x3Row& row) { COUPLET_DISPATCH(Depthwise3x3RowImpl)(row); }
 void RunMaxPool(const PoolPixel& pixel) { COUPLET_DISPATCH(MaxPoolImpl)(pixel); }
 void RunAveragePool(const PoolPixel& pixel) { COUPLET_DISPATCH(AveragePoolImpl)(pixel); }
 

@@ -8,20 +8,18 @@
 
 namespace couplet::cpu {
 
-// One row of the result, or two with stride 1 (with stride 2 they would share one source row in five). Each value is one chain
-// of fused multiply-adds: bias, then the window's rows, then columns; what lies in the padding is left out.
-// REQUIRES: stride 1 or 2, at most one column of padding on each side.
-struct Depthwise3x3Rows {
-  const float* src[4];  // the source's rows that they see, count + 2, null in the padding
-  int count;
+// One row of the result. Each value is one chain of fused multiply-adds: bias, then the window's rows, then columns;
+// what lies in the padding is left out. REQUIRES: stride 1 or 2, at most one column of padding on each side.
+struct Depthwise3x3Row {
+  const float* rows[3];  // the source's rows, null in the padding
   int columns, channels;
   int dst_columns, stride, pad_left;
   const float* weights;  // [3, 3, channels]
   const float* bias;     // [channels]
-  float* dst;            // [count, dst_columns, channels]
+  float* dst;            // [dst_columns, channels]
   Clamp clamp;
 };
-void RunDepthwise3x3Rows(const Depthwise3x3Rows& rows);
+void RunDepthwise3x3Row(const Depthwise3x3Row& row);
 
 // Maximum or mean of the window's `h` rows of `w` pixels that lie in the picture.
 struct PoolPixel {
