@@ -10,7 +10,7 @@ using namespace couplet;
 
 Status Show(const std::string& photo) {
   COUPLET_ASSIGN_OR_RETURN(const std::string caption, PhotoCaption(photo));
-  Out("{}\n", caption);
+  Out("{}\n", OneLine(caption));
   return {};
 }
 

@@ -162,6 +162,9 @@ TEST_CASE("tools: show_image prints the caption from LICENSE.txt") {
   Spill(desk.dir / "photos/LICENSE.txt",
         "All images\nlicence\nthanks\n\nant/ant_1.jpg CC-BY by A - B, C - https://example.org/1/\n");
   CHECK(RunTool("show_image", {desk.dir / "photos/ant/ant_1.jpg"}).out == "Image by A - B, C\n");
+  Spill(desk.dir / "photos/LICENSE.txt",
+        "All images\nlicence\nthanks\n\nant/ant_1.jpg CC-BY by A\x1b[2J - https://example.org/1/\n");
+  CHECK(RunTool("show_image", {desk.dir / "photos/ant/ant_1.jpg"}).out == "Image by A\\x1b[2J\n");
   CheckRefused(RunTool("show_image", {desk.dir / "photos/ant/ant_2.jpg"}), 2, {"LICENSE.txt", "ant/ant_2.jpg"});
   CheckRefused(RunTool("show_image", {desk.dir / "photos/ant/none.jpg"}), 4, {"none.jpg", "no such photo"});
   fs::remove(desk.dir / "photos/LICENSE.txt");
