@@ -112,8 +112,9 @@ void NotePhotos(const ReportInput& in, std::vector<std::string>* notes) {
     notes->push_back(fmt::format("<a href=\"#balance\">The classes differ in size</a>: {} against {} training photos. Training draws "
                                  "all classes equally often, so the small ones are seen again and again.", most, least));
   if (!report.left_out.empty())
-    notes->push_back(fmt::format("<a href=\"#left-out\">{}</a> could not be read and left out.",
-                                 report.left_out.size() == 1 ? "1 photo" : Count(report.left_out.size(), "photo")));
+    notes->push_back(fmt::format("<a href=\"#left-out\">{}</a> could not be read and {} left out.",
+                                 report.left_out.size() == 1 ? "1 photo" : Count(report.left_out.size(), "photo"),
+                                 report.left_out.size() == 1 ? "was" : "were"));
 }
 
 std::string Findings(const ReportInput& in, const std::array<SplitScore, 3>& splits) {

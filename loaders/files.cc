@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -303,7 +302,7 @@ void RemoveAbandonedFiles(const std::string& folder) {
 
 Status MakeDirectories(const std::string& path) {
   if (path.empty()) return {};
-  const auto failed = [&](int error) { return IoError(fmt::format("cannot make the folder {}: {}", path, ErrnoText(error))); };
+  const auto failed = [&](int error) { return Failed("make the folder", path, error); };
   // Those that are not there yet, the innermost first.
   std::vector<std::string> missing;
   for (std::string folder = path;; folder = ParentDirectory(folder)) {
@@ -334,7 +333,7 @@ std::string ParentDirectory(const std::string& path) {
 
 Status CheckWritableDirectory(const std::string& path) {
   if (access(path.c_str(), W_OK | X_OK) == 0) return {};
-  return IoError(fmt::format("cannot write into {}: {}", path, std::strerror(errno)));
+  return Failed("write into", path, errno);
 }
 
 bool FileExists(const std::string& path) {

@@ -92,17 +92,24 @@ std::string WhyNoClasses(const ImageListOptions& options, const std::vector<std:
     return fmt::format("; its folders hold {}: convert such photos to JPEG or PNG", DescribeIgnored(ignored));
   if (!ListPhotos(names, options).empty())
     return "; the photos lie in it directly: put them into one folder a label, such as " + JoinPath(dir, "roses");
+  // Other tools keep the splits apart (train, valid, test): all that hold folders of photos are named, the one to learn from first.
+  std::vector<std::string> deeper;
   for (const std::string& name : names) {
     const std::string folder = JoinPath(dir, name);
     const auto inner = IsDirectory(folder) ? ListDirectory(folder) : Result<std::vector<std::string>>(Status());
     if (!inner.ok()) continue;
     for (const std::string& label : *inner) {
       const auto files = ListDirectory(JoinPath(folder, label));
-      if (files.ok() && !ListPhotos(*files, options).empty())
-        return fmt::format("; there are photos one folder deeper: give --image_dir={} (the split into training, validation "
-                           "and testing is made by retrain)", folder);
+      if (!files.ok() || ListPhotos(*files, options).empty()) continue;
+      deeper.insert(name.starts_with("train") ? deeper.begin() : deeper.end(), name);
+      break;
     }
   }
+  if (!deeper.empty())
+    return fmt::format("; there are photos one folder deeper: give --image_dir={} ({}the split into training, validation and "
+                       "testing is made by retrain)", JoinPath(dir, deeper.front()),
+                       deeper.size() == 1 ? "" : fmt::format("after moving the photos of {} into its folders: ",
+                                                             fmt::join(deeper.begin() + 1, deeper.end(), ", ")));
   return "; it takes one folder a label, with jpg, png, bmp or gif files in each";
 }
 

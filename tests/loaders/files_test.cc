@@ -206,6 +206,17 @@ TEST_CASE("files: folders are made and listed in byte order") {
         "cannot open the folder " + (dir / "none") + ": No such file or directory");
 }
 
+TEST_CASE("files: a folder that cannot be written into is named with the way out") {
+  test::TempDir dir;
+  CHECK(CheckWritableDirectory(dir.path()).ok());
+  // root may not write there either; in a container it is often mounted read-only.
+  const Status refused = CheckWritableDirectory("/proc/sys");
+  REQUIRE(refused.code() == Code::kIo);
+  const std::string& said = refused.message();
+  CHECK_MESSAGE((said == "cannot write into /proc/sys: Permission denied; ls -l shows whose it is" ||
+                 said == "cannot write into /proc/sys: Read-only file system; name a folder that can be written to"), said);
+}
+
 TEST_CASE("files: what a killed writer left is removed, what is being written stays") {
   test::TempDir dir;
   for (const char* name : {"left", ".couplet-1-left", ".couplet-1-written", "keep.couplet-1"})

@@ -262,6 +262,9 @@ TEST_CASE("image_list: folders with no use") {
   const test::TempDir deeper, foreign, nothing;
   FillFolder(deeper / "train/daisy", 2);
   CHECK(Contains(ErrorOf(NoSplit(deeper.path())), "one folder deeper: give --image_dir=" + (deeper / "train")));
+  FillFolder(deeper / "test/daisy", 2);
+  CHECK(Contains(ErrorOf(NoSplit(deeper.path())), "one folder deeper: give --image_dir=" + (deeper / "train") +
+                                                      " (after moving the photos of test into its folders: the split"));
   REQUIRE(MakeDirectories(foreign / "daisy").ok());
   Touch(foreign / "daisy/a.heic");
   Touch(foreign / "daisy/b.heic");
