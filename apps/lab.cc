@@ -135,7 +135,9 @@ Status Run(const LabOptions& o) {
   Out("{:<28} {:>8} {:>5} {:>10} {:>9} {:>10}\n", "network, device", "rate", "seed", "photos", "accuracy", "training");
   for (const std::string& architecture : o.architectures) {
     const Status status = RunArchitecture(o, architecture, set, &lab);
-    if (Interrupted(status)) return Status(Code::kInterrupted, status.message() + "; --resume goes on from what is finished");
+    // Not the extraction's own words: to run it again would not go on, as it is always timed cold.
+    if (Interrupted(status))
+      return Status(Code::kInterrupted, "interrupted; --resume keeps the networks and devices that are finished, and begins this one anew");
     COUPLET_RETURN_IF_ERROR(status);
   }
   if (lab["systems"].empty()) return BadInput("nothing could be measured: every network and device was left out, as said above");

@@ -101,6 +101,14 @@ TEST_CASE("lab: a browser shows the page without a word") {
   const test::BrowsedPage page = test::Browse(bench.dir / "lab/lab_report.html");
   CHECK(page.console == "");
   CHECK_HAS(page.dom, "id=\"q13\"");
+  // On a phone tables scroll by themselves, and nothing else is wider than the page: not the long name of a graph in a legend either.
+  const std::string phone = test::Browse(bench.dir / "lab/lab_report.html", R"(<p id="too-wide"></p><script>
+    document.body.style.width = '200px';
+    const edge = document.body.getBoundingClientRect().right + 1;
+    document.getElementById('too-wide').textContent = 'too wide: ' + [...document.querySelectorAll('.key')].filter(
+        (key) => key.getBoundingClientRect().right > edge).length;
+  </script>)").dom;
+  CHECK_HAS(phone, "too wide: 0");
 }
 
 }  // namespace
