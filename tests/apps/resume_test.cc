@@ -130,3 +130,13 @@ TEST_CASE("resume: the CUDA engine goes on from its own checkpoints, and not fro
   CHECK_HAS(run.process.err, "steps from out/graph.pb.checkpoint");
   CHECK(job.IsNew());
 }
+
+TEST_CASE("resume: the lab, interrupted, says what --resume keeps, as to run it again begins anew") {
+  if (const std::string reason = NoFaults(); !reason.empty()) COUPLET_SKIP(reason);
+  FaultJob job({.photos_per_label = 8});
+  const ProcessResult lab = job.RunOther({ProgramPath("lab"), "--image_dir=photos", "--architectures=./backbone.pb", "--devices=cpu",
+                                          "--steps=2", "--seeds=1", "--testing_percentage=20"}, Signal(SIGINT, 1)).process;
+  CHECK(lab.code == 128 + SIGINT);
+  CHECK_HAS(lab.err, "interrupted; --resume keeps the networks and devices that are finished, and begins this one anew");
+  CHECK(lab.err.find("run the command again") == std::string::npos);
+}
