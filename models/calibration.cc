@@ -103,8 +103,8 @@ Result<Calibration> ReadCalibration(const std::string& graph_path) {
     return BadInput(path + ": is no calibration that retrain wrote; retrain again (bottlenecks are kept: seconds)");
   COUPLET_ASSIGN_OR_RETURN(const auto graph, MappedFile::Open(graph_path, GraphDefLimits().file_bytes));
   if (digest != ToHex(Sha256(graph->bytes())))
-    return BadInput(fmt::format("{}: was made for another graph than {}; keep the two together, or retrain again", path,
-                                graph_path));
+    return BadInput(fmt::format("{}: was made for another graph than {}; keep the two together, or retrain again, with validation photos "
+                                "(--validation_percentage)", path, graph_path));
   return calibration;
 }
 
