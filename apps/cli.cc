@@ -84,7 +84,7 @@ Flag& Flag::AtLeast(double low) { return Between(low, std::numeric_limits<double
 Flag& Flag::Between(double low, double high) {
   option_->check(CLI::Validator(
       [=](std::string& text) -> std::string {
-        if (const std::string wrong = CheckNumber<double>(text); !wrong.empty()) return wrong;
+        if (std::string wrong = CheckNumber<double>(text); !wrong.empty()) return wrong;
         double value = 0;
         std::from_chars(text.data(), text.data() + text.size(), value);
         if (value < low) return fmt::format("{} is below {}", text, low);

@@ -121,7 +121,7 @@ void MeansOfBoxes(const uint32_t* sums, const std::vector<Box>& across, int rows
   for (const Box& box : across) {
     Total total = {};
     for (int x = box.begin; x < box.end; ++x) {
-      Sums pixel;
+      Sums pixel{};
       std::memcpy(&pixel, sums + size_t{3} * static_cast<size_t>(x), sizeof pixel);
       total += __builtin_convertvector(pixel, Total);
     }
