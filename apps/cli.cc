@@ -47,10 +47,6 @@ Result<std::string> FullName(const std::string& given, const std::vector<std::st
                               nearest.empty() ? "" : fmt::format(" (nearest: --{})", nearest[0])));
 }
 
-}  // namespace
-
-namespace {
-
 // `text` as the one spelling CLI11 reads no other way: it takes 010 for eight, as C does, and keeps the nearest of what does not fit.
 template <class Number>
 std::string CheckNumber(std::string& text) {
@@ -84,8 +80,7 @@ Flag& Flag::AtLeast(double low) { return Between(low, std::numeric_limits<double
 Flag& Flag::Between(double low, double high) {
   option_->check(CLI::Validator(
       [=](std::string& text) -> std::string {
-        if (std::string wrong = CheckNumber<double>(text); !wrong.empty()) return wrong;
-        double value = 0;
+        double value = 0;  // every number's text has been through CheckNumber
         std::from_chars(text.data(), text.data() + text.size(), value);
         if (value < low) return fmt::format("{} is below {}", text, low);
         if (value > high) return fmt::format("{} is above {}", text, high);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,27 +18,29 @@ namespace couplet::test {
 
 inline constexpr int kFeatures = 19, kClasses = 3;
 
-// Clouds around a centre a class, far enough apart that a plane separates them; 20 / 6 / 6 photos a class and
-// split.
-inline HeadData Clouds() {
+// Clouds around a centre a class, `width` wide; `counts` photos a class of each split.
+inline HeadData CloudsOf(int features, int classes, double width, const std::array<int, 3>& counts) {
   HeadData data;
-  data.features = kFeatures;
-  data.classes = kClasses;
+  data.features = features;
+  data.classes = classes;
+  uint32_t row = 0;
   for (size_t split = 0; split < 3; ++split) {
-    data.rows[split].resize(kClasses);
-    for (uint32_t c = 0; c < kClasses; ++c) {
-      for (uint32_t i = 0; i < (split == 0 ? 20u : 6u); ++i) {
-        const uint32_t row = static_cast<uint32_t>(data.vectors.size() / kFeatures);
-        data.rows[split][c].push_back(row);
-        for (uint32_t f = 0; f < kFeatures; ++f) {
-          const double noise = Philox(1, row, f, 200).v[0] * 0x1p-32 - 0.5;
-          data.vectors.push_back(static_cast<float>(noise + (f % kClasses == c ? 1.0 : 0.0)));
+    data.rows[split].resize(static_cast<size_t>(classes));
+    for (int c = 0; c < classes; ++c) {
+      for (int i = 0; i < counts[split]; ++i, ++row) {
+        data.rows[split][static_cast<size_t>(c)].push_back(row);
+        for (int f = 0; f < features; ++f) {
+          const double noise = Philox(1, row, static_cast<uint32_t>(f), 200).v[0] * 0x1p-32 - 0.5;
+          data.vectors.push_back(static_cast<float>(width * noise + (f % classes == c ? 1.0 : 0.0)));
         }
       }
     }
   }
   return data;
 }
+
+// Far enough apart that a plane separates them.
+inline HeadData Clouds() { return CloudsOf(kFeatures, kClasses, 1.0, {20, 6, 6}); }
 
 // A trainer that copies its vectors when it is given them, as one on a device does.
 class CopyingTrainer final : public HeadTrainer {

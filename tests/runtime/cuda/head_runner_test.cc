@@ -45,7 +45,7 @@ std::vector<Stepped> TakeSteps(const HeadData& data, std::span<const RunPlan> pl
     trainer->use_head(static_cast<int>(i));
     heads[i].params = *trainer->params();
   }
-  CHECK(Same(in_use, heads[0].params));  // runs are of all heads, and leave the one in use
+  CHECK(SameParams(in_use, heads[0].params));  // runs are of all heads, and leave the one in use
   return heads;
 }
 
@@ -53,7 +53,7 @@ void CheckSame(const Stepped& got, const Stepped& want) {
   const auto same = [](const BatchResult& a, const BatchResult& b) {
     return a.finite == b.finite && (!a.finite || (a.mean_loss == b.mean_loss && a.correct == b.correct));
   };
-  CHECK(Same(got.params, want.params));
+  CHECK(SameParams(got.params, want.params));
   REQUIRE(got.run.steps.size() == want.run.steps.size());
   for (size_t i = 0; i < got.run.steps.size(); ++i) CHECK(same(got.run.steps[i], want.run.steps[i]));
   REQUIRE(got.run.evaluations.size() == want.run.evaluations.size());

@@ -205,7 +205,7 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
         {8, 8, 8, 8, 8}, {1, 12, 27}, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4}};
     for (const auto& lengths : splits) {
       RunResult got;
-      CHECK(Same(take(lengths, &got), params));
+      CHECK(SameParams(take(lengths, &got), params));
       REQUIRE(got.steps.size() == 40);
       for (size_t i = 0; i < 40; ++i) CHECK(same(got.steps[i], want.steps[i]));
       REQUIRE(got.evaluations.size() == want.evaluations.size());
@@ -226,7 +226,7 @@ TEST_CASE("cuda head trainer: runs of any lengths, replayed or not, give the sam
       REQUIRE(step.ok());
       CHECK(same(*step, want.steps[i]));
     }
-    CHECK(Same(*alone->params(), params));
+    CHECK(SameParams(*alone->params(), params));
     // Of 5 runs of 8 the second to fourth are one graph (the fifth ends with one evaluation more), of 10 of 4
     // eight.
     CHECK(device.Calls("cudaGraphLaunch") == 3 + 8);
@@ -251,7 +251,7 @@ TEST_CASE("cuda head trainer: where a capture is refused training goes on withou
     CAPTURE(call);
     device.Reset();
     device.Fail(call + std::string(":1"));
-    CHECK(Same(params(), want));
+    CHECK(SameParams(params(), want));
     CHECK(device.Calls("cudaGraphLaunch") == 0);
     CHECK(device.Calls(call) == 1);
   }
@@ -354,7 +354,7 @@ TEST_CASE("cuda head trainer: training that leaves the finite numbers ends where
     const auto step = trainer->step(rows, labels, 0.1f, {});
     REQUIRE(step.ok());
     CHECK_FALSE(step->finite);
-    CHECK(Same(*trainer->params(), before));
+    CHECK(SameParams(*trainer->params(), before));
   }
 }
 
