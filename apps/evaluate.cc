@@ -60,7 +60,7 @@ Status EvaluateOn(const Options& o, const Photos& photos, Backend& backend, Grap
   ClassifierOptions options = o.classifier;
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(options.graph));
   COUPLET_ASSIGN_OR_RETURN(options.output_layer, LogitsLayer(def, o.output_layer));
-  const int threads = o.threads > 0 ? o.threads : UsableThreads();
+  const int threads = ThreadsAskedFor(o.threads);
   COUPLET_ASSIGN_OR_RETURN(const auto classifier, PhotoClassifier::Open(options, backend, threads, photos.paths.size()));
   COUPLET_ASSIGN_OR_RETURN(const auto labels, ReadLabelsFor(o.labels, options.graph, classifier->classes(),
                                                             classifier->knows_imagenet()));

@@ -165,7 +165,7 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
 Status Sweep(const LabOptions& o, const std::string& name, Backend& backend, const PhotoSet& set, const HeadData& data, Json* json) {
   const std::vector<SweepJob> jobs = MakeJobs(o, set);
   // On the CPU each head has a core. A GPU steps many heads at once, and has some such groups side by side, each with its stream.
-  const int threads = backend.kind() == "cpu" ? (o.threads > 0 ? o.threads : UsableThreads()) : kSideBySideOnAGpu;
+  const int threads = backend.kind() == "cpu" ? ThreadsAskedFor(o.threads) : kSideBySideOnAGpu;
   const auto begun = std::chrono::steady_clock::now();
   COUPLET_ASSIGN_OR_RETURN(const std::vector<SweepResult> results,
                            RunSweep(backend, data, jobs, threads,

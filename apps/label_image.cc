@@ -160,7 +160,7 @@ Status Labelling::Run() {
   COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, std::move(opened));
   Profile profile;
   o_.classifier.profile = WantedProfile(o_.device, *backend, &profile);
-  const int threads = o_.threads > 0 ? o_.threads : UsableThreads();
+  const int threads = ThreadsAskedFor(o_.threads);
   Status status = RunOn(*backend, threads);
   if (FallsBack(o_.device, *backend, status)) {
     backend = MakeCpuBackend();

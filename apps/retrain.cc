@@ -102,7 +102,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
     progress.Show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   };
   hooks.interrupted = [] { return CaughtSignal() != 0; };
-  auto pairs = FindNearDuplicates(data, kNearDuplicate, o.threads > 0 ? o.threads : UsableThreads(), hooks);
+  auto pairs = FindNearDuplicates(data, kNearDuplicate, ThreadsAskedFor(o.threads), hooks);
   if (pairs.ok()) {
     report->near_duplicates = *std::move(pairs);
   } else {

@@ -212,7 +212,7 @@ DistortedBatchesOptions MakeDistortedOptions(const RetrainOptions& o) {
   options.distortion.random_scale = o.random_scale;
   options.distortion.random_brightness = o.random_brightness;
   options.decode = MakeDecodeOptions(o, 0);
-  options.threads = o.threads > 0 ? o.threads : UsableThreads();
+  options.threads = ThreadsAskedFor(o.threads);
   options.seed = o.seed;
   return options;
 }

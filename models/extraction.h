@@ -30,7 +30,7 @@ class Extraction {
         dim_(static_cast<size_t>(dim)),
         network_(network),
         options_(options),
-        threads_(options.threads > 0 ? options.threads : UsableThreads()),
+        threads_(ThreadsAskedFor(options.threads)),
         line_options_{.prepare_threads = threads_},
         budget_(network.in_batches ? line_options_.slot_bytes * static_cast<size_t>(line_options_.slots) : 0),
         collector_(photos, dim_) {}
