@@ -8,6 +8,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/cpu/clamp-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace couplet::cpu {
 namespace HWY_NAMESPACE {
@@ -93,7 +95,6 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
       }
     }
   }
-  // The constant comes first: where the other is NaN, x86 gives the second.
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
   const size_t channels = static_cast<size_t>(t.channels);
   float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
@@ -104,7 +105,7 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
       const size_t at = w * kLanes;
       V value = sum[p][w];
       if (!first_block) value = hn::Add(hn::Load(d, blocks + static_cast<size_t>(p * W + w) * kLanes), value);
-      value = hn::Min(high, hn::Max(low, hn::Add(value, hn::LoadU(d, t.bias + at))));
+      value = ClampOrNan(hn::Add(value, hn::LoadU(d, t.bias + at)), low, high);
       if (at + kLanes <= channels) hn::StoreU(value, d, dst + at);
       else StoreFirst(value, channels - at, dst + at);
     }

@@ -10,6 +10,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "runtime/cpu/clamp-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace couplet::cpu {
 namespace HWY_NAMESPACE {
@@ -68,7 +70,7 @@ HWY_NOINLINE void Strip(const Depthwise3x3Row& row, int x) {
     }
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t)
-      hn::StoreU(hn::Min(high, hn::Max(low, sum[t])), d, dst + static_cast<size_t>(t) * channels + c);
+      hn::StoreU(ClampOrNan(sum[t], low, high), d, dst + static_cast<size_t>(t) * channels + c);
   });
 }
 

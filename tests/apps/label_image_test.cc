@@ -8,6 +8,7 @@
 
 #include "loaders/labels.h"
 #include "models/calibration.h"
+#include "tests/support/emulator.h"
 #include "tests/support/graph_generator.h"
 #include "tests/support/pictures.h"
 #include "tests/support/test.h"
@@ -212,7 +213,7 @@ TEST_CASE("label_image: a MobileNet that was not retrained gives ImageNet's name
   fs::copy_file(ProgramPath("label_image"), desk.dir / "bin/label_image");
   fs::copy_file(graph, desk.dir / "share/couplet/graph.pb");
   const auto run = [&] {
-    return RunProcess({"bin/label_image", "--graph=share/couplet/graph.pb", "--format=tsv", "--top_k=1001", photo}, {}, 120,
+    return RunProcess({desk.dir / "bin/label_image", "--graph=share/couplet/graph.pb", "--format=tsv", "--top_k=1001", photo}, {}, 120,
                       desk.dir.path());
   };
   // Anything else that lies in tf_files/ is not taken for them.
@@ -302,7 +303,7 @@ TEST_CASE("label_image: a reader that goes away or a full disk ends it with exit
   Desk desk;
   // Enough lines to fill every buffer on the way.
   for (int i = 0; i < 60; ++i) fs::copy_file(desk.Photo("a/a_0.jpg"), desk.Photo("b/copy_" + std::to_string(i) + ".jpg"));
-  const std::string command = ProgramPath("label_image") + " --graph=" + (desk.dir / "retrained_graph.pb") + " --format=json ";
+  const std::string program = EmulatorPrefix() + ProgramPath("label_image"), command = program + " --graph=" + (desk.dir / "retrained_graph.pb") + " --format=json ";
   const std::string folder = desk.dir / "photos/b";
   const ProcessResult full = RunProcess({"sh", "-c", command + folder + " > /dev/full"});
   CHECK(full.code == 4);
@@ -312,7 +313,7 @@ TEST_CASE("label_image: a reader that goes away or a full disk ends it with exit
   CHECK((gone.code == 4 || gone.code == 0));  // 0: all fitted into the pipe before head went
   CHECK(gone.err.find("terminate") == std::string::npos);
   CHECK(RunProcess({"sh", "-c", command + "--nope 2> /dev/full"}).code == 2);
-  CHECK(RunProcess({"sh", "-c", ProgramPath("label_image") + " --help > /dev/full"}).code == 4);
+  CHECK(RunProcess({"sh", "-c", program + " --help > /dev/full"}).code == 4);
 }
 
 TEST_CASE("label_image: --image and photos together are all labelled; a repeated flag's last value counts") {

@@ -12,6 +12,7 @@
 #include "apps/report_sections.h"
 #include "loaders/image.h"
 #include "tests/support/browser.h"
+#include "tests/support/emulator.h"
 #include "tests/support/graph_generator.h"
 #include "tests/support/pictures.h"
 #include "tests/support/test.h"
@@ -120,7 +121,7 @@ TEST_CASE("report page: copies across splits are found, names are escaped, the c
   std::string command = Between(page, "<h3>To repeat it</h3><pre>", "</pre>");
   CHECK_HAS(command, "--seed=0");
   // The program's path may be relative to where the suite runs.
-  command.replace(0, command.find(' '), fs::absolute(test::ProgramPath("retrain")).string());
+  command.replace(0, command.find(' '), test::EmulatorPrefix() + fs::absolute(test::ProgramPath("retrain")).string());
   fs::remove(shop.dir / "out.pb");
   REQUIRE(test::RunProcess({"sh", "-c", command}, {}, 120, shop.dir.path()).code == 0);
   CHECK(FileContents(shop.dir / "out.pb") == graph);

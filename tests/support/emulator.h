@@ -4,10 +4,14 @@
 #pragma once
 
 #include <cstdlib>
+#include <string>
 
 namespace couplet::test {
 
 // It has memory, threads and a clock of its own, which some tests are about.
 inline bool Emulated() { return std::getenv("COUPLET_EMULATOR") != nullptr; }
+
+// What a shell's command has before a program of this build.
+inline std::string EmulatorPrefix() { return Emulated() ? std::string(std::getenv("COUPLET_EMULATOR")) + " " : ""; }
 
 }  // namespace couplet::test
