@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <system_error>
 
 #include "loaders/machine_files.h"
 #include "loaders/nvml.h"
@@ -117,7 +118,11 @@ DeviceSampler::Summary DeviceSampler::Sum::summary() const {
 
 DeviceSampler::DeviceSampler(const DeviceSamplerOptions& options) : interval_(options.interval), root_(options.root) {
   FindSource(options);
-  thread_ = std::thread([this] { Watch(); });
+  try {
+    thread_ = std::thread([this] { Watch(); });
+  } catch (const std::system_error&) {
+    source_.clear();  // nobody watches
+  }
 }
 
 DeviceSampler::~DeviceSampler() {
@@ -126,7 +131,7 @@ DeviceSampler::~DeviceSampler() {
     stop_ = true;
     stop_changed_.notify_all();
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void DeviceSampler::FindSource(const DeviceSamplerOptions& options) {

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <system_error>
+
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -47,15 +48,7 @@ Status BatchLine::Start() {
   }
   for (int i = 0; i < options_.slots; ++i)
     free_.push_back(slots_.emplace_back(std::make_unique<Slot>()).get());
-  for (int i = 0; i < options_.drivers; ++i) {
-    try {
-      drivers_.emplace_back([this] { Drive(); });
-    } catch (const std::system_error& error) {
-      if (i == 0) return DeviceError(fmt::format("cannot start a thread: {}", error.what()));
-      break;  // fewer will do
-    }
-  }
-  return {};
+  return StartThreads(options_.drivers, [this](int) { Drive(); }, &drivers_);
 }
 
 bool BatchLine::Add(std::span<const uint8_t> pixels, const ImageEntry& entry, std::span<float> dst, Done done,

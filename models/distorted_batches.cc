@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "loaders/files.h"
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -84,8 +85,8 @@ class Crew {
     changed_.notify_all();
   }
 
-  void Start(int threads) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this, i] { Loop(i); });
+  Status Start(int threads) {
+    return StartThreads(threads, [this](int thread) { Loop(thread); }, &threads_);
   }
   // REQUIRES: nothing is being done.
   void Begin(size_t count, Work work) {
@@ -140,8 +141,7 @@ class SinglePhotos : public DistortedBatches {
       COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session::Worker> worker, session_->NewWorker());
       workers_.push_back({std::move(worker), std::vector<float>(distorter_->floats())});
     }
-    crew_.Start(threads);
-    return {};
+    return crew_.Start(threads);
   }
 
   Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {
@@ -173,8 +173,7 @@ class Batches : public DistortedBatches {
 
   Status Start(int threads) {
     COUPLET_RETURN_IF_ERROR(Equip());
-    crew_.Start(threads);
-    return {};
+    return crew_.Start(threads);
   }
 
   Status Make(int step, const HeadBatch& batch, std::span<float> vectors) override {

@@ -126,9 +126,9 @@ Status Extraction::PrepareNetwork(WorkerState* state) {
   {
     const std::lock_guard lock(network_mutex_);
     if (!network_made_) {
-      network_made_ = true;
-      // Stays when there is not even memory to say so.
+      // Stays when there is not even memory to say so. Where there is none for this either, the next photo tries again.
       network_status_ = DeviceError("not enough memory for the network; end other programs or use a smaller one");
+      network_made_ = true;
       network_status_ = MakeNetwork();
     }
     COUPLET_RETURN_IF_ERROR(network_status_);

@@ -16,6 +16,7 @@
 #include "loaders/graphdef.h"
 #include "loaders/import_tf.h"
 #include "loaders/pil_resize.h"
+#include "loaders/threads.h"
 #include "models/batch_line.h"
 #include "models/graph_facts.h"
 #include "runtime/graph_passes.h"
@@ -134,10 +135,9 @@ class PhotoClassifier::Job {
       scores_.resize(ring_.size() * scores_per_photo_);
     }
     std::vector<std::jthread> threads;
-    threads.reserve(static_cast<size_t>(classifier_.workers_));
     // Goes before the threads do: when handing on throws, they must not wait for it.
     const std::unique_ptr<Job, void (*)(Job*)> end(this, [](Job* job) { job->Fail({}); });
-    for (int i = 0; i < classifier_.workers_; ++i) threads.emplace_back([this] { Work(); });
+    COUPLET_RETURN_IF_ERROR(StartThreads(classifier_.workers_, [this](int) { Work(); }, &threads));
     HandOn(each, interrupted);
     if (line_ != nullptr) line_->Stop();
     threads.clear();

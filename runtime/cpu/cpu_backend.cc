@@ -53,8 +53,8 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 // Prepares one layer that CheckLayer has passed: each overload names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src, int threads, CpuKernels kernels)
-      : layer_(layer), src_(src), dst_(layer.shape), threads_(threads), kernels_(kernels) {}
+  Preparer(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options, CpuKernels kernels)
+      : layer_(layer), src_(src), dst_(layer.shape), options_(options), kernels_(kernels) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -108,7 +108,7 @@ class Preparer {
 #if COUPLET_ONEDNN
     if (kernels_ == CpuKernels::kOneDnn) return cpu::MakePool(layer_.name, OnePhoto(src), OnePhoto(dst_), a);
 #endif
-    return cpu::own::MakePool(OnePhoto(src), OnePhoto(dst_), a);
+    return cpu::own::MakePool(OnePhoto(src), OnePhoto(dst_), a, options_.dst_stride);
   }
 
   OpResult operator()(const GlobalAverageAttrs&) const {
@@ -131,7 +131,8 @@ class Preparer {
     return MakeLoop([channels, dst = dst_](const RunArgs& args) {
       int at = 0;
       for (size_t i = 0; i < channels.size(); at += channels[i++])
-        cpu::CopyChannels(Source(args, i), Target(args), int64_t{args.n} * dst.h * dst.w, channels[i], dst.c,
+        if (Source(args, i) != Target(args) + at)  // else it was computed there (writes_slice)
+          cpu::CopyChannels(Source(args, i), Target(args), int64_t{args.n} * dst.h * dst.w, channels[i], dst.c,
                           at);
       return Status();
     });
@@ -161,6 +162,7 @@ class Preparer {
     c.scale = a.scale;
     c.bias = a.bias;
     c.activation = a.activation;
+    c.dst_stride = options_.dst_stride;
     return c;
   }
   template <class Attrs>
@@ -177,9 +179,9 @@ class Preparer {
   }
   OpResult Convolve(const cpu::Convolution& c) const {
 #if COUPLET_ONEDNN
-    if (kernels_ == CpuKernels::kOneDnn) return cpu::MakeConvolution(c, threads_);
+    if (kernels_ == CpuKernels::kOneDnn) return cpu::MakeConvolution(c, options_.threads);
 #endif
-    return cpu::own::MakeConvolution(c, threads_);
+    return cpu::own::MakeConvolution(c, options_.threads);
   }
   static Shape OnePhoto(Shape shape) {
     shape.n = 1;
@@ -189,7 +191,7 @@ class Preparer {
   const Layer& layer_;
   std::span<const Shape> src_;
   Shape dst_;
-  int threads_;
+  const PrepareOptions& options_;
   CpuKernels kernels_;
 };
 
@@ -211,7 +213,14 @@ class CpuBackend final : public Backend {
   // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
     COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
-    return std::visit(Preparer(layer, src, options.threads, kernels_), layer.attrs);
+    return std::visit(Preparer(layer, src, options, kernels_), layer.attrs);
+  }
+
+  // What the catalogue's networks concatenate. (An average over the whole picture is no pool here, so none is a slice.)
+  bool writes_slice(const Layer& layer, int /*at*/, int /*stride*/) const override {
+    if (kernels_ != CpuKernels::kOwn) return false;
+    const auto* pool = std::get_if<PoolAttrs>(&layer.attrs);
+    return std::holds_alternative<ConvAttrs>(layer.attrs) || (pool != nullptr && pool->kind == PoolAttrs::Kind::kMax);
   }
 
   Result<std::unique_ptr<WorkerContext>> make_worker(int threads) override {

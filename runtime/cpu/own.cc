@@ -43,7 +43,8 @@ Range InPicture(int out, int stride, int pad, int kernel, int size) {
 class Gemm final : public PreparedOp {
  public:
   Gemm(const Convolution& c, int threads)
-      : src_(c.src), dst_(c.dst), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw), dh_(c.dh), dw_(c.dw), pads_(c.pads),
+      : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw),
+        dh_(c.dh), dw_(c.dw), pads_(c.pads),
         bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
         clamp_(ClampOf(c.activation)), last_top_(c.src.h - 1 - (c.kh - 1) * c.dh),
         last_left_(c.src.w - 1 - (c.kw - 1) * c.dw), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
@@ -76,7 +77,7 @@ class Gemm final : public PreparedOp {
     const auto run_band = [&](int lane, int index) {
       const int photo = index / bands_.count, band = index % bands_.count;
       const int first = bands_.dst_first(band) * dst_.w, count = bands_.dst_rows_of(band) * dst_.w;
-      RunPixels(src + photo * src_.per_image(), dst + photo * dst_.per_image(), first, count,
+      RunPixels(src + photo * src_.per_image(), dst + photo * (int64_t{dst_.h} * dst_.w * dst_stride_), first, count,
                 static_cast<std::byte*>(args.scratch) + static_cast<size_t>(lane) * lane_bytes_);
     };
     const int pieces = args.n * bands_.count;
@@ -115,7 +116,7 @@ class Gemm final : public PreparedOp {
     if (by_rows_) {
       for (int y = first / dst_.w; y < (first + count) / dst_.w; ++y)
         RunPanels({.src = PointRow(src, y, scratch), .pixel_stride = static_cast<size_t>(sw_) * static_cast<size_t>(src_.c), .pixels = dst_.w},
-                  dst + int64_t{y} * dst_.w * dst_.c);
+                  dst + int64_t{y} * dst_.w * dst_stride_);
       return;
     }
     const int blocks = (count + block_ - 1) / block_;
@@ -125,14 +126,14 @@ class Gemm final : public PreparedOp {
       const float* dense = src + int64_t{begin} * src_.c;
       GemmPanel t{.src = &dense, .pixel_stride = static_cast<size_t>(src_.c), .pixels = end - begin};
       if (!dense_) t.src = PointBlock(src, begin, end - begin, scratch), t.pixel_stride = 0;
-      RunPanels(t, dst + int64_t{begin} * dst_.c);
+      RunPanels(t, dst + int64_t{begin} * dst_stride_);
     }
   }
 
   // `t` knows its sources; `dst` is its first pixel.
   void RunPanels(GemmPanel t, float* dst) const {
     t.tile = panels_.tile, t.segments = segments_, t.length = length_;
-    t.dst_stride = static_cast<size_t>(dst_.c), t.clamp = clamp_;
+    t.dst_stride = static_cast<size_t>(dst_stride_), t.clamp = clamp_;
     t.weights = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
       const int channel = panels_.first(panel);
@@ -198,6 +199,7 @@ class Gemm final : public PreparedOp {
   }
 
   Shape src_, dst_;
+  int dst_stride_;
   int kh_, kw_, sh_, sw_, dh_, dw_;
   Pads pads_;
   Bands bands_;
@@ -287,7 +289,8 @@ class AnyDepthwise final : public PreparedOp {
 
 class Pool final : public PreparedOp {
  public:
-  Pool(const Shape& src, const Shape& dst, const PoolAttrs& attrs) : src_(src), dst_(dst), attrs_(attrs) {}
+  Pool(const Shape& src, const Shape& dst, const PoolAttrs& attrs, int dst_stride)
+      : src_(src), dst_(dst), attrs_(attrs), dst_stride_(dst_stride != 0 ? dst_stride : dst.c) {}
 
   Status run(const RunArgs& args) const override {
     const auto* src = static_cast<const float*>(args.src[0]);
@@ -296,7 +299,7 @@ class Pool final : public PreparedOp {
     const auto run = attrs_.kind == PoolAttrs::Kind::kMax ? RunMaxPool : RunAveragePool;
     for (int n = 0; n < args.n; ++n, src += src_.per_image())
       for (int y = 0; y < dst_.h; ++y)
-        for (int x = 0; x < dst_.w; ++x, pixel.dst += dst_.c) {
+        for (int x = 0; x < dst_.w; ++x, pixel.dst += dst_stride_) {
           const Range rows = InPicture(y, attrs_.sh, attrs_.pads.top, attrs_.kh, src_.h);
           const Range columns = InPicture(x, attrs_.sw, attrs_.pads.left, attrs_.kw, src_.w);
           const int64_t sy = y * attrs_.sh - attrs_.pads.top + rows.begin;
@@ -312,6 +315,7 @@ class Pool final : public PreparedOp {
  private:
   Shape src_, dst_;
   PoolAttrs attrs_;
+  int dst_stride_;
 };
 
 }  // namespace
@@ -322,8 +326,8 @@ std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
   return std::make_unique<AnyDepthwise>(c);
 }
 
-std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs) {
-  return std::make_unique<Pool>(src, dst, attrs);
+std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs, int dst_stride) {
+  return std::make_unique<Pool>(src, dst, attrs, dst_stride);
 }
 
 std::string InstructionSet() {

@@ -319,6 +319,40 @@ TEST_CASE("cpu: convolutions give the same bits for any number of threads and an
   });
 }
 
+TEST_CASE("cpu: a slice of a concatenation gets the dense result's bits, and nothing beside it is touched [threads]") {
+  EachKernels([&](Backend& backend) {
+    std::vector<ConvShape> shapes = TallShapes();
+    shapes.push_back(Named("first", 33, 35, 3, 24, 3, 3, 2, 2, {0, 0, 0, 0}));
+    shapes.push_back(Named("odd channels", 9, 8, 5, 19, 1, 1, 1, 1, {}));
+    std::vector<std::pair<Layer, Shape>> layers;
+    for (const ConvShape& s : shapes) layers.emplace_back(MakeLayer(s, RealInputs(s, 1)), Shape{.n = 1, .h = s.ih, .w = s.iw, .c = s.ic});
+    layers.emplace_back(Layer{.name = "pool", .inputs = {0}, .shape = {1, 17, 17, 20},
+                              .attrs = PoolAttrs{.kind = PoolAttrs::Kind::kMax, .kh = 3, .kw = 3, .sh = 2, .sw = 2, .pads = {}}},
+                        Shape{.n = 1, .h = 35, .w = 35, .c = 20});
+    for (const auto& [layer, src] : layers) {
+      CAPTURE(layer.name);
+      const int n = 2, at = 3, stride = layer.shape.c + 8;
+      if (!backend.writes_slice(layer, at, stride)) continue;
+      const std::vector<float> values = Values(5).Reals(static_cast<size_t>(n * src.per_image()));
+      const std::vector<float> dense = RunLayer(layer, {src}, {values}, n, 1, nullptr, &backend);
+      for (const int threads : {1, 3}) {
+        const auto op = backend.prepare(layer, std::span(&src, 1), {.max_batch = n, .threads = threads, .dst_stride = stride});
+        REQUIRE(op.ok());
+        auto scratch = backend.allocate((*op)->scratch_bytes());
+        const auto worker = backend.make_worker(threads);
+        std::vector<float> wide(dense.size() / static_cast<size_t>(layer.shape.c) * static_cast<size_t>(stride), 0.5f), want = wide;
+        for (size_t i = 0; i < dense.size(); ++i)
+          want[i / static_cast<size_t>(layer.shape.c) * static_cast<size_t>(stride) + at + i % static_cast<size_t>(layer.shape.c)] = dense[i];
+        const void* const source = values.data();
+        REQUIRE((*op)->run({.n = n, .src = std::span(&source, 1), .dst = wide.data() + at, .scratch = scratch->data(), .worker = worker->get()}).ok());
+        CHECK(std::memcmp(wide.data(), want.data(), wide.size() * sizeof(float)) == 0);
+      }
+    }
+  });
+  const auto own = MakeCpuBackend(CpuKernels::kOwn);
+  CHECK(own->writes_slice(MakeLayer(TallShapes()[0], RealInputs(TallShapes()[0], 1)), 0, 200));
+}
+
 // Result `at` of our own kernels to the bit: depthwise one chain of fused multiply-adds that begins with the bias; else a chain for
 // every 64 products, the chains' sum, and the bias.
 float Promised(const ConvShape& s, const Inputs& in, size_t at) {
