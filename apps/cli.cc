@@ -211,6 +211,11 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& run) 
   return FinishOutput(program, status.ok() ? 0 : Fail(program, status));
 }
 
+Status CheckInputStd(const std::optional<double>& input_std) {
+  if (!input_std || std::isfinite(1.0f / static_cast<float>(*input_std))) return {};
+  return BadInput(fmt::format("--input_std={}: pixels are divided by it, and that is 0 or next to it", *input_std));
+}
+
 AlphaMode ParseAlpha(const std::string& text) {
   return text == "white" ? AlphaMode::kWhite : text == "black" ? AlphaMode::kBlack : AlphaMode::kDrop;
 }

@@ -88,6 +88,9 @@ class CommandLine {
 // "drop", "white" or "black", checked already.
 AlphaMode ParseAlpha(const std::string& text);
 
+// What --input_std was given, if anything: pixels, floats, are divided by it.
+Status CheckInputStd(const std::optional<double>& input_std);
+
 // "a,b" -> {"a", "b"}; "" has none.
 std::vector<std::string> SplitNames(const std::string& text);
 

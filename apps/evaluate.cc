@@ -79,7 +79,7 @@ Status Evaluate(Options& o) {
     return {};
   }
   COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o.device));
-  if (o.classifier.input_std && *o.classifier.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
+  COUPLET_RETURN_IF_ERROR(CheckInputStd(o.classifier.input_std));
   // The original's arithmetic, whatever the network was trained with.
   if (o.classifier.resize_like_pillow) {
     if (!o.classifier.input_mean) o.classifier.input_mean = 128;

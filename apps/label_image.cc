@@ -146,7 +146,7 @@ Status Labelling::RunOn(Backend& backend, int threads) {
 
 Status Labelling::Run() {
   COUPLET_RETURN_IF_ERROR(CheckDeviceOptions(o_.device));
-  if (o_.classifier.input_std && *o_.classifier.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
+  COUPLET_RETURN_IF_ERROR(CheckInputStd(o_.classifier.input_std));
   if (o_.input_size) o_.classifier.input_height = o_.classifier.input_width = o_.input_size;
   o_.classifier.decode.alpha = ParseAlpha(o_.alpha);
   COUPLET_ASSIGN_OR_RETURN(photos_, ExpandPaths(o_));

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -14,6 +15,7 @@
 #include "apps/retrain_checkpoint.h"
 #include "loaders/bottleneck_store.h"
 #include "loaders/files.h"
+#include "loaders/image_extension.h"
 #include "loaders/threads.h"
 #include "models/calibration.h"
 
@@ -100,8 +102,15 @@ void NoteForReport(const CommandLine& flags, std::span<char* const> argv, Retrai
   for (const CommandLine::Setting& setting : flags.Settings()) o.settings.emplace_back(setting.name, setting.value);
 }
 
-// One file for two outputs would lose the first of them without a word.
-Status CheckOutputsDiffer(const RetrainOptions& o) {
+// Whether `path`, links followed, lies below the folder `dir`.
+bool LiesIn(const std::string& dir, const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path root = std::filesystem::canonical(dir, error);
+  return !error && std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
+}
+
+// One file for two outputs would lose the first of them without a word, and one of the photos that photo.
+Status CheckOutputs(const RetrainOptions& o) {
   const std::pair<const char*, std::string> outputs[] = {
       {"--output_graph", o.output_graph}, {"--output_labels", o.output_labels},
       {"--json", o.json}, {"--report", o.report}, {"--profile", o.device.profile},
@@ -116,6 +125,8 @@ Status CheckOutputsDiffer(const RetrainOptions& o) {
     const std::filesystem::path absolute = std::filesystem::absolute(path, error), real = std::filesystem::weakly_canonical(absolute, error);
     const auto [other, fresh] = named.emplace(error ? path : real.string(), name);
     if (!fresh) return BadInput(fmt::format("{} and {} are one file, {}; give each its own", other->second, name, path));
+    if (!error && FileExists(real.string()) && HasImageExtension(real.string()) && LiesIn(o.image_dir, real))
+      return BadInput(fmt::format("{} would replace the photo {}; give another name", name, path));
   }
   return {};
 }
@@ -141,7 +152,7 @@ Status CheckRetrainOptions(const RetrainOptions& o) {
   if (o.image_dir.empty()) return BadInput("--image_dir is needed: a folder with one sub-folder of photos a label");
   for (const auto& [name, path] : {std::pair{"--output_graph", &o.output_graph}, std::pair{"--output_labels", &o.output_labels}})
     if (path->empty()) return BadInput(fmt::format("{} is needed: a file to write", name));
-  COUPLET_RETURN_IF_ERROR(CheckOutputsDiffer(o));
+  COUPLET_RETURN_IF_ERROR(CheckOutputs(o));
   if (o.testing_percentage + o.validation_percentage >= 100)
     return BadInput(fmt::format("--testing_percentage={} and --validation_percentage={} leave nothing to train on",
                                 o.testing_percentage, o.validation_percentage));
@@ -150,7 +161,7 @@ Status CheckRetrainOptions(const RetrainOptions& o) {
     if (size == 0 || size < -1) return BadInput(fmt::format("--{}_batch_size={}: a positive number, or -1 for all", name, size));
   if (!std::isfinite(o.learning_rate)) return BadInput("--learning_rate: not a finite number");
   if (o.projector && o.summaries_dir.empty()) return BadInput("--projector needs --summaries_dir: its files go there");
-  if (o.backbone.input_std && *o.backbone.input_std == 0) return BadInput("--input_std=0: pixels are divided by it");
+  COUPLET_RETURN_IF_ERROR(CheckInputStd(o.backbone.input_std));
   if (o.backbone.model_file.empty() && (o.backbone.input_layer || o.backbone.bottleneck_layer || o.backbone.input_size ||
                                         o.backbone.input_mean || o.backbone.input_std))
     return BadInput("--input_layer, --bottleneck_layer, --input_size, --input_mean and --input_std describe --model_file; "

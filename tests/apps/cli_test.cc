@@ -145,6 +145,14 @@ TEST_CASE("cli: two outputs are never one file, however it is spelt") {
   REQUIRE(WriteFileAtomically(graph, "old").ok());
   CHECK(message([&](RetrainOptions& o) { o.json = folder / "link"; }).starts_with("--output_graph and --json are one file, "));
   CHECK(message([](RetrainOptions& o) { o.output_graph = o.output_labels = "/dev/null"; }) == "");
+  const std::string photo = folder / "photos/a/1.jpg";
+  REQUIRE(MakeDirectories(folder / "photos/a").ok());
+  REQUIRE(WriteFileAtomically(photo, "a photo").ok());
+  CHECK(message([&](RetrainOptions& o) { o.image_dir = folder / "photos/."; o.json = folder / "photos/b/../a/1.jpg"; })
+            .starts_with("--json would replace the photo "));
+  CHECK(message([&](RetrainOptions& o) { o.image_dir = folder / "photos"; o.json = folder / "photos/a/2.jpg"; }) == "");
+  CHECK(message([&](RetrainOptions& o) { o.image_dir = folder / "other"; o.json = photo; }) == "");
+  CHECK(message([](RetrainOptions& o) { o.backbone.input_std = 1e-300; }).starts_with("--input_std=1e-300: pixels are divided by it"));
   CHECK(message([](RetrainOptions& o) { o.output_graph = ""; }) == "--output_graph is needed: a file to write");
   CHECK(message([](RetrainOptions& o) { o.output_labels = ""; }) == "--output_labels is needed: a file to write");
 }
