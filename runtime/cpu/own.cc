@@ -230,20 +230,25 @@ class Depthwise3x3 final : public PreparedOp {
     const auto* src = static_cast<const float*>(args.src[0]);
     auto* dst = static_cast<float*>(args.dst);
     const int64_t row_floats = int64_t{src_.w} * src_.c;
-    Depthwise3x3Row row{.rows = {}, .columns = src_.w, .channels = src_.c, .dst_columns = dst_.w, .stride = stride_,
-                        .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+    const float* rows[kMaxBandRows * 2 + 1];
+    Depthwise3x3Band band{.rows = rows, .columns = src_.w, .channels = src_.c, .dst_rows = 0, .dst_columns = dst_.w, .stride = stride_,
+                          .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+    const int height = std::min(Depthwise3x3BandRows(src_.c, stride_), kMaxBandRows);
     for (int n = 0; n < args.n; ++n, src += src_.per_image())
-      for (int y = 0; y < dst_.h; ++y, row.dst += int64_t{dst_.w} * dst_.c) {
-        for (int ky = 0; ky < 3; ++ky) {
-          const int sy = y * stride_ - pads_.top + ky;
-          row.rows[ky] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
+      for (int y = 0; y < dst_.h; y += band.dst_rows, band.dst += int64_t{band.dst_rows} * dst_.w * dst_.c) {
+        band.dst_rows = std::min(height, dst_.h - y);
+        for (int r = 0; r < (band.dst_rows - 1) * stride_ + 3; ++r) {
+          const int sy = y * stride_ - pads_.top + r;
+          rows[r] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
         }
-        RunDepthwise3x3Row(row);
+        RunDepthwise3x3Band(band);
       }
     return {};
   }
 
  private:
+  static constexpr int kMaxBandRows = 16;
+
   Shape src_, dst_;
   int stride_;
   Pads pads_;

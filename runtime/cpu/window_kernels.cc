@@ -18,11 +18,14 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Columns of the result at a time: each source value and weight is loaded once for them. Where there are many channels,
-// the columns lie so far apart that those of a long strip would fall on the same few sets of the first cache; with
-// stride 2 a longer strip brings nothing.
-constexpr int kStrip = 4, kLongStrip = 8;
-constexpr int kManyChannels = 128;
+// Columns of the result at a time: their results of two or three rows, and the nine weights, are held in registers while the
+// source's rows pass by, each read once. A row's results begin when the first of its three rows passes and are done with the third.
+// 16 registers hold two columns, and the weights come from memory.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr int kStrip = 4;
+#else
+constexpr int kStrip = 2;
+#endif
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -34,87 +37,131 @@ HWY_INLINE void EachVector(D, size_t channels, const Body& body) {
   if (c < channels) body(channels - kLanes);
 }
 
-// T columns of the result from column x on. kLeft, kRight: the first (last) column of the first (last) window lies in
-// the padding.
+// What a row of the source adds to the results of up to three rows: to those that it is the last row of, the middle, the first.
+// kLeft, kRight: the first (last) column lies in the padding. `row` null: all of it does.
+template <bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLeft, bool kRight, class D, class V>
+HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t pixel, const V* w, V* last, V* middle, V* fresh) {
+  if (row == nullptr) return;
+  constexpr int kColumns = (T - 1) * S + 3;
+  const float* src = row + first;
+#pragma GCC unroll 16
+  for (int j = 0; j < kColumns; ++j) {
+    if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
+    const V value = hn::LoadU(d, src + static_cast<size_t>(j) * pixel);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) {
+      const int kx = j - t * S;
+      if (kx < 0 || kx > 2) continue;
+      if (kLast) last[t] = hn::MulAdd(value, w[6 + kx], last[t]);
+      if (kMiddle) middle[t] = hn::MulAdd(value, w[3 + kx], middle[t]);
+      if (kFirst) fresh[t] = hn::MulAdd(value, w[kx], fresh[t]);
+    }
+  }
+}
+
+// T columns of the result from column x on.
 template <class D, int S, int T, bool kLeft, bool kRight>
-HWY_NOINLINE void Strip(const Depthwise3x3Row& row, int x) {
+HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
   const D d;
   using V = hn::Vec<D>;
-  constexpr int kColumns = (T - 1) * S + 3;
-  const size_t channels = static_cast<size_t>(row.channels);
-  const std::ptrdiff_t first = std::ptrdiff_t{x} * S - row.pad_left;
-  const std::ptrdiff_t pixel = row.channels;
-  const V low = hn::Set(d, row.clamp.low), high = hn::Set(d, row.clamp.high);
-  float* dst = row.dst + static_cast<size_t>(x) * channels;
+  const size_t channels = static_cast<size_t>(band.channels);
+  const V low = hn::Set(d, band.clamp.low), high = hn::Set(d, band.clamp.high);
   EachVector(d, channels, [&](size_t c) HWY_ATTR {
-    V sum[T];
-    const V bias = hn::LoadU(d, row.bias + c);
+    V w[9];
+#pragma GCC unroll 9
+    for (size_t i = 0; i < 9; ++i) w[i] = hn::LoadU(d, band.weights + i * channels + c);
+    const V bias = hn::LoadU(d, band.bias + c);
+    const std::ptrdiff_t first = (std::ptrdiff_t{x} * S - band.pad_left) * band.channels + static_cast<std::ptrdiff_t>(c);
+    const float* const* rows = band.rows;
+    const int count = band.dst_rows;
+    float* dst = band.dst + static_cast<size_t>(x) * channels + c;
+    const auto begin = [&](V* sums) HWY_ATTR {
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) sum[t] = bias;
-#pragma GCC unroll 3
-    for (int ky = 0; ky < 3; ++ky) {
-      if (row.rows[ky] == nullptr) continue;
-      const float* src = row.rows[ky] + first * pixel + static_cast<std::ptrdiff_t>(c);
-      const float* at = row.weights + static_cast<size_t>(ky) * 3 * channels + c;
-      const V w[3] = {hn::LoadU(d, at), hn::LoadU(d, at + channels), hn::LoadU(d, at + 2 * channels)};
-#pragma GCC unroll 16
-      for (int j = 0; j < kColumns; ++j) {
-        if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
-        const V value = hn::LoadU(d, src + j * pixel);
+      for (int t = 0; t < T; ++t) sums[t] = bias;
+    };
+    const auto end = [&](const V* sums) HWY_ATTR {
 #pragma GCC unroll 8
-        for (int t = 0; t < T; ++t) {
-          const int kx = j - t * S;
-          if (kx >= 0 && kx < 3) sum[t] = hn::MulAdd(value, w[kx], sum[t]);
+      for (int t = 0; t < T; ++t) hn::StoreU(ClampOrNan(sums[t], low, high), d, dst + static_cast<size_t>(t) * channels);
+      dst += static_cast<size_t>(band.dst_columns) * channels;
+    };
+    const auto move = [&](V* to, const V* from) HWY_ATTR {
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) to[t] = from[t];
+    };
+    V a[T], b[T], fresh[T];
+    begin(a);
+    AddRow<false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, a, a, a);
+    if constexpr (S == 1) {
+      if (count == 1) {
+        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, a, a, a);
+      } else {
+        begin(b);
+        AddRow<false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, a, a, b);
+        for (int r = 2; r < count; ++r) {
+          begin(fresh);
+          AddRow<true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, a, b, fresh);
+          end(a);
+          move(a, b);
+          move(b, fresh);
         }
+        AddRow<true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, a, b, b);
+        end(a);
+        move(a, b);
       }
+    } else {
+      for (int y = 1; y < count; ++y) {
+        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, a, a, a);
+        begin(fresh);
+        AddRow<true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, a, a, fresh);
+        end(a);
+        move(a, fresh);
+      }
+      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, a, a, a);
     }
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t)
-      hn::StoreU(ClampOrNan(sum[t], low, high), d, dst + static_cast<size_t>(t) * channels + c);
+    AddRow<true, false, false, S, T, kLeft, kRight>(d, rows[(count - 1) * S + 2], first, channels, w, a, a, a);
+    end(a);
   });
 }
 
 template <class D, int S, int T>
-HWY_INLINE void StripAt(const Depthwise3x3Row& row, int x) {
-  const bool left = x * S < row.pad_left;
-  const bool right = (x + T - 1) * S - row.pad_left + 2 >= row.columns;
-  if (left && right) return Strip<D, S, T, true, true>(row, x);
-  if (left) return Strip<D, S, T, true, false>(row, x);
-  if (right) return Strip<D, S, T, false, true>(row, x);
-  Strip<D, S, T, false, false>(row, x);
+HWY_INLINE void StripAt(const Depthwise3x3Band& band, int x) {
+  const bool left = x * S < band.pad_left;
+  const bool right = (x + T - 1) * S - band.pad_left + 2 >= band.columns;
+  if (left && right) return Strip<D, S, T, true, true>(band, x);
+  if (left) return Strip<D, S, T, true, false>(band, x);
+  if (right) return Strip<D, S, T, false, true>(band, x);
+  Strip<D, S, T, false, false>(band, x);
 }
 
+// The columns, dealt evenly: 7 as 3 + 4.
 template <class D, int S>
-void Row(const Depthwise3x3Row& row) {
-  int x = 0;
-  if constexpr (S == 1 && hn::MaxLanes(D()) > 1)
-    for (; row.channels < kManyChannels && row.dst_columns - x >= kLongStrip; x += kLongStrip)
-      StripAt<D, S, kLongStrip>(row, x);
-  // What is left is dealt evenly: 7 columns as 3 + 4.
-  const int first = x, columns = row.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
+void Strips(const Depthwise3x3Band& band) {
+  const int strips = (band.dst_columns + kStrip - 1) / kStrip;
   for (int i = 0; i < strips; ++i) {
-    x = first + columns * i / strips;
-    switch (first + columns * (i + 1) / strips - x) {
-      case 1: StripAt<D, S, 1>(row, x); break;
-      case 2: StripAt<D, S, 2>(row, x); break;
-      case 3: StripAt<D, S, 3>(row, x); break;
-      default: StripAt<D, S, kStrip>(row, x); break;
+    const int x = band.dst_columns * i / strips;
+    switch (band.dst_columns * (i + 1) / strips - x) {
+      case 1: StripAt<D, S, 1>(band, x); break;
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+      case 2: StripAt<D, S, 2>(band, x); break;
+      case 3: StripAt<D, S, 3>(band, x); break;
+#endif
+      default: StripAt<D, S, kStrip>(band, x); break;
     }
   }
 }
 
 template <class D>
-void RowOfStride(const Depthwise3x3Row& row) {
-  row.stride == 1 ? Row<D, 1>(row) : Row<D, 2>(row);
+void BandOfStride(const Depthwise3x3Band& band) {
+  band.stride == 1 ? Strips<D, 1>(band) : Strips<D, 2>(band);
 }
 
-void Depthwise3x3RowImpl(const Depthwise3x3Row& row) {
+void Depthwise3x3BandImpl(const Depthwise3x3Band& band) {
   using Full = hn::ScalableTag<float>;
-  if (static_cast<size_t>(row.channels) >= hn::MaxLanes(Full())) return RowOfStride<Full>(row);
+  if (static_cast<size_t>(band.channels) >= hn::MaxLanes(Full())) return BandOfStride<Full>(band);
 #if HWY_TARGET <= HWY_AVX3
-  if (row.channels >= 8) return RowOfStride<hn::CappedTag<float, 8>>(row);
+  if (band.channels >= 8) return BandOfStride<hn::CappedTag<float, 8>>(band);
 #endif
-  RowOfStride<hn::CappedTag<float, 1>>(row);
+  BandOfStride<hn::CappedTag<float, 1>>(band);
 }
 
 template <class D, bool kMax>
@@ -155,7 +202,13 @@ HWY_AFTER_NAMESPACE();
 
 namespace couplet::cpu {
 
-void RunDepthwise3x3Row(const Depthwise3x3Row& row) { COUPLET_DISPATCH(Depthwise3x3RowImpl)(row); }
+void RunDepthwise3x3Band(const Depthwise3x3Band& band) { COUPLET_DISPATCH(Depthwise3x3BandImpl)(band); }
+
+// A strip's columns lie as far apart as there are channels: those of a high band would fall on the same few sets of the first cache.
+int Depthwise3x3BandRows(int channels, int stride) {
+  if (stride == 2) return channels < 128 ? 14 : 2;
+  return channels < 512 ? 14 : 4;
+}
 void RunMaxPool(const PoolPixel& pixel) { COUPLET_DISPATCH(MaxPoolImpl)(pixel); }
 void RunAveragePool(const PoolPixel& pixel) { COUPLET_DISPATCH(AveragePoolImpl)(pixel); }
 
