@@ -18,14 +18,17 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Columns of the result at a time: their results of two or three rows, and the nine weights, are held in registers while the
-// source's rows pass by, each read once. A row's results begin when the first of its three rows passes and are done with the third.
-// 16 registers hold two columns, and the weights come from memory.
+// Columns of the result at a time. 32 registers hold their results of three rows and the nine weights while the source's rows pass
+// by, each read once: a row's results begin when the first of its three rows passes and are done with the third. 16 registers hold
+// one row's results and weights; then each value is used for more columns, unless there are so many channels that the columns lie
+// far apart and those of a long strip would fall on the same few sets of the first cache.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr int kStrip = 4;
+constexpr bool kManyRegisters = true;
 #else
-constexpr int kStrip = 2;
+constexpr bool kManyRegisters = false;
 #endif
+constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
+constexpr int kManyChannels = 128;
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -38,12 +41,18 @@ HWY_INLINE void EachVector(D, size_t channels, const Body& body) {
 }
 
 // What a row of the source adds to the results of up to three rows: to those that it is the last row of, the middle, the first.
-// kLeft, kRight: the first (last) column lies in the padding. `row` null: all of it does.
+// kLeft, kRight: the first (last) column lies in the padding. `row` null: all of it does. `held`: the weights, in registers if
+// there are many.
 template <bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLeft, bool kRight, class D, class V>
-HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t pixel, const V* w, V* last, V* middle, V* fresh) {
+HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t pixel, const V* held, const float* weights, V* last,
+                       V* middle, V* fresh) {
   if (row == nullptr) return;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
+  V w[9];
+#pragma GCC unroll 9
+  for (int i = 0; i < 9; ++i)
+    if (i < 3 ? kFirst : i < 6 ? kMiddle : kLast) w[i] = kManyRegisters ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * pixel);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
     if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
@@ -67,9 +76,11 @@ HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
   const size_t channels = static_cast<size_t>(band.channels);
   const V low = hn::Set(d, band.clamp.low), high = hn::Set(d, band.clamp.high);
   EachVector(d, channels, [&](size_t c) HWY_ATTR {
+    const float* weights = band.weights + c;
     V w[9];
 #pragma GCC unroll 9
-    for (size_t i = 0; i < 9; ++i) w[i] = hn::LoadU(d, band.weights + i * channels + c);
+    for (size_t i = 0; i < 9; ++i)
+      if (kManyRegisters) w[i] = hn::LoadU(d, weights + i * channels);
     const V bias = hn::LoadU(d, band.bias + c);
     const std::ptrdiff_t first = (std::ptrdiff_t{x} * S - band.pad_left) * band.channels + static_cast<std::ptrdiff_t>(c);
     const float* const* rows = band.rows;
@@ -90,35 +101,37 @@ HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
     };
     V a[T], b[T], fresh[T];
     begin(a);
-    AddRow<false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, a, a, a);
-    if constexpr (S == 1) {
+    AddRow<false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
+    if constexpr (!kManyRegisters) {  // a band is one row
+      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+    } else if constexpr (S == 1) {
       if (count == 1) {
-        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, a, a, a);
+        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
       } else {
         begin(b);
-        AddRow<false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, a, a, b);
+        AddRow<false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
         for (int r = 2; r < count; ++r) {
           begin(fresh);
-          AddRow<true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, a, b, fresh);
+          AddRow<true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
           end(a);
           move(a, b);
           move(b, fresh);
         }
-        AddRow<true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, a, b, b);
+        AddRow<true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
         end(a);
         move(a, b);
       }
     } else {
       for (int y = 1; y < count; ++y) {
-        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, a, a, a);
+        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
         begin(fresh);
-        AddRow<true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, a, a, fresh);
+        AddRow<true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
         end(a);
         move(a, fresh);
       }
-      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, a, a, a);
+      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
     }
-    AddRow<true, false, false, S, T, kLeft, kRight>(d, rows[(count - 1) * S + 2], first, channels, w, a, a, a);
+    AddRow<true, false, false, S, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
     end(a);
   });
 }
@@ -133,18 +146,19 @@ HWY_INLINE void StripAt(const Depthwise3x3Band& band, int x) {
   Strip<D, S, T, false, false>(band, x);
 }
 
-// The columns, dealt evenly: 7 as 3 + 4.
 template <class D, int S>
 void Strips(const Depthwise3x3Band& band) {
-  const int strips = (band.dst_columns + kStrip - 1) / kStrip;
+  int x = 0;
+  if constexpr (S == 1 && kLongStrip > kStrip && hn::MaxLanes(D()) > 1)
+    for (; band.channels < kManyChannels && band.dst_columns - x >= kLongStrip; x += kLongStrip) StripAt<D, S, kLongStrip>(band, x);
+  // What is left is dealt evenly: 7 columns as 3 + 4.
+  const int first = x, columns = band.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
   for (int i = 0; i < strips; ++i) {
-    const int x = band.dst_columns * i / strips;
-    switch (band.dst_columns * (i + 1) / strips - x) {
+    x = first + columns * i / strips;
+    switch (first + columns * (i + 1) / strips - x) {
       case 1: StripAt<D, S, 1>(band, x); break;
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
       case 2: StripAt<D, S, 2>(band, x); break;
       case 3: StripAt<D, S, 3>(band, x); break;
-#endif
       default: StripAt<D, S, kStrip>(band, x); break;
     }
   }
@@ -162,6 +176,13 @@ void Depthwise3x3BandImpl(const Depthwise3x3Band& band) {
   if (band.channels >= 8) return BandOfStride<hn::CappedTag<float, 8>>(band);
 #endif
   BandOfStride<hn::CappedTag<float, 1>>(band);
+}
+
+// A strip's columns lie as far apart as there are channels: those of a high band would fall on the same few sets of the first cache.
+int Depthwise3x3BandRowsImpl(int channels, int stride) {
+  if (!kManyRegisters) return 1;
+  if (stride == 2) return channels < 128 ? 14 : 2;
+  return channels < 512 ? 14 : 4;
 }
 
 template <class D, bool kMax>
@@ -203,12 +224,7 @@ HWY_AFTER_NAMESPACE();
 namespace couplet::cpu {
 
 void RunDepthwise3x3Band(const Depthwise3x3Band& band) { COUPLET_DISPATCH(Depthwise3x3BandImpl)(band); }
-
-// A strip's columns lie as far apart as there are channels: those of a high band would fall on the same few sets of the first cache.
-int Depthwise3x3BandRows(int channels, int stride) {
-  if (stride == 2) return channels < 128 ? 14 : 2;
-  return channels < 512 ? 14 : 4;
-}
+int Depthwise3x3BandRows(int channels, int stride) { return COUPLET_DISPATCH(Depthwise3x3BandRowsImpl)(channels, stride); }
 void RunMaxPool(const PoolPixel& pixel) { COUPLET_DISPATCH(MaxPoolImpl)(pixel); }
 void RunAveragePool(const PoolPixel& pixel) { COUPLET_DISPATCH(AveragePoolImpl)(pixel); }
 
