@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 // Highway compiles the part between HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE once for each instruction
@@ -100,7 +101,7 @@ float Scale(int in, int out) {
 
 // Scratch of one photo: tables over the columns and rows of floats, each padded by kVector.
 struct Workspace {
-  uint32_t *lo, *hi;       // [width] byte offsets of the two source pixels
+  uint32_t* lo;            // [width] byte offset of the left one of the two source pixels
   float* t;                // [width * 3] each column's t three times
   uint8_t *lo_px, *hi_px;  // [width * 3] the row's source pixels, gathered
   float* rows[2];          // [width * 3] source rows lerped along x ...
@@ -113,17 +114,27 @@ struct Workspace {
     rows[0] = words + n;
     rows[1] = words + 2 * n;
     lo = reinterpret_cast<uint32_t*>(words + 3 * n);
-    hi = lo + n;
-    lo_px = reinterpret_cast<uint8_t*>(hi + n);
+    lo_px = reinterpret_cast<uint8_t*>(lo + n);
     hi_px = lo_px + n;
   }
 };
 
-// Copies the 3-byte pixels at `offsets` next to each other. Four bytes are moved where that stays inside the
-// row.
-void GatherPixels(const uint8_t* row, const uint32_t* offsets, int wide, int width, uint8_t* dst) {
-  for (int x = 0; x < wide; ++x) std::memcpy(dst + int64_t{3} * x, row + offsets[x], 4);
-  for (int x = wide; x < width; ++x) std::memcpy(dst + int64_t{3} * x, row + offsets[x], 3);
+// Copies the 3-byte pixels at `offsets` next to each other, and those to their right; the last one of a row, which begins at `last`,
+// has itself to its right. The first `wide` pairs are read as eight bytes, which for them stay inside the row.
+void GatherPixels(const uint8_t* row, const uint32_t* offsets, int wide, int width, uint32_t last, uint8_t* lo, uint8_t* hi) {
+  static_assert(std::endian::native == std::endian::little);
+  int x = 0;
+  for (; x < wide; ++x, lo += 3, hi += 3) {
+    uint64_t pair;
+    std::memcpy(&pair, row + offsets[x], sizeof pair);
+    std::memcpy(lo, &pair, 4);
+    pair >>= 24;
+    std::memcpy(hi, &pair, 4);
+  }
+  for (; x < width; ++x, lo += 3, hi += 3) {
+    std::memcpy(lo, row + offsets[x], 3);
+    std::memcpy(hi, row + std::min(offsets[x] + 3, last), 3);
+  }
 }
 
 // The whole of one photo's resize; see Preprocess.
@@ -136,9 +147,8 @@ class Resizer {
     for (int x = 0; x < width; ++x) {
       const Between at = Locate(x, scale, image.width);
       space_.lo[x] = static_cast<uint32_t>(at.lo) * 3;
-      space_.hi[x] = static_cast<uint32_t>(at.hi) * 3;
       std::fill_n(space_.t + int64_t{3} * x, 3, at.t);
-      if (space_.hi[x] + 4 <= row_bytes) wide_ = x + 1;
+      if (space_.lo[x] + sizeof(uint64_t) <= row_bytes) wide_ = x + 1;
     }
   }
 
@@ -149,8 +159,8 @@ class Resizer {
       if (space_.held[i] == source) return space_.rows[i];
     const int slot = space_.held[0] == keep ? 1 : 0;
     const uint8_t* row = bytes_ + static_cast<size_t>(stored) * static_cast<size_t>(image_.width) * 3;
-    GatherPixels(row, space_.lo, wide_, width_, space_.lo_px);
-    GatherPixels(row, space_.hi, wide_, width_, space_.hi_px);
+    const uint32_t last = (static_cast<uint32_t>(image_.width) - 1) * 3;
+    GatherPixels(row, space_.lo, wide_, width_, last, space_.lo_px, space_.hi_px);
     COUPLET_DISPATCH(LerpBytes)
     (space_.lo_px, space_.hi_px, space_.t, space_.rows[slot], static_cast<size_t>(width_) * 3);
     space_.held[slot] = source;
@@ -161,14 +171,14 @@ class Resizer {
   const ImageEntry& image_;
   const uint8_t* bytes_;
   int width_;
-  int wide_ = 0;  // columns whose pixels can be read four bytes at a time
+  int wide_ = 0;  // columns whose two pixels can be read as eight bytes
   Workspace space_;
 };
 
 }  // namespace
 
 size_t PreprocessScratchBytes(int width) {
-  return (static_cast<size_t>(width) * 3 + kVector) * (5 * sizeof(float) + 2);
+  return (static_cast<size_t>(width) * 3 + kVector) * (4 * sizeof(float) + 2);
 }
 
 Status Preprocess(const ImageBatch& images, size_t index, int height, int width,
