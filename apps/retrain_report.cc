@@ -23,6 +23,7 @@ std::string Percent(const std::optional<double>& fraction) {
 void PrintConfusion(const std::vector<std::string>& names, const Evaluation& test) {
   size_t width = 5;
   std::vector<std::string> labels;
+  labels.reserve(names.size());
   for (const std::string& name : names) labels.push_back(OneLine(name));
   for (const std::string& label : labels) width = std::max(width, label.size());
   Out("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
