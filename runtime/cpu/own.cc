@@ -215,15 +215,19 @@ class Gemm final : public PreparedOp {
   std::vector<float> bias_, zeros_;
 };
 
-class Depthwise3x3 final : public PreparedOp {
+// Depthwise, or the first layer of a network, which sees three channels.
+class Window3x3 final : public PreparedOp {
  public:
-  explicit Depthwise3x3(const Convolution& c)
-      : src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(Folded(*c.weights, c.scale)),
+  explicit Window3x3(const Convolution& c)
+      : depthwise_(c.depthwise), src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(Folded(*c.weights, c.scale)),
         bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
 
-  static bool Fits(const Convolution& c) {
-    return c.kh == 3 && c.kw == 3 && c.dh == 1 && c.dw == 1 && c.sh == c.sw && c.sh <= 2 && c.dst.c == c.src.c &&
-           c.pads.left <= 1 && (c.dst.w - 1) * c.sw - c.pads.left + 2 <= c.src.w;
+  static bool Fits(const Convolution& c, int threads) {
+    if (c.kh != 3 || c.kw != 3 || c.dh != 1 || c.dw != 1 || c.sh != c.sw || c.sh > 2 || c.pads.left > 1 ||
+        (c.dst.w - 1) * c.sw - c.pads.left + 2 > c.src.w || Window3x3BandRows(c.depthwise, c.dst.c, c.sh) == 0)
+      return false;
+    if (c.depthwise) return c.dst.c == c.src.c;
+    return c.src.c == 3 && c.sh == 2 && c.dst_stride == 0 && (threads == 1 || CutIntoBands(c).whole());
   }
 
   Status run(const RunArgs& args) const override {
@@ -231,9 +235,10 @@ class Depthwise3x3 final : public PreparedOp {
     auto* dst = static_cast<float*>(args.dst);
     const int64_t row_floats = int64_t{src_.w} * src_.c;
     const float* rows[kMaxBandRows * 2 + 1];
-    Depthwise3x3Band band{.rows = rows, .columns = src_.w, .channels = src_.c, .dst_rows = 0, .dst_columns = dst_.w, .stride = stride_,
-                          .pad_left = pads_.left, .weights = weights_.data(), .bias = bias_.data(), .dst = dst, .clamp = clamp_};
-    const int height = std::min(Depthwise3x3BandRows(src_.c, stride_), kMaxBandRows);
+    Window3x3Band band{.depthwise = depthwise_, .rows = rows, .columns = src_.w, .channels = dst_.c, .dst_rows = 0,
+                       .dst_columns = dst_.w, .stride = stride_, .pad_left = pads_.left, .weights = weights_.data(),
+                       .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+    const int height = std::min(Window3x3BandRows(depthwise_, dst_.c, stride_), kMaxBandRows);
     for (int n = 0; n < args.n; ++n, src += src_.per_image())
       for (int y = 0; y < dst_.h; y += band.dst_rows, band.dst += int64_t{band.dst_rows} * dst_.w * dst_.c) {
         band.dst_rows = std::min(height, dst_.h - y);
@@ -241,7 +246,7 @@ class Depthwise3x3 final : public PreparedOp {
           const int sy = y * stride_ - pads_.top + r;
           rows[r] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
         }
-        RunDepthwise3x3Band(band);
+        RunWindow3x3Band(band);
       }
     return {};
   }
@@ -249,6 +254,7 @@ class Depthwise3x3 final : public PreparedOp {
  private:
   static constexpr int kMaxBandRows = 16;
 
+  bool depthwise_;
   Shape src_, dst_;
   int stride_;
   Pads pads_;
@@ -326,8 +332,8 @@ class Pool final : public PreparedOp {
 }  // namespace
 
 std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
+  if (Window3x3::Fits(c, threads)) return std::make_unique<Window3x3>(c);
   if (!c.depthwise) return std::make_unique<Gemm>(c, threads);
-  if (Depthwise3x3::Fits(c)) return std::make_unique<Depthwise3x3>(c);
   return std::make_unique<AnyDepthwise>(c);
 }
 

@@ -29,6 +29,9 @@ constexpr bool kManyRegisters = false;
 #endif
 constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
 constexpr int kManyChannels = 128;
+constexpr int kMostRgbChannels = 16;
+template <int kIn>
+constexpr bool kHeld = kManyRegisters && kIn == 1;
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -41,36 +44,40 @@ HWY_INLINE void EachVector(D, size_t channels, const Body& body) {
 }
 
 // What a row of the source adds to the results of up to three rows: to those that it is the last row of, the middle, the first.
-// kLeft, kRight: the first (last) column lies in the padding. `row` null: all of it does. `held`: the weights, in registers if
-// there are many.
-template <bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLeft, bool kRight, class D, class V>
-HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t pixel, const V* held, const float* weights, V* last,
+// kIn: 1, the source's channels are the result's; else each result sees all kIn of them. kLeft, kRight: the first (last) column lies
+// in the padding. `row` null: all of it does. `held`: the weights, if they are in registers already.
+template <int kIn, bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLeft, bool kRight, class D, class V>
+HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t channels, const V* held, const float* weights, V* last,
                        V* middle, V* fresh) {
   if (row == nullptr) return;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
-  V w[9];
-#pragma GCC unroll 9
-  for (int i = 0; i < 9; ++i)
-    if (i < 3 ? kFirst : i < 6 ? kMiddle : kLast) w[i] = kManyRegisters ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * pixel);
+  V w[9 * kIn];
+#pragma GCC unroll 27
+  for (int i = 0; i < 9 * kIn; ++i)
+    if (i < 3 * kIn ? kFirst : i < 6 * kIn ? kMiddle : kLast)
+      w[i] = kHeld<kIn> ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
     if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
-    const V value = hn::LoadU(d, src + static_cast<size_t>(j) * pixel);
+#pragma GCC unroll 3
+    for (int in = 0; in < kIn; ++in) {
+      const V value = kIn == 1 ? hn::LoadU(d, src + static_cast<size_t>(j) * channels) : hn::Set(d, src[j * kIn + in]);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      const int kx = j - t * S;
-      if (kx < 0 || kx > 2) continue;
-      if (kLast) last[t] = hn::MulAdd(value, w[6 + kx], last[t]);
-      if (kMiddle) middle[t] = hn::MulAdd(value, w[3 + kx], middle[t]);
-      if (kFirst) fresh[t] = hn::MulAdd(value, w[kx], fresh[t]);
+      for (int t = 0; t < T; ++t) {
+        const int kx = j - t * S;
+        if (kx < 0 || kx > 2) continue;
+        if (kLast) last[t] = hn::MulAdd(value, w[(6 + kx) * kIn + in], last[t]);
+        if (kMiddle) middle[t] = hn::MulAdd(value, w[(3 + kx) * kIn + in], middle[t]);
+        if (kFirst) fresh[t] = hn::MulAdd(value, w[kx * kIn + in], fresh[t]);
+      }
     }
   }
 }
 
 // T columns of the result from column x on.
-template <class D, int S, int T, bool kLeft, bool kRight>
-HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
+template <class D, int kIn, int S, int T, bool kLeft, bool kRight>
+HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
   const D d;
   using V = hn::Vec<D>;
   const size_t channels = static_cast<size_t>(band.channels);
@@ -80,19 +87,22 @@ HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
     V w[9];
 #pragma GCC unroll 9
     for (size_t i = 0; i < 9; ++i)
-      if (kManyRegisters) w[i] = hn::LoadU(d, weights + i * channels);
+      if (kHeld<kIn>) w[i] = hn::LoadU(d, weights + i * channels);
+    // Depthwise sums begin with the bias, the others end with it, as gemm_kernel.h's do.
     const V bias = hn::LoadU(d, band.bias + c);
-    const std::ptrdiff_t first = (std::ptrdiff_t{x} * S - band.pad_left) * band.channels + static_cast<std::ptrdiff_t>(c);
+    const std::ptrdiff_t column = std::ptrdiff_t{x} * S - band.pad_left;
+    const std::ptrdiff_t first = kIn == 1 ? column * band.channels + static_cast<std::ptrdiff_t>(c) : column * kIn;
     const float* const* rows = band.rows;
     const int count = band.dst_rows;
     float* dst = band.dst + static_cast<size_t>(x) * channels + c;
     const auto begin = [&](V* sums) HWY_ATTR {
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) sums[t] = bias;
+      for (int t = 0; t < T; ++t) sums[t] = kIn == 1 ? bias : hn::Zero(d);
     };
     const auto end = [&](const V* sums) HWY_ATTR {
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) hn::StoreU(ClampOrNan(sums[t], low, high), d, dst + static_cast<size_t>(t) * channels);
+      for (int t = 0; t < T; ++t)
+        hn::StoreU(ClampOrNan(kIn == 1 ? sums[t] : hn::Add(sums[t], bias), low, high), d, dst + static_cast<size_t>(t) * channels);
       dst += static_cast<size_t>(band.dst_columns) * channels;
     };
     const auto move = [&](V* to, const V* from) HWY_ATTR {
@@ -101,85 +111,87 @@ HWY_NOINLINE void Strip(const Depthwise3x3Band& band, int x) {
     };
     V a[T], b[T], fresh[T];
     begin(a);
-    AddRow<false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
+    AddRow<kIn, false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
     if constexpr (!kManyRegisters) {  // a band is one row
-      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
     } else if constexpr (S == 1) {
       if (count == 1) {
-        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
       } else {
         begin(b);
-        AddRow<false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
+        AddRow<kIn, false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
         for (int r = 2; r < count; ++r) {
           begin(fresh);
-          AddRow<true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
+          AddRow<kIn, true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
           end(a);
           move(a, b);
           move(b, fresh);
         }
-        AddRow<true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
+        AddRow<kIn, true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
         end(a);
         move(a, b);
       }
     } else {
       for (int y = 1; y < count; ++y) {
-        AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
         begin(fresh);
-        AddRow<true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
+        AddRow<kIn, true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
         end(a);
         move(a, fresh);
       }
-      AddRow<false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
     }
-    AddRow<true, false, false, S, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
+    AddRow<kIn, true, false, false, S, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
     end(a);
   });
 }
 
-template <class D, int S, int T>
-HWY_INLINE void StripAt(const Depthwise3x3Band& band, int x) {
+template <class D, int kIn, int S, int T>
+HWY_INLINE void StripAt(const Window3x3Band& band, int x) {
   const bool left = x * S < band.pad_left;
   const bool right = (x + T - 1) * S - band.pad_left + 2 >= band.columns;
-  if (left && right) return Strip<D, S, T, true, true>(band, x);
-  if (left) return Strip<D, S, T, true, false>(band, x);
-  if (right) return Strip<D, S, T, false, true>(band, x);
-  Strip<D, S, T, false, false>(band, x);
+  if (left && right) return Strip<D, kIn, S, T, true, true>(band, x);
+  if (left) return Strip<D, kIn, S, T, true, false>(band, x);
+  if (right) return Strip<D, kIn, S, T, false, true>(band, x);
+  Strip<D, kIn, S, T, false, false>(band, x);
 }
 
-template <class D, int S>
-void Strips(const Depthwise3x3Band& band) {
+template <class D, int kIn, int S>
+void Strips(const Window3x3Band& band) {
   int x = 0;
   if constexpr (S == 1 && kLongStrip > kStrip && hn::MaxLanes(D()) > 1)
-    for (; band.channels < kManyChannels && band.dst_columns - x >= kLongStrip; x += kLongStrip) StripAt<D, S, kLongStrip>(band, x);
+    for (; band.channels < kManyChannels && band.dst_columns - x >= kLongStrip; x += kLongStrip) StripAt<D, kIn, S, kLongStrip>(band, x);
   // What is left is dealt evenly: 7 columns as 3 + 4.
   const int first = x, columns = band.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
     switch (first + columns * (i + 1) / strips - x) {
-      case 1: StripAt<D, S, 1>(band, x); break;
-      case 2: StripAt<D, S, 2>(band, x); break;
-      case 3: StripAt<D, S, 3>(band, x); break;
-      default: StripAt<D, S, kStrip>(band, x); break;
+      case 1: StripAt<D, kIn, S, 1>(band, x); break;
+      case 2: StripAt<D, kIn, S, 2>(band, x); break;
+      case 3: StripAt<D, kIn, S, 3>(band, x); break;
+      default: StripAt<D, kIn, S, kStrip>(band, x); break;
     }
   }
 }
 
 template <class D>
-void BandOfStride(const Depthwise3x3Band& band) {
-  band.stride == 1 ? Strips<D, 1>(band) : Strips<D, 2>(band);
+void BandOfKind(const Window3x3Band& band) {
+  if (!band.depthwise) return Strips<D, 3, 2>(band);
+  band.stride == 1 ? Strips<D, 1, 1>(band) : Strips<D, 1, 2>(band);
 }
 
-void Depthwise3x3BandImpl(const Depthwise3x3Band& band) {
+void Window3x3BandImpl(const Window3x3Band& band) {
   using Full = hn::ScalableTag<float>;
-  if (static_cast<size_t>(band.channels) >= hn::MaxLanes(Full())) return BandOfStride<Full>(band);
+  if (static_cast<size_t>(band.channels) >= hn::MaxLanes(Full())) return BandOfKind<Full>(band);
 #if HWY_TARGET <= HWY_AVX3
-  if (band.channels >= 8) return BandOfStride<hn::CappedTag<float, 8>>(band);
+  if (band.channels >= 8) return BandOfKind<hn::CappedTag<float, 8>>(band);
 #endif
-  BandOfStride<hn::CappedTag<float, 1>>(band);
+  BandOfKind<hn::CappedTag<float, 1>>(band);
 }
 
 // A strip's columns lie as far apart as there are channels: those of a high band would fall on the same few sets of the first cache.
-int Depthwise3x3BandRowsImpl(int channels, int stride) {
+int Window3x3BandRowsImpl(bool depthwise, int channels, int stride) {
+  if (!depthwise) return kManyRegisters && hn::MaxLanes(hn::ScalableTag<float>()) >= 16 && channels <= kMostRgbChannels ? 14 : 0;
   if (!kManyRegisters) return 1;
   if (stride == 2) return channels < 128 ? 14 : 2;
   return channels < 512 ? 14 : 4;
@@ -223,8 +235,8 @@ HWY_AFTER_NAMESPACE();
 
 namespace couplet::cpu {
 
-void RunDepthwise3x3Band(const Depthwise3x3Band& band) { COUPLET_DISPATCH(Depthwise3x3BandImpl)(band); }
-int Depthwise3x3BandRows(int channels, int stride) { return COUPLET_DISPATCH(Depthwise3x3BandRowsImpl)(channels, stride); }
+void RunWindow3x3Band(const Window3x3Band& band) { COUPLET_DISPATCH(Window3x3BandImpl)(band); }
+int Window3x3BandRows(bool depthwise, int channels, int stride) { return COUPLET_DISPATCH(Window3x3BandRowsImpl)(depthwise, channels, stride); }
 void RunMaxPool(const PoolPixel& pixel) { COUPLET_DISPATCH(MaxPoolImpl)(pixel); }
 void RunAveragePool(const PoolPixel& pixel) { COUPLET_DISPATCH(AveragePoolImpl)(pixel); }
 

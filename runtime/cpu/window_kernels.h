@@ -1,4 +1,4 @@
-// Bands of rows of a depthwise 3x3 convolution and pixels of a pool: windows that see one channel at a time.
+// Bands of rows of 3x3 convolutions, depthwise or of RGB, and pixels of a pool.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -8,20 +8,23 @@
 
 namespace couplet::cpu {
 
-// Rows of the result that follow each other. Each value is one chain of fused multiply-adds: bias, then the window's rows, then
-// columns; what lies in the padding is left out. REQUIRES: stride 1 or 2, at most one column of padding on each side.
-struct Depthwise3x3Band {
+// Rows of the result that follow each other, of a depthwise convolution of stride 1 or 2, or of one over three channels of stride 2.
+// Each value is one chain of fused multiply-adds: the window's rows, then columns, then channels; it begins with the bias where
+// depthwise, else the bias is added at its end (as in gemm_kernel.h). What lies in the padding is left out. REQUIRES: at most one
+// column of padding on each side.
+struct Window3x3Band {
+  bool depthwise;
   const float* const* rows;  // the source's, (dst_rows - 1) * stride + 3 of them, null in the padding
   int columns, channels;
   int dst_rows, dst_columns, stride, pad_left;
-  const float* weights;  // [3, 3, channels]
+  const float* weights;  // [3, 3, channels], or [3, 3, 3, channels]
   const float* bias;     // [channels]
   float* dst;            // [dst_rows, dst_columns, channels]
   Clamp clamp;
 };
-void RunDepthwise3x3Band(const Depthwise3x3Band& band);
-// How many rows a band had best have.
-int Depthwise3x3BandRows(int channels, int stride);
+void RunWindow3x3Band(const Window3x3Band& band);
+// How many rows a band had best have; 0: the general kernel is faster.
+int Window3x3BandRows(bool depthwise, int channels, int stride);
 
 // Maximum or mean of the window's `h` rows of `w` pixels that lie in the picture.
 struct PoolPixel {
