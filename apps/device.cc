@@ -87,6 +87,10 @@ Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o,
   return MakeCpuBackend();
 }
 
+void LogMemoryPlan(const MemoryPlan& plan) {
+  if (plan.budget != 0) LogInfo(Describe(plan));
+}
+
 bool FallsBack(const DeviceOptions& o, const Backend& backend, const Status& status) {
   const bool device_failed = status.code() == Code::kDevice || status.code() == Code::kOutOfMemory;
   if (o.device != "auto" || backend.kind() == "cpu" || !device_failed) return false;

@@ -59,6 +59,9 @@ bool FallsBack(const DeviceOptions& options, const Backend& backend, const Statu
 void RunAgainWatched(const DeviceOptions& options, const Status& status, bool printed, char** argv);
 Status AfterWatch(Status status);
 
+// What of a GPU's memory a job is planned to take, in one line, before its work begins; nothing where no memory is planned (CPU).
+void LogMemoryPlan(const MemoryPlan& plan);
+
 // Null, or `profile` where one was asked for; a CPU is measured now, before its threads have work.
 Profile* WantedProfile(const DeviceOptions& options, const Backend& backend, Profile* profile);
 // The table on stderr, the trace into options.profile.

@@ -66,6 +66,7 @@ Status EvaluateOn(const Options& o, const Photos& photos, Backend& backend, Grap
                                                             classifier->knows_imagenet()));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<int> classes, ClassesOf(o, photos, labels));
   if (!classifier->note().empty()) LogWarning(classifier->note());
+  LogMemoryPlan(classifier->memory());
   std::string warning;
   COUPLET_ASSIGN_OR_RETURN(*result, EvaluateGraph(*classifier, photos.paths, classes,
                                                   [] { return CaughtSignal() != 0; }, &warning));

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "apps/console.h"
+#include "apps/device.h"
 #include "apps/html.h"
 #include "apps/progress.h"
 #include "apps/watch.h"
@@ -156,7 +157,8 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
   options.bottleneck_dir = dir;
   options.key = backbone.Key(options.decode, backend);
   Progress progress("Creating bottlenecks", false);
-  COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
+  COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend, set.photos.size()));
+  LogMemoryPlan(network.memory);
   return ExtractFeatures(set.photos, backbone.features(), network, options,
                          [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds, WatchText(watch.latest())); },
                          [] { return CaughtSignal() != 0; });

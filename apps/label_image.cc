@@ -135,7 +135,7 @@ Status Labelling::RunOn(Backend& backend, int threads) {
     COUPLET_ASSIGN_OR_RETURN(labels_, ReadLabelsFor(o_.labels, o_.classifier.graph, classifier->classes(),
                                                     classifier->knows_imagenet()));
   }
-  if (classifier->memory().budget != 0) LogInfo(Describe(classifier->memory()));
+  LogMemoryPlan(classifier->memory());
   std::string warning;
   Status status = classifier->Classify(
       std::span(photos_).subspan(done_), o_.threshold ? classifier->classes() : o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },

@@ -141,6 +141,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   std::unique_ptr<DistortedBatches> distorted;
   if (o.distorted()) {
     COUPLET_ASSIGN_OR_RETURN(distorted, DistortedBatches::Create(set.photos, backbone, backend, MakeDistortedOptions(o)));
+    LogMemoryPlan(distorted->memory());
     hooks.make_vectors = [&](int step, const HeadBatch& batch, std::span<float> vectors) {
       return distorted->Make(step, batch, vectors);
     };

@@ -38,7 +38,7 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
   const DeviceSampler* const watch = report->watch.get();
   const std::optional<double> joules_before = watch != nullptr ? watch->joules() : std::nullopt;
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend, set->photos.size()));
-  if (network.memory.budget != 0) LogInfo(Describe(network.memory));
+  LogMemoryPlan(network.memory);
   COUPLET_ASSIGN_OR_RETURN(ExtractResult result,
                            ExtractFeatures(
                                set->photos, backbone.features(), network, options,

@@ -263,14 +263,18 @@ Result<std::unique_ptr<DistortedBatches>> DistortedBatches::Create(const std::ve
   COUPLET_ASSIGN_OR_RETURN(const PhotoNetwork network, backbone.Network(backend));
   auto distorter = std::make_unique<Distorter>(photos, backbone, options);
   const size_t features = static_cast<size_t>(backbone.features());
+  std::unique_ptr<DistortedBatches> made;
   if (network.in_batches) {
     auto batches = std::make_unique<Batches>(std::move(distorter), features, network);
     COUPLET_RETURN_IF_ERROR(batches->Start(options.threads));
-    return std::unique_ptr<DistortedBatches>(std::move(batches));
+    made = std::move(batches);
+  } else {
+    auto singles = std::make_unique<SinglePhotos>(std::move(distorter), features);
+    COUPLET_RETURN_IF_ERROR(singles->Start(network, options.threads));
+    made = std::move(singles);
   }
-  auto singles = std::make_unique<SinglePhotos>(std::move(distorter), features);
-  COUPLET_RETURN_IF_ERROR(singles->Start(network, options.threads));
-  return std::unique_ptr<DistortedBatches>(std::move(singles));
+  made->memory_ = network.memory;
+  return made;
 }
 
 }  // namespace couplet

@@ -36,6 +36,12 @@ class DistortedBatches {
   // says: the same bytes whatever the number of threads. The error names the photo, or is the device's
   // (kOutOfMemory: with one photo at a time, too).
   virtual Status Make(int step, const HeadBatch& batch, std::span<float> vectors) = 0;
+
+  // What of the device's memory it is planned to take.
+  const MemoryPlan& memory() const { return memory_; }
+
+ private:
+  MemoryPlan memory_;
 };
 
 }  // namespace couplet

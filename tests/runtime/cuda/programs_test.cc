@@ -244,6 +244,21 @@ TEST_CASE("programs: on a board the memory's plan is told first, and when it end
   CHECK(label.code == 0);
   CHECK_HAS(label.err, "GPU memory: 2870 MB may be taken");
   CHECK_HAS(label.err, " 3 photos at a time ");
+  // Whatever else sends photos through a network says so, too: distortions, once more than the vectors of what is tested; the lab,
+  // whose vectors stay there.
+  const auto orin = board("7620", "5200", "4198400", "8.7");
+  const ProcessResult distorted = shop.Retrain("board", "cuda", {"--how_many_training_steps=1", "--train_batch_size=2", "--flip_left_right"}, orin);
+  CHECK(distorted.code == 0);
+  CHECK(Count(distorted.err, "GPU memory: 2870 MB may be taken") == 2);
+  const ProcessResult evaluated = shop.Run({StandinDir() + "/evaluate", "board.pb", "--device=cuda", "--labels=board.txt",
+                                            "--image_dir=photos"}, "evaluated", orin);
+  CHECK(evaluated.code == 0);
+  CHECK_HAS(evaluated.err, "GPU memory: 2870 MB may be taken");
+  const ProcessResult lab = shop.Run({StandinDir() + "/lab", "--devices=cuda", "--image_dir=photos", "--architectures=./backbone.pb",
+                                      "--learning_rates=0.01", "--steps=1", "--seeds=1", "--testing_percentage=20"}, "lab", orin);
+  CHECK(lab.code == 0);
+  CHECK_HAS(lab.err, "GPU memory: 2870 MB may be taken");
+  CHECK(lab.err.find(", vectors 0\n") == std::string::npos);
 }
 
 TEST_CASE("programs: auto takes a device for many photos, and the CPU after one line where that fails") {
