@@ -232,9 +232,10 @@ GPU_ARCHS   := $(sort $(subst .,,$(shell nvidia-smi --query-gpu=compute_cap --fo
 USED_ARCHS  := $(if $(filter all,$(ARCHS)),$(filter 75 80 86 87 89 90 100 110 120,$(KNOWN_ARCHS)),$(or $(ARCHS),$(GPU_ARCHS),75 90))
 GENCODE     := $(foreach arch,$(USED_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) \
                -gencode arch=compute_$(lastword $(USED_ARCHS)),code=compute_$(lastword $(USED_ARCHS))
+# HARDENING is CXX's own; the older g++ that NVCC_CXX names knows no -mbranch-protection before version 9.
 # --fmad=false as -ffp-contract=off: what the harness proves about bits holds on the device.
 NVCCFLAGS   := $(if $(NVCC_CXX),-ccbin $(NVCC_CXX) )-std=c++14 -O3 --fmad=false -lineinfo -I. $(GENCODE) -Werror all-warnings -Xptxas -v,-warn-spills \
-               -Xcompiler -fPIC,-Wall,-Wextra,-Werror $(HARDENING_$(BUILD):%=-Xcompiler %)
+               -Xcompiler -fPIC,-Wall,-Wextra,-Werror $(patsubst %,-Xcompiler %,$(filter-out $(if $(NVCC_CXX),-mbranch-protection=%),$(HARDENING_$(BUILD))))
 $(OBJ)/kernels/flags: FORCE
 	@mkdir -p $(@D); echo '$(NVCC) $(NVCCFLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCCFLAGS)' > $@
 	@$(NVCC) --version | sed -n 's/.*\(V[0-9.]*\)$$/nvcc \1/p' > $(@D)/toolkit

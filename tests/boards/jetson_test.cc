@@ -1,5 +1,9 @@
 // What make check-jetson judges by: spills, shared memory, registers, and how much of a multiprocessor a kernel fills.
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/stat.h>
+
+#include <fstream>
+
 #include "tests/support/test.h"
 
 namespace couplet {
@@ -37,6 +41,26 @@ TEST_CASE("jetson: a MobileNet's layers add up to the multiply-adds and weights 
   if (NoPython()) COUPLET_SKIP("needs python3");
   CHECK(Python("[round(sum(l[i] for l in jetson.mobilenet(1.0, 224)) / 1e6, 1) for i in (1, 2)]") == "[568.7, 4.2]\n");
   CHECK(Python("round(sum(l[1] for l in jetson.mobilenet(0.25, 128)) / 1e6)") == "14\n");
+}
+
+TEST_CASE("jetson: the old g++ that TX2's nvcc wants is not given an option that it lacks; one that CXX is, is") {
+  if (test::RunProcess({"make", "--version"}).code != 0) COUPLET_SKIP("needs make");
+  const test::TempDir dir;
+  const std::string compiler = dir / "g++", nvcc = dir / "nvcc";
+  for (const std::string& program : {compiler, nvcc}) {
+    std::ofstream(program) << "#!/bin/sh\n[ \"$1\" != -dumpmachine ] || echo aarch64-linux-gnu\n";
+    REQUIRE(chmod(program.c_str(), 0755) == 0);
+  }
+  const auto commands = [&](const std::string& old) {
+    const auto made = test::RunProcess({"make", "-n", "OUT=" + dir.path(), "CXX=" + compiler, "NVCC=" + nvcc, "ARCHS=62", old, "kernels"}, {"MAKEFLAGS="});
+    CHECK_MESSAGE(made.code == 0, made.err);
+    return made.out;
+  };
+  const std::string with_old = commands("NVCC_CXX=g++-8");
+  CHECK_HAS(with_old, nvcc + " -ccbin g++-8 -std=c++14");
+  CHECK_HAS(with_old, "arch=compute_62,code=sm_62");
+  CHECK(with_old.find("-mbranch-protection") == std::string::npos);  // came with g++ 9
+  CHECK_HAS(commands("NVCC_CXX="), "-Xcompiler -mbranch-protection=standard");
 }
 
 TEST_CASE("jetson: a graph's nodes are read off its bytes") {
