@@ -63,11 +63,13 @@ TEST_CASE("jetson: the old g++ that TX2's nvcc wants is not given an option that
   CHECK_HAS(commands("NVCC_CXX="), "-Xcompiler -mbranch-protection=standard");
 }
 
-TEST_CASE("jetson: a graph's nodes are read off its bytes") {
+TEST_CASE("jetson: the codelab's two runs: a graph's nodes are read off its bytes, and no number is far from all") {
   if (NoPython()) COUPLET_SKIP("needs python3");
   // node {name: "a" op: "Mul"}, versions, node {name: "b" op: "Add" input: "a"}.
   CHECK(Python("compare_codelab.nodes(b'\\x0a\\x08\\x0a\\x01a\\x12\\x03Mul\\x22\\x02\\x08\\x15\\x0a\\x0b\\x0a\\x01b\\x12\\x03Add\\x1a\\x01a')") ==
         "[('a', 'Mul'), ('b', 'Add')]\n");
+  // And a vector that is not a number is no vector within bounds.
+  CHECK(Python("[compare_codelab.farthest([1, x, 5], [2, 4, 5]) for x in (7.0, float('nan'))]") == "[3.0, nan]\n");
 }
 
 }  // namespace
