@@ -106,6 +106,14 @@ def judge(rows):
     return faults
 
 
+def too_wide(folder):
+    """Block sizes that no board has. That registers suffice for a block of more than 256 is for __launch_bounds__ to see to."""
+    return [f"{path}: {name} is {threads}, a block has {THREADS} threads at most"
+            for path in sorted([*pathlib.Path(folder).glob("*.cuh"), *pathlib.Path(folder).glob("*.cu")])
+            for name, threads in re.findall(r"constexpr (?:int|unsigned) (k\w*Threads) = (\d+);", path.read_text())
+            if int(threads) > THREADS]
+
+
 def readable(names):
     text = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True).stdout
     names = (re.sub(r"^void ", "", line).replace("couplet::", "").replace("(anonymous namespace)::", "") for line in text.splitlines())
@@ -172,7 +180,7 @@ def main(work, old, new, commit="unknown", date="unknown"):
         for failed, found in pool.map(compile_one, jobs):
             faults += failed
             rows += found
-    faults += judge(rows)
+    faults += judge(rows) + too_wide("kernels")
     if not rows:
         faults.append("no kernel was compiled")
     for fault in faults:

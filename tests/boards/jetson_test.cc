@@ -16,7 +16,7 @@ std::string Python(const std::string& expression) {
 }
 bool NoPython() { return test::RunProcess({"python3", "-c", ""}).code != 0; }
 
-TEST_CASE("jetson: a spill, too much shared memory and too many registers are faults; what fits is none") {
+TEST_CASE("jetson: a spill, too much shared memory, too many registers and threads are faults; what fits is none") {
   if (NoPython()) COUPLET_SKIP("needs python3");
   const auto judge = [](const std::string& row) { return Python("jetson.judge([('k', " + row + ")])"); };
   CHECK(judge("'TX2', 32, 49152, 0") == "[]\n");
@@ -24,6 +24,11 @@ TEST_CASE("jetson: a spill, too much shared memory and too many registers are fa
   CHECK_HAS(judge("'TX2', 32, 49153, 0"), "a block has 49152");
   CHECK(judge("'AGX Orin', 32, 49153, 0") == "[]\n");
   CHECK_HAS(judge("'Nano', 256, 0, 0"), "does not fit");
+  const test::TempDir dir;
+  std::ofstream(dir / "a.cuh") << "constexpr int kSomeThreads = 1024;\nconstexpr int kWideThreads = 1025;\n";
+  CHECK_HAS(Python("jetson.too_wide('" + dir.path() + "')"), "kWideThreads is 1025, a block has 1024 threads at most");
+  CHECK(Python("len(jetson.too_wide('" + dir.path() + "'))") == "1\n");
+  CHECK(Python("jetson.too_wide('kernels')") == "[]\n");
 }
 
 TEST_CASE("jetson: occupancy is what NVIDIA's own table says") {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # One text file about this machine and what Couplet does on it, to be sent by whoever has a board: versions, what there is
-# to compute with, the tests, the kernels' tests on the GPU where they were built, and a watched training.
+# to compute with, the tests, the kernels' tests and timings on the GPU where they were built, and a watched training.
 # Usage: sh tests/boards/report.sh BUILD
 # SPDX-License-Identifier: Apache-2.0
 set -u
@@ -40,6 +40,10 @@ show() {
     tail -n 3 "$work/gpu_tests.log"
   else
     echo 'kernels on the GPU: not built (make gpu-programs, where nvcc is)'
+  fi
+  if [ -x "$out/tests/kernel_bench" ]; then
+    section 'kernels, timed on the GPU'
+    show "$out/tests/kernel_bench" 32
   fi
   section timings
   photos=${COUPLET_PHOTOS:-tf_files/flower_photos}
