@@ -524,7 +524,7 @@ judge-default: $(JUDGE_PYTHON)  ## retrain on five tasks with weights/*.pb, Goog
 .PHONY: reliability-report check-faults soak
 soak: tests  ## random commands with random faults, held to clean runs; memory and descriptors flat (MINUTES=30, SEED=1)
 	PYTHONDONTWRITEBYTECODE=1 python3 tests/reliability/soak.py --minutes=$(or $(MINUTES),30) --seed=$(or $(SEED),1) --build=$(OUT)
-check-faults: tests  ## signals, kills, power cuts, failing calls, hostile surroundings: all of it, counted (half an hour)
+check-faults: tests  ## signals, kills, power cuts, failing calls, hostile surroundings: all of it, counted (an hour)
 	COUPLET_WHOLE=1 $(OUT)/tests/couplet_tests --jobs=$$(nproc) -tc='resume*,faults*,store: a byte*,hostile*'
 reliability-report:  ## gather what the reliability targets counted into docs/reliability.md
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/reliability/reliability.py report
