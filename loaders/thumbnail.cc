@@ -82,6 +82,7 @@ Box BoxOf(int i, int boxes, int length) {
 
 std::vector<Box> BoxesOf(int boxes, int length) {
   std::vector<Box> all;
+  all.reserve(static_cast<size_t>(boxes));
   for (int i = 0; i < boxes; ++i) all.push_back(BoxOf(i, boxes, length));
   return all;
 }
