@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -157,6 +158,20 @@ std::vector<ConvShape> OddShapes() {
         s.pads = SamePads(s);
         shapes.push_back(s);
       }
+  // A network's first layer, and depthwise layers higher than a band.
+  for (const int size : {1, 2, 3, 5, 8, 13, 33})
+    for (const int c : {5, 8, 12, 16}) {
+      ConvShape s = Named("3x3/2 of RGB to " + std::to_string(c), size + 2, size, 3, c, 3, 3, 2, 2, {});
+      s.pads = SamePads(s);
+      shapes.push_back(s);
+    }
+  for (const auto& [height, width, c] : {std::array{31, 9, 20}, {6, 5, 512}, {9, 9, 130}})
+    for (const int stride : {1, 2}) {
+      ConvShape s = Named("high depthwise " + std::to_string(c) + "/" + std::to_string(stride), height, width, c, c, 3, 3, stride, stride, {});
+      s.depthwise = true;
+      s.pads = SamePads(s);
+      shapes.push_back(s);
+    }
   shapes.push_back(Named("prime strides", 29, 31, 5, 11, 3, 5, 3, 5, {0, 2, 1, 0}));
   shapes.push_back(Named("1x7", 17, 17, 12, 20, 1, 7, 1, 1, {0, 3, 0, 3}));
   shapes.push_back(Named("7x1", 17, 17, 12, 20, 7, 1, 1, 1, {3, 0, 3, 0}));
