@@ -431,6 +431,7 @@ Result<std::vector<TrainResult>> TrainTogether(HeadTrainer& trainer, const HeadD
   }
   COUPLET_RETURN_IF_ERROR(Loop::Run(loops));
   std::vector<TrainResult> results;
+  results.reserve(loops.size());
   for (Loop& loop : loops) results.push_back(std::move(loop.result()));
   return results;
 }

@@ -30,8 +30,6 @@ constexpr bool kManyRegisters = false;
 constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
 constexpr int kManyChannels = 128;
 constexpr int kMostRgbChannels = 16;
-template <int kIn>
-constexpr bool kHeld = kManyRegisters && kIn == 1;
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -50,13 +48,14 @@ template <int kIn, bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLe
 HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t channels, const V* held, const float* weights, V* last,
                        V* middle, V* fresh) {
   if (row == nullptr) return;
+  constexpr bool kHeld = kManyRegisters && kIn == 1;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
   V w[9 * kIn];
 #pragma GCC unroll 27
   for (int i = 0; i < 9 * kIn; ++i)
     if (i < 3 * kIn ? kFirst : i < 6 * kIn ? kMiddle : kLast)
-      w[i] = kHeld<kIn> ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
+      w[i] = kHeld ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
     if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
@@ -87,7 +86,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     V w[9];
 #pragma GCC unroll 9
     for (size_t i = 0; i < 9; ++i)
-      if (kHeld<kIn>) w[i] = hn::LoadU(d, weights + i * channels);
+      if (kManyRegisters && kIn == 1) w[i] = hn::LoadU(d, weights + i * channels);
     // Depthwise sums begin with the bias, the others end with it, as gemm_kernel.h's do.
     const V bias = hn::LoadU(d, band.bias + c);
     const std::ptrdiff_t column = std::ptrdiff_t{x} * S - band.pad_left;
