@@ -75,12 +75,14 @@ APP_SRC  := $(filter-out $(patsubst %,apps/%.cc,$(PROGRAMS) $(TOOLS)),$(sort $(w
 FUZZ_TARGETS_SRC := $(sort $(wildcard tests/fuzz/*targets.cc))
 TEST_SRC := $(sort $(wildcard tests/*.cc tests/support/*.cc tests/support/simt/*.cc tests/kernels/*.cc tests/runtime/*.cc tests/runtime/cpu/*.cc tests/runtime/cuda/*.cc tests/loaders/*.cc \
                               tests/models/*.cc tests/apps/*.cc tests/weights/*.cc tests/boards/*.cc tests/bench/kernels/*_rows.cc $(FUZZ_TARGETS_SRC) tests/fuzz/*_test.cc) tests/bench/compare.cc tests/bench/compare_test.cc)
-# Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are.
+# Stand-ins for NVIDIA's libraries, held to the toolkit's own headers: they exist where those are, of CUDA 11.8 or newer (they
+# play calls that older ones do not declare, and nobody has compiled them with any between).
 find_header = $(firstword $(wildcard $(patsubst %,%/include/$(1),$(2) /usr/local/cuda /usr)))
 CUDA_HEADERS := $(if $(filter 0,$(CUDA)),,$(call find_header,cuda_runtime_api.h,$(CUDA_HOME)))
 CUDNN_HEADERS := $(if $(CUDA_HEADERS),$(call find_header,cudnn.h,$(CUDNN_HOME) $(CUDA_HOME)))
 TOOLKIT_INC := $(patsubst %,-isystem %,$(filter-out /usr/include,$(sort $(patsubst %/,%,$(dir $(CUDA_HEADERS) $(CUDNN_HEADERS))))))
-STANDIN_SRC := $(if $(CUDNN_HEADERS),$(filter-out %_test.cc %/libcuda.cc,$(sort $(wildcard tests/support/standin/*.cc))))
+CUDA_IS_PLAYED := $(if $(CUDNN_HEADERS),$(shell awk '$$2 == "CUDART_VERSION" && $$3 >= 11080 { print "yes" }' $(CUDA_HEADERS)))
+STANDIN_SRC := $(if $(CUDA_IS_PLAYED),$(filter-out %_test.cc %/libcuda.cc,$(sort $(wildcard tests/support/standin/*.cc))))
 ifneq ($(STANDIN_SRC),)
 # But for launch.cc, which takes the kernels' launches: in the tests' own program they run at once.
 TEST_SRC += $(filter-out %/launch.cc,$(STANDIN_SRC)) $(sort $(wildcard tests/support/standin/*_test.cc))

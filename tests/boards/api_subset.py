@@ -20,6 +20,8 @@ JETPACKS = {
     "6.0": {"cuda": (12, 2), "cudnn": (8, 9)},
     "7.0": {"cuda": (13, 0), "cudnn": (9, 12)},
 }
+# The engine, and what make gpu-programs builds beside it for a board.
+USERS = ["runtime/cuda", "kernels", "tests/support/cuda", "tests/bench/kernels"]
 NAME = re.compile(r"\b(?:cudaError|cudaDevAttr|cublasLt|cuda|cudnn|cublas|CUDNN_|CUBLASLT_|CUBLAS_|CUDA_R_)[A-Z0-9]\w*")
 NOT_NVIDIAS = re.compile(r"^(CUDNN|CUBLAS)_(HOME|VERSION|MAJOR|MINOR|PATCHLEVEL|VER_MAJOR)$")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"", re.S)
@@ -63,7 +65,7 @@ def visible(text, values):
 
 def used(root, values):
     names = {}
-    for path in sorted([*root.glob("runtime/cuda/*"), *root.glob("kernels/*")]):
+    for path in sorted([path for folder in USERS for path in root.glob(f"{folder}/*")]):
         text = COMMENT.sub(" ", path.read_text())
         for name in NAME.findall(visible(text, values)):
             if not NOT_NVIDIAS.match(name):

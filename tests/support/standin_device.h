@@ -77,7 +77,7 @@ class CapturedErrors {
 }  // namespace couplet::test
 
 // Makes the fresh device `device`, or skips.
-#define COUPLET_NEEDS_STANDIN(device)                                                          \
-  if (::couplet::test::StandinDir().empty())                                                   \
-    COUPLET_SKIP("the CUDA engine on stand-ins needs the CUDA toolkit's and cuDNN's headers"); \
+#define COUPLET_NEEDS_STANDIN(device)                                                              \
+  if (::couplet::test::StandinDir().empty())                                                       \
+    COUPLET_SKIP("the CUDA engine on stand-ins needs cuDNN's headers and CUDA's, 11.8 or newer"); \
   const ::couplet::test::StandinDevice device

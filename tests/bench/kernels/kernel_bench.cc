@@ -52,7 +52,11 @@ double LaunchMs(const LaunchNext& launch, cudaStream_t stream) {
   Demand(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   for (int i = 0; i < kLaunches; ++i) Demand(static_cast<cudaError_t>(launch(stream)), "a launch");
   Demand(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+#if CUDART_VERSION >= 11040
   Demand(cudaGraphInstantiateWithFlags(&ready, graph, 0), "cudaGraphInstantiateWithFlags");
+#else
+  Demand(cudaGraphInstantiate(&ready, graph, nullptr, nullptr, 0), "cudaGraphInstantiate");
+#endif
   const double ms = MedianMs(ready, stream) / kLaunches;
   Demand(cudaGraphExecDestroy(ready), "cudaGraphExecDestroy");
   Demand(cudaGraphDestroy(graph), "cudaGraphDestroy");

@@ -284,7 +284,7 @@ TEST_CASE("standin: memory freed before the work runs is seen") {
     const Floats x(1), w(1), y(1);
     CHECK(problem.Forward(kImplicit, x.data(), w.data(), y.data()) == CUDNN_STATUS_SUCCESS);
     REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-    REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+    REQUIRE(cudaGraphInstantiateWithFlags(&exec, graph, 0) == cudaSuccess);
   }
   CHECK(cudaGraphLaunch(exec, stream) == cudaErrorIllegalAddress);
   CHECK_HAS(FreshDevice::Mistakes(), "x is not device memory");

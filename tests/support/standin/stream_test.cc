@@ -150,7 +150,7 @@ TEST_CASE("standin: a captured graph with a fork runs in any order its edges all
     CHECK(cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess);
     CHECK(nodes == 4);
     cudaGraphExec_t exec = nullptr;
-    REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+    REQUIRE(cudaGraphInstantiateWithFlags(&exec, graph, 0) == cudaSuccess);
     CHECK(cudaGraphDestroy(graph) == cudaSuccess);
     for (const float value : {1.0f, 5.0f}) {
       one.data()[0] = value;
