@@ -51,10 +51,11 @@ HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t chann
   constexpr bool kHeld = kManyRegisters && kIn == 1;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
+  constexpr bool kUsed[3] = {kFirst, kMiddle, kLast};
   V w[9 * kIn];
 #pragma GCC unroll 27
   for (int i = 0; i < 9 * kIn; ++i)
-    if (i < 3 * kIn ? kFirst : i < 6 * kIn ? kMiddle : kLast)
+    if (kUsed[i / (3 * kIn)])
       w[i] = kHeld ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
@@ -92,7 +93,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     const std::ptrdiff_t column = std::ptrdiff_t{x} * S - band.pad_left;
     const std::ptrdiff_t first = kIn == 1 ? column * band.channels + static_cast<std::ptrdiff_t>(c) : column * kIn;
     const float* const* rows = band.rows;
-    const int count = band.dst_rows;
+    const std::ptrdiff_t count = band.dst_rows;
     float* dst = band.dst + static_cast<size_t>(x) * channels + c;
     const auto begin = [&](V* sums) HWY_ATTR {
 #pragma GCC unroll 8
@@ -119,7 +120,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
       } else {
         begin(b);
         AddRow<kIn, false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
-        for (int r = 2; r < count; ++r) {
+        for (std::ptrdiff_t r = 2; r < count; ++r) {
           begin(fresh);
           AddRow<kIn, true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
           end(a);
@@ -131,7 +132,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
         move(a, b);
       }
     } else {
-      for (int y = 1; y < count; ++y) {
+      for (std::ptrdiff_t y = 1; y < count; ++y) {
         AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
         begin(fresh);
         AddRow<kIn, true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
