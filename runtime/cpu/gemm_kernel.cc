@@ -19,7 +19,7 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
 // 32 registers hold 6 x 4 accumulators, 4 of weights and one value; 16 registers 6 x 2, 2 and one.
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+#if COUPLET_MANY_REGISTERS
 constexpr int kPanelVectors = 4;
 constexpr int kTilePixels[] = {0, 12, 12, 8, 6};  // by a panel's vectors
 #else
@@ -133,7 +133,7 @@ void PanelOfWidth(const GemmPanel& t) {
 void PanelImpl(const GemmPanel& t) {
   switch (t.width / static_cast<int>(hn::MaxLanes(D()))) {
     case 1: return PanelOfWidth<1>(t);
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+#if COUPLET_MANY_REGISTERS
     case 2: return PanelOfWidth<2>(t);
     case 3: return PanelOfWidth<3>(t);
 #endif

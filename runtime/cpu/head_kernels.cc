@@ -24,7 +24,7 @@ using D = hn::CappedTag<float, kPad>;
 using V = hn::Vec<D>;
 
 // With 32 registers 4 rows (or vectors) by 6 classes are held at once, with 16 registers 2 by 6.
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+#if COUPLET_MANY_REGISTERS
 constexpr int kBlock = 4;
 #else
 constexpr int kBlock = 2;

@@ -6,3 +6,6 @@
 // fused multiply-add either, and what AVX3_DL and later add is of no use to floats.
 #define HWY_DISABLED_TARGETS \
   (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+
+// Whether the instruction set that is being compiled for has 32 vector registers, not 16.
+#define COUPLET_MANY_REGISTERS (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64)

@@ -22,7 +22,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // by, each read once: a row's results begin when the first of its three rows passes and are done with the third. 16 registers hold
 // one row's results and weights; then each value is used for more columns, unless there are so many channels that the columns lie
 // far apart and those of a long strip would fall on the same few sets of the first cache.
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+#if COUPLET_MANY_REGISTERS
 constexpr bool kManyRegisters = true;
 #else
 constexpr bool kManyRegisters = false;
@@ -30,6 +30,8 @@ constexpr bool kManyRegisters = false;
 constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
 constexpr int kManyChannels = 128;
 constexpr int kMostRgbChannels = 16;
+// Whether a strip holds the weights of the whole window, for results that see `in` channels each.
+constexpr bool HoldsWeights(int in) { return kManyRegisters && in == 1; }
 
 // Calls body(c) so that [c, c + lanes) cover all channels; the last vector may overlap the one before, which then
 // writes the same values again. REQUIRES: channels >= lanes.
@@ -48,7 +50,6 @@ template <int kIn, bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLe
 HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t channels, const V* held, const float* weights, V* last,
                        V* middle, V* fresh) {
   if (row == nullptr) return;
-  constexpr bool kHeld = kManyRegisters && kIn == 1;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
   constexpr bool kUsed[3] = {kFirst, kMiddle, kLast};
@@ -56,7 +57,7 @@ HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t chann
 #pragma GCC unroll 27
   for (int i = 0; i < 9 * kIn; ++i)
     if (kUsed[i / (3 * kIn)])
-      w[i] = kHeld ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
+      w[i] = HoldsWeights(kIn) ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
     if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
@@ -87,7 +88,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     V w[9];
 #pragma GCC unroll 9
     for (size_t i = 0; i < 9; ++i)
-      if (kManyRegisters && kIn == 1) w[i] = hn::LoadU(d, weights + i * channels);
+      if (HoldsWeights(kIn)) w[i] = hn::LoadU(d, weights + i * channels);
     // Depthwise sums begin with the bias, the others end with it, as gemm_kernel.h's do.
     const V bias = hn::LoadU(d, band.bias + c);
     const std::ptrdiff_t column = std::ptrdiff_t{x} * S - band.pad_left;
