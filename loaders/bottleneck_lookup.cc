@@ -48,28 +48,65 @@ NotedPhoto NotePhoto(std::string_view path, const Sha256Digest& photo, const Not
   return noted;
 }
 
-int BottleneckLookup::Prepare(sqlite3* db) {
-  int code = paths_from_.Prepare(db, "SELECT path, photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path >= ?1 ORDER BY path");
-  if (code == SQLITE_OK) code = vectors_from_.Prepare(db, "SELECT id, photo, crc, vector FROM vectors WHERE id >= ?1 ORDER BY id");
-  if (code == SQLITE_OK) code = get_vector_.Prepare(db, "SELECT crc, vector FROM vectors WHERE model = ?1 AND photo = ?2");
-  Statement all;
-  if (code == SQLITE_OK) code = all.Prepare(db, "SELECT photo, id FROM vectors WHERE model = ?1 ORDER BY photo");
-  if (code != SQLITE_OK) return code;
-  all.Bind(1, model_);
-  Row row;
-  while ((code = all.Step()) == SQLITE_ROW) {
-    row.id = all.Int(1);
-    if (ReadDigest(all.Blob(0), &row.photo)) rows_.push_back(row);
+size_t EntryIndex::Hash::operator()(const Sha256Digest& photo) const {
+  size_t head;  // of a hash every part is as good as another
+  std::memcpy(&head, photo.data(), sizeof head);
+  return head;
+}
+
+int EntryIndex::Prepare(sqlite3* db, int64_t model) {
+  const int code = newer_.Prepare(db, "SELECT photo, id FROM entries WHERE model = ?1 AND id > ?2 ORDER BY id");
+  newer_.Bind(1, model);  // Reset keeps it
+  return code;
+}
+
+int EntryIndex::Refresh() {
+  newer_.Reset();  // an exception may have left it in the midst
+  newer_.Bind(2, last_);
+  int code;
+  Sha256Digest photo;
+  while ((code = newer_.Step()) == SQLITE_ROW) {
+    last_ = newer_.Int(1);
+    if (!ReadDigest(newer_.Blob(0), &photo)) continue;
+    if (has_first_) added_[photo] = last_;
+    else first_.push_back({photo, last_});
   }
-  return code == SQLITE_DONE ? SQLITE_OK : code;
+  newer_.Reset();
+  if (code != SQLITE_DONE) return code;
+  if (!has_first_) {
+    std::sort(first_.begin(), first_.end(), [](const Row& a, const Row& b) { return a.photo < b.photo; });
+    last_of_first_ = last_;
+    has_first_ = true;
+  }
+  return SQLITE_OK;
 }
 
-const BottleneckLookup::Row* BottleneckLookup::FindRow(const Sha256Digest& photo) const {
-  const auto at = std::lower_bound(rows_.begin(), rows_.end(), photo, [](const Row& row, const Sha256Digest& key) { return row.photo < key; });
-  return at != rows_.end() && at->photo == photo ? &*at : nullptr;
+int64_t EntryIndex::FindFirst(const Sha256Digest& photo) const {
+  const auto at = std::lower_bound(first_.begin(), first_.end(), photo, [](const Row& row, const Sha256Digest& key) { return row.photo < key; });
+  return at != first_.end() && at->photo == photo ? at->id : 0;
 }
 
-bool BottleneckLookup::WasThere(const Sha256Digest& photo) const { return FindRow(photo) != nullptr; }
+int64_t EntryIndex::Find(const Sha256Digest& photo) const {
+  const auto at = added_.find(photo);
+  return at != added_.end() ? at->second : FindFirst(photo);
+}
+
+void EntryIndex::Add(const Sha256Digest& photo, int64_t id) {
+  added_[photo] = id;
+  last_ = std::max(last_, id);
+}
+
+void EntryIndex::Forget() {
+  added_.clear();
+  last_ = last_of_first_;
+}
+
+int BottleneckLookup::Prepare(sqlite3* db, int64_t model) {
+  int code = paths_from_.Prepare(db, "SELECT path, photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path >= ?1 ORDER BY path");
+  if (code == SQLITE_OK) code = contents_from_.Prepare(db, "SELECT id, crc, bytes FROM contents WHERE id >= ?1 ORDER BY id");
+  if (code == SQLITE_OK) code = vectors_.Prepare(db, model);
+  return code == SQLITE_OK ? vectors_.Refresh() : code;
+}
 
 // The row on which paths_from_ stands is that of `path`.
 void BottleneckLookup::ReadNote(std::string_view path, BottleneckStore::Found* found) {
@@ -111,37 +148,32 @@ int BottleneckLookup::FindPaths(std::span<const std::string> paths, std::span<Bo
   return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-// Columns from `first_column` on: crc, vector.
-bool BottleneckLookup::ReadVector(const Statement& row, int first_column, const Sha256Digest& photo, std::span<float> dst) const {
-  const std::span<const std::byte> vector = row.Blob(first_column + 1);
-  if (vector.size() != dst.size_bytes() || row.Int(first_column) != RowChecksum(model_key_, photo, vector)) return false;
+// Of the row on which contents_from_ stands.
+bool BottleneckLookup::ReadVector(const Sha256Digest& photo, std::span<float> dst) const {
+  const std::span<const std::byte> vector = contents_from_.Blob(2);
+  if (vector.size() != dst.size_bytes() || contents_from_.Int(1) != RowChecksum(model_key_, photo, vector)) return false;
   if (!vector.empty()) std::memcpy(dst.data(), vector.data(), vector.size());
   return true;
 }
 
 bool BottleneckLookup::FindVector(const Sha256Digest& photo, std::span<float> dst) {
-  const int code = get_vector_.Bind(1, model_).Bind(2, photo).Step();
-  const bool good = code == SQLITE_ROW && ReadVector(get_vector_, 0, photo, dst);
-  get_vector_.Reset();
-  if (!good && code != SQLITE_DONE) ++damaged_;
+  const int64_t id = vectors_.Find(photo);
+  if (id == 0) return false;
+  Statement& from = contents_from_;
+  const bool good = from.Bind(1, id).Step() == SQLITE_ROW && from.Int(0) == id && ReadVector(photo, dst);
+  from.Reset();
+  if (!good) ++damaged_;
   return good;
 }
 
-void BottleneckLookup::FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors) {
+int BottleneckLookup::FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors) {
+  if (const int code = vectors_.Refresh(); code != SQLITE_OK) return code;
   std::vector<Wanted> wanted;
   for (size_t i = 0; i < found.size(); ++i)
     if (found[i].known)
-      if (const Row* row = FindRow(found[i].photo_sha256)) wanted.push_back({row->id, i});
+      if (const int64_t id = vectors_.Find(found[i].photo_sha256); id != 0) wanted.push_back({id, i});
   std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) { return a.id < b.id; });
-  ScanVectors(wanted, found, dim, vectors);
-  // What was not there when the store was opened, or is not what was there: by its key, which says whether it is damaged.
-  for (size_t i = 0; i < found.size(); ++i)
-    if (found[i].known && !found[i].has_vector)
-      found[i].has_vector = FindVector(found[i].photo_sha256, vectors.subspan(i * dim, dim));
-}
-
-void BottleneckLookup::ScanVectors(std::span<const Wanted> wanted, std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors) {
-  Statement& from = vectors_from_;
+  Statement& from = contents_from_;
   int code = SQLITE_DONE;  // SQLITE_ROW: `from` stands on a row
   for (const auto& [id, i] : wanted) {
     for (int step = 0; code == SQLITE_ROW && step < kSteps && from.Int(0) < id; ++step) code = from.Step();
@@ -149,11 +181,11 @@ void BottleneckLookup::ScanVectors(std::span<const Wanted> wanted, std::span<Bot
       from.Reset();
       code = from.Bind(1, id).Step();
     }
-    Sha256Digest photo;
-    if (code == SQLITE_ROW && from.Int(0) == id && ReadDigest(from.Blob(1), &photo) && photo == found[i].photo_sha256)
-      found[i].has_vector = ReadVector(from, 2, photo, vectors.subspan(i * dim, dim));
+    found[i].has_vector = code == SQLITE_ROW && from.Int(0) == id && ReadVector(found[i].photo_sha256, vectors.subspan(i * dim, dim));
+    if (!found[i].has_vector) ++damaged_;
   }
   from.Reset();
+  return SQLITE_OK;
 }
 
 }  // namespace couplet

@@ -1,11 +1,13 @@
-// The SQLite file, layout version 1 (PRAGMA user_version; PRAGMA application_id is "Cplt"):
+// The SQLite file, layout version 2 (PRAGMA user_version; PRAGMA application_id is "Cplt"):
 //
-//   models      id, key: SHA-256 of the text of a FeatureKey and the vector's length, description: that text
-//   vectors     model, photo: SHA-256 of the photo's bytes, crc, vector: float32, little endian
-//   thumbnails  photo, crc, jpeg
-//   paths       path -> photo, with the size, times and inode the file had, and when that was noted; behind the photo's
-//               hash, in the same blob, stands the row's crc
+//   models    id, key: SHA-256 of the text of a FeatureKey and the vector's length, description: that text
+//   entries   model, or 0 for a thumbnail; id; photo: SHA-256 of the photo's bytes
+//   contents  id, crc, bytes: a vector, float32, little endian; or a JPEG
+//   paths     path -> photo, with the size, times and inode the file had, and when that was noted; behind the photo's
+//             hash, in the same blob, stands the row's crc
 //
+// Nothing is found by a photo's hash in the file: `entries` are few bytes in the order they came, and read as a whole
+// (EntryIndex). Layout 1 had an index of hashes; such a file is brought up to date when it is opened.
 // A crc is CRC-32C over the keys and the payload, so that a row of another photo or model is noticed as well (bottleneck_lookup.h).
 // Rollback journal, not WAL: WAL needs shared memory (no network folders) and a writable folder even to read,
 // and its gain, readers beside a writer, is nothing to us, who read once and then write about once a second.
@@ -35,20 +37,30 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
 constexpr int kApplicationId = 0x43706c74;  // "Cplt"
-constexpr int kLayoutVersion = 1;
+constexpr int kLayoutVersion = 2;
 constexpr int kWaitForOthersMs =
     60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
+constexpr int64_t kThumbnails = 0;  // as a model
 constexpr char kSchema[] = R"(
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
-CREATE TABLE vectors (
-  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, photo BLOB NOT NULL, crc INTEGER NOT NULL,
-  vector BLOB NOT NULL, UNIQUE (model, photo));
-CREATE TABLE thumbnails (
-  id INTEGER PRIMARY KEY, photo BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, jpeg BLOB NOT NULL);
 CREATE TABLE paths (
   path BLOB PRIMARY KEY, photo BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
   ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, noted_ns INTEGER NOT NULL) WITHOUT ROWID;
+)";
+constexpr char kSchemaSince2[] = R"(
+CREATE TABLE entries (
+  model INTEGER NOT NULL, id INTEGER NOT NULL, photo BLOB NOT NULL, PRIMARY KEY (model, id)) WITHOUT ROWID;
+CREATE TABLE contents (
+  id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
+)";
+constexpr char kFrom1To2[] = R"(
+INSERT INTO contents SELECT id, crc, vector FROM vectors ORDER BY id;
+INSERT INTO entries SELECT model, id, photo FROM vectors ORDER BY model, id;
+INSERT INTO contents SELECT id + (SELECT coalesce(max(id), 0) FROM vectors), crc, jpeg FROM thumbnails ORDER BY id;
+INSERT INTO entries SELECT 0, id + (SELECT coalesce(max(id), 0) FROM vectors), photo FROM thumbnails ORDER BY id;
+DROP TABLE vectors;
+DROP TABLE thumbnails;
 )";
 
 std::string Describe(const FeatureKey& key, int dim) {
@@ -63,10 +75,8 @@ class SqliteStore final : public BottleneckStore {
  public:
   SqliteStore(std::string path, int dim) : path_(std::move(path)), dim_(static_cast<size_t>(dim)) {}
   ~SqliteStore() override {
-    // Statements go before the connection they belong to.
-    lookup_.reset();
-    statements_.reset();
-    sqlite3_close(db_);
+    // Of the statements that belong to it, some are still there: it closes with the last.
+    sqlite3_close_v2(db_);
   }
 
   Status Init(const FeatureKey& key, Integrity integrity);
@@ -81,7 +91,7 @@ class SqliteStore final : public BottleneckStore {
  private:
   struct Statements {
     Statement begin, begin_write, commit, rollback;
-    Statement get_thumbnail, put_path, put_vector, put_thumbnail;
+    Statement get_content, put_path, put_content, put_entry;
   };
 
   Status Error(int code, const char* verb) const;
@@ -89,9 +99,10 @@ class SqliteStore final : public BottleneckStore {
   int ReadNumber(const char* sql, int64_t* value);
   int CheckPages();
   Status CheckOrMakeLayout();
-  Status MakeLayout();
+  Status MakeLayout(int64_t from);
   Status FindModel(const std::string& description);
   Status PrepareStatements();
+  int PutContent(EntryIndex& index, int64_t model, std::span<const uint8_t> model_key, const Sha256Digest& photo, std::span<const std::byte> bytes);
   int PutRecord(const Record& record);
 
   const std::string path_;
@@ -100,9 +111,10 @@ class SqliteStore final : public BottleneckStore {
   bool read_only_ = false;
   mutable bool is_damaged_ = false;
   Sha256Digest model_key_{};
-  int64_t model_ = 0;  // 0: this model has no row yet and none can be made (read-only)
+  int64_t model_ = -1;  // this model has no row yet and none can be made (read-only)
   std::unique_ptr<Statements> statements_;
   std::unique_ptr<BottleneckLookup> lookup_;
+  EntryIndex thumbnails_;  // not read before one is asked for or put
   std::mutex mutex_;  // guards db_, statements_ and what lookup_ reads
 };
 
@@ -189,8 +201,9 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   }
   COUPLET_RETURN_IF_ERROR(FindModel(description));
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
-  lookup_ = std::make_unique<BottleneckLookup>(model_key_, model_);
-  code = lookup_->Prepare(db_);
+  lookup_ = std::make_unique<BottleneckLookup>(model_key_);
+  code = thumbnails_.Prepare(db_, kThumbnails);
+  if (code == SQLITE_OK) code = lookup_->Prepare(db_, model_);
   return code == SQLITE_OK ? Status() : Error(code, "read");
 }
 
@@ -210,12 +223,13 @@ Status SqliteStore::CheckOrMakeLayout() {
   const Status status = code == SQLITE_OK ? Status() : Error(code, "read");
   if (sqlite3_get_autocommit(db_) == 0) Exec("COMMIT");
   COUPLET_RETURN_IF_ERROR(status);
-  if (application == 0 && version == 0 && tables == 0) return MakeLayout();
+  if (application == 0 && version == 0 && tables == 0) return MakeLayout(0);
   if (application != kApplicationId)
     return BadInput(fmt::format(
         "{} is not a bottleneck store but another program's SQLite file; move it away or name another "
         "--bottleneck_dir",
         path_));
+  if (version == 1) return MakeLayout(1);
   if (version != kLayoutVersion)
     return BadInput(
         fmt::format("{} was made by another version of Couplet (layout {}, here {}); delete it or name "
@@ -224,21 +238,25 @@ Status SqliteStore::CheckOrMakeLayout() {
   return {};
 }
 
-Status SqliteStore::MakeLayout() {
+// From nothing, or from an older layout. All of it or nothing.
+Status SqliteStore::MakeLayout(int64_t from) {
+  const char* verb = from == 0 ? "make" : "bring up to date";
   int code = Exec("BEGIN IMMEDIATE");
-  if (code != SQLITE_OK) return Error(code, "make");
+  if (code != SQLITE_OK) return Error(code, verb);
   // Another run may have been quicker; its layout is checked like any other.
   int64_t version = 0;
   code = ReadNumber("PRAGMA user_version", &version);
-  const bool mine = code == SQLITE_OK && version == 0;
-  if (mine) code = Exec(kSchema);
+  const bool mine = code == SQLITE_OK && version == from;
+  if (mine && from == 0) code = Exec(kSchema);
+  if (mine && code == SQLITE_OK) code = Exec(kSchemaSince2);
+  if (mine && code == SQLITE_OK && from == 1) code = Exec(kFrom1To2);
   if (mine && code == SQLITE_OK)
     code = Exec(
         fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, kLayoutVersion)
             .c_str());
   if (code == SQLITE_OK) code = Exec("COMMIT");
   if (code != SQLITE_OK) {
-    Status status = Error(code, "make");
+    Status status = Error(code, verb);
     Exec("ROLLBACK");
     return status;
   }
@@ -283,16 +301,12 @@ Status SqliteStore::PrepareStatements() {
       {&s.begin_write, "BEGIN IMMEDIATE"},
       {&s.commit, "COMMIT"},
       {&s.rollback, "ROLLBACK"},
-      {&s.get_thumbnail, "SELECT crc, jpeg FROM thumbnails WHERE photo = ?1"},
+      {&s.get_content, "SELECT crc, bytes FROM contents WHERE id = ?1"},
       {&s.put_path,
        "INSERT OR REPLACE INTO paths (path, photo, size, mtime_ns, ctime_ns, inode, noted_ns) "
        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
-      {&s.put_vector,
-       "INSERT INTO vectors (model, photo, crc, vector) VALUES (?1, ?2, ?3, ?4) "
-       "ON CONFLICT (model, photo) DO UPDATE SET crc = excluded.crc, vector = excluded.vector"},
-      {&s.put_thumbnail,
-       "INSERT INTO thumbnails (photo, crc, jpeg) VALUES (?1, ?2, ?3) "
-       "ON CONFLICT (photo) DO UPDATE SET crc = excluded.crc, jpeg = excluded.jpeg"},
+      {&s.put_content, "INSERT OR REPLACE INTO contents (id, crc, bytes) VALUES (?1, ?2, ?3)"},
+      {&s.put_entry, "INSERT OR REPLACE INTO entries (model, id, photo) VALUES (?1, ?2, ?3)"},
   };
   for (const auto& [statement, sql] : wanted)
     // A table that is missing though the version is ours is damage.
@@ -311,7 +325,7 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
   errno = 0;
   int code = statements_->begin.Run();
   if (code == SQLITE_OK) code = lookup_->FindPaths(paths, found);
-  if (code == SQLITE_OK) lookup_->FindVectors(found, dim_, vectors);
+  if (code == SQLITE_OK) code = lookup_->FindVectors(found, dim_, vectors);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return found;
   const Status status = Error(code, "read");
@@ -322,45 +336,61 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
 bool SqliteStore::Get(const Sha256Digest& photo_sha256, std::span<float> dst) {
   COUPLET_CHECK(dst.size() == dim_);
   // Without the lock, which the writer may hold for as long as a disk takes to sync.
-  if (!lookup_->WasThere(photo_sha256)) return false;
+  if (lookup_->vectors().FindFirst(photo_sha256) == 0) return false;
   const std::lock_guard lock(mutex_);
   return lookup_->FindVector(photo_sha256, dst);
 }
 
 std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& photo_sha256) {
   const std::lock_guard lock(mutex_);
-  Statement& get = statements_->get_thumbnail;
   std::optional<std::vector<uint8_t>> jpeg;
-  const int code = get.Bind(1, photo_sha256).Step();
-  if (code == SQLITE_ROW) {
-    const std::span<const std::byte> blob = get.Blob(1);
-    const auto* bytes = reinterpret_cast<const uint8_t*>(blob.data());
-    if (get.Int(0) == RowChecksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
+  int code = thumbnails_.Refresh();
+  const int64_t id = code == SQLITE_OK ? thumbnails_.Find(photo_sha256) : 0;
+  if (id != 0) {
+    Statement& get = statements_->get_content;
+    code = get.Bind(1, id).Step();
+    if (code == SQLITE_ROW) {
+      const std::span<const std::byte> blob = get.Blob(1);
+      const auto* bytes = reinterpret_cast<const uint8_t*>(blob.data());
+      if (get.Int(0) == RowChecksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
+    }
+    get.Reset();
   }
-  get.Reset();
-  if (!jpeg.has_value() && code != SQLITE_DONE) lookup_->NoteDamage();
+  if (!jpeg.has_value() && (id != 0 || code != SQLITE_OK)) lookup_->NoteDamage();
   return jpeg;
 }
 
+// One photo's vector or thumbnail, in the place of the one it may have.
+int SqliteStore::PutContent(EntryIndex& index, int64_t model, std::span<const uint8_t> model_key, const Sha256Digest& photo,
+                            std::span<const std::byte> bytes) {
+  Statement& content = statements_->put_content;
+  Statement& entry = statements_->put_entry;
+  const uint32_t crc = RowChecksum(model_key, photo, bytes);
+  const int64_t known = index.Find(photo);
+  if (known != 0) return content.Bind(1, known).Bind(2, crc).Bind(3, bytes).Run();
+  int code = content.BindNull(1).Bind(2, crc).Bind(3, bytes).Run();
+  if (code != SQLITE_OK) return code;
+  const int64_t id = sqlite3_last_insert_rowid(db_);
+  code = entry.Bind(1, model).Bind(2, id).Bind(3, photo).Run();
+  if (code == SQLITE_OK) index.Add(photo, id);
+  return code;
+}
+
 int SqliteStore::PutRecord(const Record& record) {
-  Statements& s = *statements_;
   int code = SQLITE_OK;
   if (!record.vector.empty()) {
     COUPLET_CHECK(record.vector.size() == dim_);
-    const auto bytes = std::as_bytes(record.vector);
-    s.put_vector.Bind(1, model_).Bind(2, record.photo_sha256);
-    code = s.put_vector.Bind(3, RowChecksum(model_key_, record.photo_sha256, bytes)).Bind(4, bytes).Run();
+    code = PutContent(lookup_->vectors(), model_, model_key_, record.photo_sha256, std::as_bytes(record.vector));
   }
-  if (code == SQLITE_OK && !record.thumbnail.empty()) {
-    const uint32_t crc = RowChecksum({}, record.photo_sha256, std::as_bytes(record.thumbnail));
-    code = s.put_thumbnail.Bind(1, record.photo_sha256).Bind(2, crc).Bind(3, record.thumbnail).Run();
-  }
+  if (code == SQLITE_OK && !record.thumbnail.empty())
+    code = PutContent(thumbnails_, kThumbnails, {}, record.photo_sha256, std::as_bytes(record.thumbnail));
   if (code != SQLITE_OK) return code;
+  Statement& put_path = statements_->put_path;
   const NoteNumbers numbers = NumbersOf(record.stamp);
   const NotedPhoto photo = NotePhoto(record.path, record.photo_sha256, numbers);
-  s.put_path.Bind(1, std::string_view(record.path)).Bind(2, std::span<const uint8_t>(photo));
-  for (size_t i = 0; i < numbers.size(); ++i) s.put_path.Bind(static_cast<int>(3 + i), numbers[i]);
-  return s.put_path.Run();
+  put_path.Bind(1, std::string_view(record.path)).Bind(2, std::span<const uint8_t>(photo));
+  for (size_t i = 0; i < numbers.size(); ++i) put_path.Bind(static_cast<int>(3 + i), numbers[i]);
+  return put_path.Run();
 }
 
 Status SqliteStore::Put(std::span<const Record> records) {
@@ -368,12 +398,17 @@ Status SqliteStore::Put(std::span<const Record> records) {
   if (read_only_) return Error(SQLITE_READONLY, "write");
   errno = 0;
   int code = statements_->begin_write.Run();
+  // From here on nobody else adds any.
+  if (code == SQLITE_OK) code = lookup_->vectors().Refresh();
+  if (code == SQLITE_OK) code = thumbnails_.Refresh();
   for (size_t i = 0; i < records.size() && code == SQLITE_OK; ++i) code = PutRecord(records[i]);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return {};
   Status status = Error(code, "write");
   // Some errors have rolled back by themselves.
   if (sqlite3_get_autocommit(db_) == 0) statements_->rollback.Run();
+  lookup_->vectors().Forget();
+  thumbnails_.Forget();
   return status;
 }
 

@@ -26,6 +26,10 @@ class Statement {
     Note(sqlite3_bind_int64(handle_, index, value));
     return *this;
   }
+  Statement& BindNull(int index) {
+    Note(sqlite3_bind_null(handle_, index));
+    return *this;
+  }
   // Never null: an empty value is an empty blob.
   Statement& Bind(int index, std::span<const std::byte> value) {
     Note(sqlite3_bind_blob64(handle_, index, value.empty() ? "" : static_cast<const void*>(value.data()),

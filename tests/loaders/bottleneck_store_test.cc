@@ -240,15 +240,15 @@ TEST_CASE("store: a damaged record is not given out, is counted, and can be put 
     PutOne(*store, record);
     PutOne(*store, RecordOf(other, Vector(2), "other"));
   };
-  const std::string is_other = "photo = x'" + ToHex(HashOf("other")) + "'";
-  const std::string is_photo = "photo = x'" + ToHex(HashOf("photo")) + "'";
+  const auto at = [](const std::string& photo_text) {
+    return "id = (SELECT id FROM entries WHERE model = 1 AND photo = x'" + ToHex(HashOf(photo_text)) + "')";
+  };
   for (const std::string& harm :
-       {"UPDATE vectors SET vector = x'0000803f00000080010000000000604000000000' WHERE " + is_photo,
-        "UPDATE vectors SET vector = x'0000803f' WHERE " + is_photo,
-        "UPDATE vectors SET vector = zeroblob(20) WHERE " + is_photo,
-        "UPDATE vectors SET crc = crc + 1 WHERE " + is_photo,
-        "UPDATE vectors SET (crc, vector) = (SELECT crc, vector FROM vectors WHERE " + is_other + ") WHERE " +
-            is_photo}) {
+       {"UPDATE contents SET bytes = x'0000803f00000080010000000000604000000000' WHERE " + at("photo"),
+        "UPDATE contents SET bytes = x'0000803f' WHERE " + at("photo"),
+        "UPDATE contents SET bytes = zeroblob(20) WHERE " + at("photo"),
+        "UPDATE contents SET crc = crc + 1 WHERE " + at("photo"), "DELETE FROM contents WHERE " + at("photo"),
+        "UPDATE contents SET (crc, bytes) = (SELECT crc, bytes FROM contents WHERE " + at("other") + ") WHERE " + at("photo")}) {
     CAPTURE(harm);
     put();
     CHECK(FindOne(*Open(dir), photo).has_vector);
@@ -265,7 +265,7 @@ TEST_CASE("store: a damaged record is not given out, is counted, and can be put 
   put();
   auto store = Open(dir);
   CHECK(FindOne(*store, photo).has_vector);
-  Sql(dir, "UPDATE thumbnails SET jpeg = x'010204'");
+  Sql(dir, "UPDATE contents SET bytes = x'010204' WHERE id = (SELECT id FROM entries WHERE model = 0)");
   CHECK_FALSE(store->Thumbnail(HashOf("photo")).has_value());
   CHECK(store->damaged() == 1);
 }
@@ -308,8 +308,8 @@ TEST_CASE("store: another layout, a cut file and a lost table are refused with a
   REQUIRE(ReadFile(file, 1 << 24, &good).ok());
   const std::string_view whole(reinterpret_cast<const char*>(good.data()), good.size());
 
-  Sql(dir, "PRAGMA user_version = 2");
-  CheckRefused(dir, Code::kBadInput, "another version of Couplet (layout 2, here 1); delete it");
+  Sql(dir, "PRAGMA user_version = 3");
+  CheckRefused(dir, Code::kBadInput, "another version of Couplet (layout 3, here 2); delete it");
   for (const size_t size : {good.size() - 1, good.size() / 2, size_t{9'000}, size_t{1000}}) {
     CAPTURE(size);
     REQUIRE(WriteFileAtomically(file, whole.substr(0, size)).ok());
@@ -321,6 +321,59 @@ TEST_CASE("store: another layout, a cut file and a lost table are refused with a
   // The empty file that a full disk may leave is as good as none.
   REQUIRE(WriteFileAtomically(file, "").ok());
   CHECK_FALSE(FindOne(*Open(dir), photo).known);
+}
+
+// As the first stores were, with two photos and a thumbnail.
+void MakeLayout1(const test::TempDir& dir) {
+  PutOne(*Open(dir), RecordOf(MakePhoto(dir, "a.jpg"), Vector(1)));
+  auto record = RecordOf(MakePhoto(dir, "b.jpg", "other"), {}, "other");
+  const std::vector<float> vector = Vector(2);
+  const std::vector<uint8_t> thumbnail = {1, 2, 3};
+  record.vector = vector;
+  record.thumbnail = thumbnail;
+  PutOne(*Open(dir), record);
+  Sql(dir, R"(
+CREATE TABLE vectors (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, photo BLOB NOT NULL, crc INTEGER NOT NULL,
+  vector BLOB NOT NULL, UNIQUE (model, photo));
+CREATE TABLE thumbnails (
+  id INTEGER PRIMARY KEY, photo BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, jpeg BLOB NOT NULL);
+INSERT INTO vectors SELECT id, model, photo, crc, bytes FROM entries JOIN contents USING (id) WHERE model != 0;
+INSERT INTO thumbnails SELECT 1, photo, crc, bytes FROM entries JOIN contents USING (id) WHERE model = 0;
+DROP TABLE entries;
+DROP TABLE contents;
+PRAGMA user_version = 1;)");
+}
+
+TEST_CASE("store: one of the first layout is brought up to date, and keeps all it has") {
+  test::TempDir dir;
+  MakeLayout1(dir);
+  for (int round = 0; round < 2; ++round) {
+    auto store = Open(dir);
+    std::vector<float> row;
+    CHECK(FindOne(*store, dir / "a.jpg", &row).has_vector);
+    CHECK(SameBits(row, Vector(1)));
+    CHECK(FindOne(*store, dir / "b.jpg", &row).has_vector);
+    CHECK(SameBits(row, Vector(2)));
+    CHECK(store->Thumbnail(HashOf("other")) == std::vector<uint8_t>{1, 2, 3});
+    CHECK_FALSE(store->Thumbnail(HashOf("photo")).has_value());
+    CHECK(store->damaged() == 0);
+  }
+  PutOne(*Open(dir), RecordOf(MakePhoto(dir, "c.jpg", "third"), Vector(3), "third"));
+  CHECK(FindOne(*Open(dir), dir / "c.jpg").has_vector);
+}
+
+TEST_CASE("store: what two runs put side by side is there once, and each finds the other's") {
+  test::TempDir dir;
+  const std::string a = MakePhoto(dir, "a.jpg"), b = MakePhoto(dir, "b.jpg", "other");
+  auto one = Open(dir), two = Open(dir);
+  PutOne(*one, RecordOf(a, Vector(1)));
+  PutOne(*one, RecordOf(a, Vector(1)));
+  PutOne(*two, RecordOf(a, Vector(1)));
+  PutOne(*two, RecordOf(b, Vector(2), "other"));
+  CHECK(FindOne(*one, b).has_vector);
+  CHECK(FindOne(*two, a).has_vector);
+  Sql(dir, "CREATE TABLE t (n CHECK (n = 2)); INSERT INTO t SELECT count(*) FROM entries; INSERT INTO t SELECT count(*) FROM contents;");
 }
 
 TEST_CASE("store: a folder that cannot be made or written is said") {
@@ -395,6 +448,7 @@ TEST_CASE(
   PutOne(*store, record);
   CHECK(FindOne(*store, photo, &row).has_vector);
   CHECK(SameBits(row, Vector(2)));
+  CHECK(store->Thumbnail(HashOf("photo")) == big);
 }
 
 TEST_CASE("store: the second run waits while the first one writes [threads]") {

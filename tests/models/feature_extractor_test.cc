@@ -138,7 +138,7 @@ TEST_CASE("extract: a photo twice in the list gives the same vector twice") {
 TEST_CASE("extract: damaged records are computed again and counted") {
   Bed bed(5);
   const ExtractResult first = bed.Run();
-  bed.Sql("UPDATE vectors SET vector = zeroblob(20) WHERE id = 2");
+  bed.Sql("UPDATE contents SET bytes = zeroblob(20) WHERE id = (SELECT id FROM entries WHERE model = 1 ORDER BY id LIMIT 1 OFFSET 1)");
   const ExtractResult second = bed.Run();
   CHECK(second.cached == 4);
   CHECK(second.computed == 1);
