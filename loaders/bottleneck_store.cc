@@ -189,8 +189,7 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   sqlite3_busy_timeout(db_, kWaitForOthersMs);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths. Larger ones would make a large store slow to write:
-  // photos' hashes fall anywhere in an index, so a transaction writes a page of it, twice, for nearly every photo.
+  // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths; larger ones write and find no faster.
   code = Exec("PRAGMA page_size = 8192; PRAGMA cache_size = -16384; PRAGMA cell_size_check = ON;");
   if (code != SQLITE_OK) return Error(code, "open");
   read_only_ = sqlite3_db_readonly(db_, "main") == 1;
