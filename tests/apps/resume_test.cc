@@ -25,12 +25,10 @@ std::string Signal(int number, long at) { return "signal:io:" + std::to_string(a
 // Ends the job some way into its training.
 void LeaveCheckpoint(FaultJob* job) {
   const std::string checkpoint = job->path("out/graph.pb.checkpoint");
-  // Which call that is differs from run to run where the machine is busy: progress is written by the clock.
-  for (int tries = 0; !fs::exists(checkpoint); ++tries) {
-    REQUIRE(tries < 120);
-    job->Reset();
-    job->Run("kill:write:" + std::to_string(60 + 9 * tries % 360));
-  }
+  // At the first change to files after there is one. Which of all calls that is differs from run to run.
+  job->Reset();
+  job->Run("kill:write:1", {}, {"COUPLET_FAULTS_AFTER=" + fs::absolute(checkpoint).string()});
+  REQUIRE(fs::exists(checkpoint));
   // Killed while it wrote, it leaves a file of that name: not what the cases below are about.
   for (const auto& entry : fs::directory_iterator(job->path("out")))
     if (entry.path().filename().string().starts_with(".couplet-")) fs::remove(entry.path());

@@ -11,6 +11,7 @@
 //             slow    the N-th and all that follow take CODE microseconds more
 //     KIND    write   calls that change files         io      those, and calls that look at files
 //             memory  allocations                     sqlite  SQLite's calls
+//   COUPLET_FAULTS_AFTER=FILE   calls count from when FILE is there
 //   COUPLET_FAULTS_REPORT=FILE  gets "calls N", "at NAME" and, when main returns, "descriptors N" and "blocks N": more than when it began
 //   COUPLET_FAULTS_LOG=FILE     gets every change to files, in order (see Log)
 //
@@ -60,6 +61,7 @@ long target = 0;
 int code = EIO;
 std::atomic<long> calls{0};
 std::atomic<long> blocks{0};  // of memory that are held
+const char* after = nullptr;
 int report_fd = -1, log_fd = -1;
 pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -79,12 +81,20 @@ void Say(const char* format, ...) {
   if (length > 0) syscall(SYS_write, report_fd, line, static_cast<size_t>(length));
 }
 
+bool IsLateEnough() {
+  if (after == nullptr) return true;
+  const int before = errno;
+  const bool is_there = syscall(SYS_faccessat, AT_FDCWD, after, F_OK) == 0;
+  errno = before;
+  return is_there;
+}
+
 // Whether this call is the one that is to fail. Does not return when the process ends here; `before_death` does its half.
 template <class Half>
 bool Hit(Kind kind, const char* name, Half before_death) {
   if (!running.load(std::memory_order_relaxed)) return false;
   const bool counts = kind == wanted || (wanted == kIo && kind == kWrite);
-  if (!counts) return false;
+  if (!counts || !IsLateEnough()) return false;
   const long number = ++calls;
   if (action == Action::kCount || target == 0) return false;
   if (number != target && !((action == Action::kFailOn || action == Action::kSlow) && number > target)) return false;
@@ -139,6 +149,7 @@ int OpenRaw(const char* path) {
 void Configure() {
   if (const char* path = getenv("COUPLET_FAULTS_REPORT")) report_fd = OpenRaw(path);
   if (const char* path = getenv("COUPLET_FAULTS_LOG")) log_fd = OpenRaw(path);
+  after = getenv("COUPLET_FAULTS_AFTER");
   const char* text = getenv("COUPLET_FAULTS");
   if (text == nullptr) return;
   char act[16] = "", kind[16] = "";

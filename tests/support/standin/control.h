@@ -33,7 +33,8 @@ void couplet_standin_order(const char* order);
 // "memory_mb", "free_mb" (of it at start), "capability" ("9.0"), "integrated" (0 or 1: pinned memory is the device's, too), "strided" (1:
 // convolutions that write a channel slice are supported; cuDNN promises them for dense tensors only), "guard"
 // (1: the host cannot touch device memory; a touch ends the program), "quiet" (1: mistakes are listed but not
-// printed). Returns false for a property there is not.
+// printed), "idle" (1: convolutions are checked and take their memory, but nothing is computed: for networks whose
+// arithmetic would take minutes). Returns false for a property there is not.
 bool couplet_standin_set(const char* property, const char* value);
 
 // Calls since the last reset; "*" counts all of them, "launch" kernel launches, "run" pieces of work

@@ -134,7 +134,7 @@ cudnnStatus_t Enqueue(const char* call, cudnnHandle_t handle, cudnnConvolutionFw
   if (stream == nullptr) return CUDNN_STATUS_BAD_PARAM;
   const cudaError_t error = TheState().scheduler->Add(stream, call, [call, job] {
     if (!CheckMemory(call, job)) return cudaErrorIllegalAddress;
-    ComputeConvolution(job);
+    if (!TheState().device.idle) ComputeConvolution(job);
     return cudaSuccess;
   });
   return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;

@@ -103,6 +103,8 @@ bool Device::Set(std::string_view property, const std::string& value) {
     guard = number != 0;
   else if (property == "quiet")
     quiet = number != 0;
+  else if (property == "idle")
+    idle = number != 0;
   else
     return false;
   return true;

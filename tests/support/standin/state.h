@@ -28,6 +28,7 @@ struct Device {
   bool strided = false;
   bool guard = false;
   bool quiet = false;
+  bool idle = false;
   bool Set(std::string_view property, const std::string& value);
 };
 
