@@ -17,7 +17,7 @@
 
 namespace couplet {
 
-// Of a vector of a model's or, with no model, of a thumbnail.
+// Of one of `contents`: a model's vector or, with no model, a thumbnail.
 uint32_t RowChecksum(std::span<const uint8_t> model, std::span<const uint8_t> photo, std::span<const std::byte> payload);
 
 // What a row of `paths` notes of a file: size, mtime, ctime, inode, when noted; and the photo's hash with the row's crc behind

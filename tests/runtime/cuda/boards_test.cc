@@ -108,7 +108,7 @@ TEST_CASE("cuda: boards: the codelab's networks fit into seven tenths of the les
     CAPTURE(board.name);
     device.Reset();
     const Played played(device, board);
-    device.Set("idle", "1");  // what is chosen among algorithms is measured on whole networks
+    device.Set("idle", "1");  // algorithms are tried on whole networks, and only the memory is looked at
     const size_t least = static_cast<size_t>(std::min(board.free_mb, board.available_mb)) * kMiB;
     CheckFits(device, mobile, least / 10 * 7);
     CheckFits(device, inception, least / 10 * 7);
