@@ -14,6 +14,8 @@ constexpr int64_t kTrustAfterNs = 2'000'000'000;
 // As many steps cost as much as a descent.
 constexpr int kSteps = 8;
 
+constexpr int64_t kThumbnails = 0;  // as a model
+
 template <class... Parts>
 uint32_t ChecksumOf(const Parts&... parts) {
   const uint32_t crcs[] = {Crc32c(std::as_bytes(std::span(parts)))...};
@@ -31,10 +33,6 @@ std::string_view TextOf(std::span<const std::byte> blob) {
 }
 
 }  // namespace
-
-uint32_t RowChecksum(std::span<const uint8_t> model, std::span<const uint8_t> photo, std::span<const std::byte> payload) {
-  return ChecksumOf(model, photo, payload);
-}
 
 NoteNumbers NumbersOf(const FileStamp& stamp) {
   return {stamp.size, stamp.mtime_ns, stamp.ctime_ns, static_cast<int64_t>(stamp.inode), stamp.taken_ns};
@@ -54,10 +52,16 @@ size_t EntryIndex::Hash::operator()(const Sha256Digest& photo) const {
   return head;
 }
 
-int EntryIndex::Prepare(sqlite3* db, int64_t model) {
+int EntryIndex::Prepare(sqlite3* db, int64_t model, std::span<const uint8_t> model_key) {
+  model_ = model;
+  model_key_.assign(model_key.begin(), model_key.end());
   const int code = newer_.Prepare(db, "SELECT photo, id FROM entries WHERE model = ?1 AND id > ?2 ORDER BY id");
   newer_.Bind(1, model);  // Reset keeps it
   return code;
+}
+
+uint32_t EntryIndex::Checksum(const Sha256Digest& photo, std::span<const std::byte> bytes) const {
+  return ChecksumOf(model_key_, photo, bytes);
 }
 
 int EntryIndex::Refresh() {
@@ -101,10 +105,11 @@ void EntryIndex::Forget() {
   last_ = last_of_first_;
 }
 
-int BottleneckLookup::Prepare(sqlite3* db, int64_t model) {
+int BottleneckLookup::Prepare(sqlite3* db, int64_t model, const Sha256Digest& model_key) {
   int code = paths_from_.Prepare(db, "SELECT path, photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path >= ?1 ORDER BY path");
   if (code == SQLITE_OK) code = contents_from_.Prepare(db, "SELECT id, crc, bytes FROM contents WHERE id >= ?1 ORDER BY id");
-  if (code == SQLITE_OK) code = vectors_.Prepare(db, model);
+  if (code == SQLITE_OK) code = thumbnails_.Prepare(db, kThumbnails, {});
+  if (code == SQLITE_OK) code = vectors_.Prepare(db, model, model_key);
   return code == SQLITE_OK ? vectors_.Refresh() : code;
 }
 
@@ -148,22 +153,49 @@ int BottleneckLookup::FindPaths(std::span<const std::string> paths, std::span<Bo
   return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-// Of the row on which contents_from_ stands.
-bool BottleneckLookup::ReadVector(const Sha256Digest& photo, std::span<float> dst) const {
-  const std::span<const std::byte> vector = contents_from_.Blob(2);
-  if (vector.size() != dst.size_bytes() || contents_from_.Int(1) != RowChecksum(model_key_, photo, vector)) return false;
-  if (!vector.empty()) std::memcpy(dst.data(), vector.data(), vector.size());
+std::optional<std::span<const std::byte>> BottleneckLookup::ThisContent(const EntryIndex& index, const Sha256Digest& photo,
+                                                                        int64_t id) const {
+  const std::span<const std::byte> bytes = contents_from_.Blob(2);
+  if (contents_from_.Int(0) != id || contents_from_.Int(1) != index.Checksum(photo, bytes)) return std::nullopt;
+  return bytes;
+}
+
+std::optional<std::span<const std::byte>> BottleneckLookup::Content(const EntryIndex& index, const Sha256Digest& photo, int64_t id) {
+  contents_from_.Reset();
+  if (contents_from_.Bind(1, id).Step() != SQLITE_ROW) return std::nullopt;
+  return ThisContent(index, photo, id);
+}
+
+bool BottleneckLookup::CopyVector(std::optional<std::span<const std::byte>> content, std::span<float> dst) {
+  if (!content.has_value() || content->size() != dst.size_bytes()) {
+    ++damaged_;
+    return false;
+  }
+  if (!dst.empty()) std::memcpy(dst.data(), content->data(), dst.size_bytes());
   return true;
 }
 
 bool BottleneckLookup::FindVector(const Sha256Digest& photo, std::span<float> dst) {
   const int64_t id = vectors_.Find(photo);
   if (id == 0) return false;
-  Statement& from = contents_from_;
-  const bool good = from.Bind(1, id).Step() == SQLITE_ROW && from.Int(0) == id && ReadVector(photo, dst);
-  from.Reset();
-  if (!good) ++damaged_;
-  return good;
+  const bool found = CopyVector(Content(vectors_, photo, id), dst);
+  contents_from_.Reset();
+  return found;
+}
+
+std::optional<std::vector<uint8_t>> BottleneckLookup::FindThumbnail(const Sha256Digest& photo) {
+  const int code = thumbnails_.Refresh();
+  const int64_t id = code == SQLITE_OK ? thumbnails_.Find(photo) : 0;
+  if (code == SQLITE_OK && id == 0) return std::nullopt;
+  std::optional<std::vector<uint8_t>> jpeg;
+  if (id != 0)
+    if (const auto content = Content(thumbnails_, photo, id)) {
+      const auto* bytes = reinterpret_cast<const uint8_t*>(content->data());
+      jpeg.emplace(bytes, bytes + content->size());
+    }
+  contents_from_.Reset();
+  if (!jpeg.has_value()) ++damaged_;
+  return jpeg;
 }
 
 int BottleneckLookup::FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors) {
@@ -181,8 +213,8 @@ int BottleneckLookup::FindVectors(std::span<BottleneckStore::Found> found, size_
       from.Reset();
       code = from.Bind(1, id).Step();
     }
-    found[i].has_vector = code == SQLITE_ROW && from.Int(0) == id && ReadVector(found[i].photo_sha256, vectors.subspan(i * dim, dim));
-    if (!found[i].has_vector) ++damaged_;
+    const auto content = code == SQLITE_ROW ? ThisContent(vectors_, found[i].photo_sha256, id) : std::nullopt;
+    found[i].has_vector = CopyVector(content, vectors.subspan(i * dim, dim));
   }
   from.Reset();
   return SQLITE_OK;

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,9 +17,6 @@
 #include "loaders/sqlite_statement.h"
 
 namespace couplet {
-
-// Of one of `contents`: a model's vector or, with no model, a thumbnail.
-uint32_t RowChecksum(std::span<const uint8_t> model, std::span<const uint8_t> photo, std::span<const std::byte> payload);
 
 // What a row of `paths` notes of a file: size, mtime, ctime, inode, when noted; and the photo's hash with the row's crc behind
 // it. A note without one (of Couplet 0.1.0's first stores) is not believed: the photo is read, and the note made again.
@@ -32,7 +30,11 @@ NotedPhoto NotePhoto(std::string_view path, const Sha256Digest& photo, const Not
 // and the file needs no index of hashes, which fall anywhere: a store of a million photos would write a page of it for each.
 class EntryIndex {
  public:
-  int Prepare(sqlite3* db, int64_t model);
+  // `model_key` is part of the rows' checksums: a model's hash, or nothing for thumbnails.
+  int Prepare(sqlite3* db, int64_t model, std::span<const uint8_t> model_key);
+  int64_t model() const { return model_; }
+  // Of the row of `contents` that holds these bytes of a photo.
+  uint32_t Checksum(const Sha256Digest& photo, std::span<const std::byte> bytes) const;
   // Reads what was added since the last time, by anyone. Inside of a transaction, before the others are asked.
   int Refresh();
   // 0: none.
@@ -52,6 +54,8 @@ class EntryIndex {
     size_t operator()(const Sha256Digest& photo) const;
   };
 
+  int64_t model_ = 0;
+  std::vector<uint8_t> model_key_;
   Statement newer_;
   bool has_first_ = false;
   int64_t last_ = 0, last_of_first_ = 0;
@@ -64,17 +68,17 @@ class EntryIndex {
 // little. Every int is SQLite's code.
 class BottleneckLookup {
  public:
-  explicit BottleneckLookup(const Sha256Digest& model_key) : model_key_(model_key) {}
-  int Prepare(sqlite3* db, int64_t model);
+  int Prepare(sqlite3* db, int64_t model, const Sha256Digest& model_key);
 
   EntryIndex& vectors() { return vectors_; }
+  EntryIndex& thumbnails() { return thumbnails_; }
   // Those with a stamp: is the photo known by a note that can be trusted?
   int FindPaths(std::span<const std::string> paths, std::span<BottleneckStore::Found> found);
   // Those that are known: vectors is [found, dim]. A row that cannot be read is damaged, no more.
   int FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors);
   bool FindVector(const Sha256Digest& photo, std::span<float> dst);
+  std::optional<std::vector<uint8_t>> FindThumbnail(const Sha256Digest& photo);
 
-  void NoteDamage() { ++damaged_; }
   int damaged() const { return damaged_.load(); }
 
  private:
@@ -84,10 +88,14 @@ class BottleneckLookup {
   };
 
   void ReadNote(std::string_view path, BottleneckStore::Found* found);
-  bool ReadVector(const Sha256Digest& photo, std::span<float> dst) const;
+  // The bytes of a row of `contents`, until contents_from_ goes on; nothing where it is missing or damaged. The first looks at
+  // the row on which contents_from_ stands, the second puts it there.
+  std::optional<std::span<const std::byte>> ThisContent(const EntryIndex& index, const Sha256Digest& photo, int64_t id) const;
+  std::optional<std::span<const std::byte>> Content(const EntryIndex& index, const Sha256Digest& photo, int64_t id);
+  bool CopyVector(std::optional<std::span<const std::byte>> content, std::span<float> dst);
 
-  const Sha256Digest model_key_;
   EntryIndex vectors_;
+  EntryIndex thumbnails_;  // not read before one is asked for or put
   Statement paths_from_, contents_from_;
   std::atomic<int> damaged_{0};
 };

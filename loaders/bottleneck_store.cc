@@ -40,7 +40,6 @@ constexpr int kApplicationId = 0x43706c74;  // "Cplt"
 constexpr int kLayoutVersion = 2;
 constexpr int kWaitForOthersMs =
     60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
-constexpr int64_t kThumbnails = 0;  // as a model
 constexpr char kSchema[] = R"(
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
@@ -91,7 +90,7 @@ class SqliteStore final : public BottleneckStore {
  private:
   struct Statements {
     Statement begin, begin_write, commit, rollback;
-    Statement get_content, put_path, put_content, put_entry;
+    Statement put_path, put_content, put_entry;
   };
 
   Status Error(int code, const char* verb) const;
@@ -102,7 +101,7 @@ class SqliteStore final : public BottleneckStore {
   Status MakeLayout(int64_t from);
   Status FindModel(const std::string& description);
   Status PrepareStatements();
-  int PutContent(EntryIndex& index, int64_t model, std::span<const uint8_t> model_key, const Sha256Digest& photo, std::span<const std::byte> bytes);
+  int PutContent(EntryIndex& index, const Sha256Digest& photo, std::span<const std::byte> bytes);
   int PutRecord(const Record& record);
 
   const std::string path_;
@@ -114,7 +113,6 @@ class SqliteStore final : public BottleneckStore {
   int64_t model_ = -1;  // this model has no row yet and none can be made (read-only)
   std::unique_ptr<Statements> statements_;
   std::unique_ptr<BottleneckLookup> lookup_;
-  EntryIndex thumbnails_;  // not read before one is asked for or put
   std::mutex mutex_;  // guards db_, statements_ and what lookup_ reads
 };
 
@@ -200,9 +198,8 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   }
   COUPLET_RETURN_IF_ERROR(FindModel(description));
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
-  lookup_ = std::make_unique<BottleneckLookup>(model_key_);
-  code = thumbnails_.Prepare(db_, kThumbnails);
-  if (code == SQLITE_OK) code = lookup_->Prepare(db_, model_);
+  lookup_ = std::make_unique<BottleneckLookup>();
+  code = lookup_->Prepare(db_, model_, model_key_);
   return code == SQLITE_OK ? Status() : Error(code, "read");
 }
 
@@ -300,7 +297,6 @@ Status SqliteStore::PrepareStatements() {
       {&s.begin_write, "BEGIN IMMEDIATE"},
       {&s.commit, "COMMIT"},
       {&s.rollback, "ROLLBACK"},
-      {&s.get_content, "SELECT crc, bytes FROM contents WHERE id = ?1"},
       {&s.put_path,
        "INSERT OR REPLACE INTO paths (path, photo, size, mtime_ns, ctime_ns, inode, noted_ns) "
        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -342,35 +338,20 @@ bool SqliteStore::Get(const Sha256Digest& photo_sha256, std::span<float> dst) {
 
 std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& photo_sha256) {
   const std::lock_guard lock(mutex_);
-  std::optional<std::vector<uint8_t>> jpeg;
-  int code = thumbnails_.Refresh();
-  const int64_t id = code == SQLITE_OK ? thumbnails_.Find(photo_sha256) : 0;
-  if (id != 0) {
-    Statement& get = statements_->get_content;
-    code = get.Bind(1, id).Step();
-    if (code == SQLITE_ROW) {
-      const std::span<const std::byte> blob = get.Blob(1);
-      const auto* bytes = reinterpret_cast<const uint8_t*>(blob.data());
-      if (get.Int(0) == RowChecksum({}, photo_sha256, blob)) jpeg.emplace(bytes, bytes + blob.size());
-    }
-    get.Reset();
-  }
-  if (!jpeg.has_value() && (id != 0 || code != SQLITE_OK)) lookup_->NoteDamage();
-  return jpeg;
+  return lookup_->FindThumbnail(photo_sha256);
 }
 
 // One photo's vector or thumbnail, in the place of the one it may have.
-int SqliteStore::PutContent(EntryIndex& index, int64_t model, std::span<const uint8_t> model_key, const Sha256Digest& photo,
-                            std::span<const std::byte> bytes) {
+int SqliteStore::PutContent(EntryIndex& index, const Sha256Digest& photo, std::span<const std::byte> bytes) {
   Statement& content = statements_->put_content;
   Statement& entry = statements_->put_entry;
-  const uint32_t crc = RowChecksum(model_key, photo, bytes);
+  const uint32_t crc = index.Checksum(photo, bytes);
   const int64_t known = index.Find(photo);
   if (known != 0) return content.Bind(1, known).Bind(2, crc).Bind(3, bytes).Run();
   int code = content.BindNull(1).Bind(2, crc).Bind(3, bytes).Run();
   if (code != SQLITE_OK) return code;
   const int64_t id = sqlite3_last_insert_rowid(db_);
-  code = entry.Bind(1, model).Bind(2, id).Bind(3, photo).Run();
+  code = entry.Bind(1, index.model()).Bind(2, id).Bind(3, photo).Run();
   if (code == SQLITE_OK) index.Add(photo, id);
   return code;
 }
@@ -379,10 +360,10 @@ int SqliteStore::PutRecord(const Record& record) {
   int code = SQLITE_OK;
   if (!record.vector.empty()) {
     COUPLET_CHECK(record.vector.size() == dim_);
-    code = PutContent(lookup_->vectors(), model_, model_key_, record.photo_sha256, std::as_bytes(record.vector));
+    code = PutContent(lookup_->vectors(), record.photo_sha256, std::as_bytes(record.vector));
   }
   if (code == SQLITE_OK && !record.thumbnail.empty())
-    code = PutContent(thumbnails_, kThumbnails, {}, record.photo_sha256, std::as_bytes(record.thumbnail));
+    code = PutContent(lookup_->thumbnails(), record.photo_sha256, std::as_bytes(record.thumbnail));
   if (code != SQLITE_OK) return code;
   Statement& put_path = statements_->put_path;
   const NoteNumbers numbers = NumbersOf(record.stamp);
@@ -399,7 +380,8 @@ Status SqliteStore::Put(std::span<const Record> records) {
   int code = statements_->begin_write.Run();
   // From here on nobody else adds any.
   if (code == SQLITE_OK) code = lookup_->vectors().Refresh();
-  if (code == SQLITE_OK) code = thumbnails_.Refresh();
+  const bool has_thumbnail = std::ranges::any_of(records, [](const Record& record) { return !record.thumbnail.empty(); });
+  if (code == SQLITE_OK && has_thumbnail) code = lookup_->thumbnails().Refresh();
   for (size_t i = 0; i < records.size() && code == SQLITE_OK; ++i) code = PutRecord(records[i]);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return {};
@@ -407,7 +389,7 @@ Status SqliteStore::Put(std::span<const Record> records) {
   // Some errors have rolled back by themselves.
   if (sqlite3_get_autocommit(db_) == 0) statements_->rollback.Run();
   lookup_->vectors().Forget();
-  thumbnails_.Forget();
+  lookup_->thumbnails().Forget();
   return status;
 }
 
