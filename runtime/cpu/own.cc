@@ -9,6 +9,7 @@
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/window_kernels.h"
+#include "runtime/cpu/winograd.h"
 #include "runtime/cpu/worker.h"
 #include "runtime/planner.h"
 
@@ -333,6 +334,7 @@ class Pool final : public PreparedOp {
 
 std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
   if (Window3x3::Fits(c, threads)) return std::make_unique<Window3x3>(c);
+  if (FitsWinograd(c)) return MakeWinograd(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
   if (!c.depthwise) return std::make_unique<Gemm>(c, threads);
   return std::make_unique<AnyDepthwise>(c);
 }

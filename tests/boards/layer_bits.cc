@@ -98,6 +98,7 @@ std::string LayerBits() {
   lines.Convolve<ConvAttrs>("pointwise_one", {.n = 1, .h = 1, .w = 1, .c = 256}, 1001, 1, 1, {});
   lines.Convolve<ConvAttrs>("valid", {.n = 1, .h = 9, .w = 9, .c = 32}, 48, 3, 2, {});
   lines.Convolve<ConvAttrs>("five", {.n = 1, .h = 8, .w = 8, .c = 16}, 64, 5, 1, {2, 2, 2, 2});
+  lines.Convolve<ConvAttrs>("winograd", {.n = 1, .h = 23, .w = 26, .c = 80}, 48, 3, 1, {1, 1, 1, 1});
   lines.Pool("max", PoolAttrs::Kind::kMax, {.n = 1, .h = 9, .w = 7, .c = 21}, 2);
   lines.Pool("average", PoolAttrs::Kind::kAverage, {.n = 1, .h = 6, .w = 7, .c = 21}, 1);
   lines.Add({.name = "mean", .inputs = {}, .shape = {.n = 1, .h = 1, .w = 1, .c = 70}, .attrs = GlobalAverageAttrs{}},

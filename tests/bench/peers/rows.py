@@ -58,7 +58,7 @@ def backbone_rows(workers, networks, cores):
 
 def vector_rows(workers, networks, cores):
     """(b) photos in a folder -> vectors, decode included"""
-    counts = {"0.25_128": (1000, 200, 500), "0.50_224": (500, 100, 200), "1.0_224": (200, 60, 100), "Inception v3": (32, 16, 32)}
+    counts = {"0.25_128": (1000, 200, 500), "0.50_224": (500, 100, 200), "1.0_224": (200, 60, 100), "Inception v3": (100, 16, 32)}
     wanted = {"0.25_128": [times(3, "keras"), times(11, "original")], "0.50_224": [times(3, "keras")], "1.0_224": [times(2, "keras")],
               "Inception v3": [times(1.8, "keras")]}
     for net in networks:

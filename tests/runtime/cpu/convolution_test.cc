@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/cpu/dispatch.h"
+#include "runtime/cpu/winograd.h"
 #include "tests/reference/convolution.h"
 #include "tests/support/model_layers.h"
 #include "tests/support/run_layer.h"
@@ -301,6 +302,10 @@ std::vector<ConvShape> TallShapes() {
       Named("5x5, pads of their own", 40, 30, 24, 40, 5, 5, 1, 1, {4, 1, 2, 3}),
       Named("stride 3 leaves rows over", 112, 40, 16, 64, 3, 3, 3, 1, {1, 1, 0, 1}),
   };
+  // By F(2x2, 3x3): sizes of both parities, pads wider than a window, more channels than a block of products, one panel and several.
+  shapes.push_back(Named("tiles, even", 24, 26, 16, 16, 3, 3, 1, 1, {1, 1, 1, 1}));
+  shapes.push_back(Named("tiles, pads of their own", 25, 22, 80, 112, 3, 3, 1, 1, {4, 0, 3, 5}));
+  shapes.push_back(Named("tiles, 128 channels", 23, 40, 128, 48, 3, 3, 1, 1, {0, 1, 2, 0}));
   ConvShape dilated = Named("dilated", 45, 45, 32, 32, 3, 3, 1, 1, {3, 3, 3, 3});
   dilated.dh = dilated.dw = 3;
   shapes.push_back(dilated);
@@ -368,10 +373,67 @@ TEST_CASE("cpu: a slice of a concatenation gets the dense result's bits, and not
   CHECK(own->writes_slice(MakeLayer(TallShapes()[0], RealInputs(TallShapes()[0], 1)), 0, 200));
 }
 
+// Result `at` of a 3x3 convolution by F(2x2, 3x3), to the bit (winograd_kernel.h): every place of its tile by products as below.
+float PromisedWinograd(const ConvShape& s, const Inputs& in, int y, int x, int o) {
+  using Four = std::array<float, 4>;
+  using Tile = std::array<Four, 4>;
+  const auto both = [](Tile tile, const auto& transform) {
+    for (int turn = 0; turn < 2; ++turn) {  // columns first, then rows
+      Tile turned;
+      for (size_t i = 0; i < 4; ++i) {
+        const Four to = transform(Four{tile[0][i], tile[1][i], tile[2][i], tile[3][i]});
+        for (size_t k = 0; k < 4; ++k) turned[i][k] = to[k];
+      }
+      tile = turned;
+    }
+    return tile;
+  };
+  Tile blocks{}, sums{};
+  for (int i = 0; i < s.ic; ++i) {
+    Tile source{}, weights{};
+    double window[3][3], down[4][3];
+    for (int r = 0; r < 4; ++r)
+      for (int c = 0; c < 4; ++c) {
+        const int sy = y / 2 * 2 - s.pads.top + r, sx = x / 2 * 2 - s.pads.left + c;
+        if (sy >= 0 && sy < s.ih && sx >= 0 && sx < s.iw)
+          source[static_cast<size_t>(r)][static_cast<size_t>(c)] = in.src[Count(sy, s.iw, s.ic) + Count(sx, s.ic, 1) + static_cast<size_t>(i)];
+        if (r < 3 && c < 3)
+          window[r][c] = in.weights[Count(r * 3 + c, s.ic, s.oc) + Count(i, s.oc, 1) + static_cast<size_t>(o)] * in.scale[static_cast<size_t>(o)];
+      }
+    const auto spread_window = [](double a, double b, double c, int place) {
+      return place == 0 ? a : place == 1 ? (a + b + c) / 2 : place == 2 ? (a - b + c) / 2 : c;
+    };
+    for (int r = 0; r < 4; ++r)
+      for (int c = 0; c < 3; ++c) down[r][c] = spread_window(window[0][c], window[1][c], window[2][c], r);
+    for (int r = 0; r < 4; ++r)
+      for (int c = 0; c < 4; ++c)
+        weights[static_cast<size_t>(r)][static_cast<size_t>(c)] = static_cast<float>(spread_window(down[r][0], down[r][1], down[r][2], c));
+    source = both(source, [](const Four& d) { return Four{d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]}; });
+    for (size_t r = 0; r < 4; ++r)
+      for (size_t c = 0; c < 4; ++c) {
+        if (i % 64 == 0) blocks[r][c] += std::exchange(sums[r][c], 0.0f);
+        sums[r][c] = std::fma(source[r][c], weights[r][c], sums[r][c]);
+      }
+  }
+  for (size_t r = 0; r < 4; ++r)
+    for (size_t c = 0; c < 4; ++c) blocks[r][c] += sums[r][c];
+  const Tile results = both(blocks, [](const Four& m) { return Four{m[0] + m[1] + m[2], m[1] - m[2] - m[3], 0, 0}; });
+  return results[static_cast<size_t>(y % 2)][static_cast<size_t>(x % 2)] + in.bias[static_cast<size_t>(o)];
+}
+
+bool IsWinograd(const ConvShape& s) {
+  cpu::Convolution c;
+  c.src = {1, s.ih, s.iw, s.ic}, c.dst = {1, s.oh(), s.ow(), s.oc};
+  c.kh = s.kh, c.kw = s.kw, c.sh = s.sh, c.sw = s.sw, c.dh = s.dh, c.dw = s.dw;
+  c.depthwise = s.depthwise;
+  return cpu::own::FitsWinograd(c);
+}
+
 // Result `at` of our own kernels to the bit: depthwise one chain of fused multiply-adds that begins with the bias; else a chain for
 // every 64 products, the chains' sum, and the bias.
 float Promised(const ConvShape& s, const Inputs& in, size_t at) {
   const int o = static_cast<int>(at) % s.oc, x = static_cast<int>(at) / s.oc % s.ow(), y = static_cast<int>(at) / s.oc / s.ow();
+  if (IsWinograd(s)) return PromisedWinograd(s, in, y, x, o);
   const float bias = in.bias[static_cast<size_t>(o)];
   float sum = s.depthwise ? bias : 0.0f, blocks = 0.0f;
   int products = 0;
