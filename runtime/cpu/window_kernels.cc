@@ -52,11 +52,10 @@ HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t chann
   if (row == nullptr) return;
   constexpr int kColumns = (T - 1) * S + 3;
   const float* src = row + first;
-  constexpr bool kUsed[3] = {kFirst, kMiddle, kLast};
   V w[9 * kIn];
 #pragma GCC unroll 27
   for (int i = 0; i < 9 * kIn; ++i)
-    if (kUsed[i / (3 * kIn)])
+    if ((kFirst && i < 3 * kIn) || (kMiddle && i >= 3 * kIn && i < 6 * kIn) || (kLast && i >= 6 * kIn))
       w[i] = HoldsWeights(kIn) ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
 #pragma GCC unroll 16
   for (int j = 0; j < kColumns; ++j) {
