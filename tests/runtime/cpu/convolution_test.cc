@@ -514,12 +514,13 @@ TEST_CASE("cpu: workers share a prepared layer [threads]") {
       for (auto& dst : got)
         threads.emplace_back([&] {
           const auto state = (*op)->make_state();
-          std::vector<float> scratch((*op)->scratch_bytes() / 4 + 1);
+          const auto scratch = backend.allocate((*op)->scratch_bytes());
+          COUPLET_CHECK(scratch.ok());
           const void* source = in.src.data();
           for (int i = 0; i < 20; ++i) {
             const Status status = (*op)->run({.src = std::span(&source, 1),
                                               .dst = dst.data(),
-                                              .scratch = scratch.data(),
+                                              .scratch = scratch->data(),
                                               .state = state.get()});
             COUPLET_CHECK(status.ok());
           }
@@ -551,10 +552,12 @@ TEST_CASE("cpu: preparing and running start no threads of their own") {
     REQUIRE(op.ok());
     std::jthread([&] {
       const auto state = (*op)->make_state();
-      std::vector<float> dst(Count(s.oh(), s.ow(), s.oc)), scratch((*op)->scratch_bytes() / 4 + 1);
+      std::vector<float> dst(Count(s.oh(), s.ow(), s.oc));
+      const auto scratch = backend.allocate((*op)->scratch_bytes());
+      COUPLET_CHECK(scratch.ok());
       const void* source = in.src.data();
       const Status status = (*op)->run(
-          {.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch.data(), .state = state.get(), .worker = worker->get()});
+          {.src = std::span(&source, 1), .dst = dst.data(), .scratch = scratch->data(), .state = state.get(), .worker = worker->get()});
       COUPLET_CHECK(status.ok());
       running = tasks();
     }).join();
