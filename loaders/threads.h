@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "runtime/status.h"
@@ -25,6 +29,20 @@ Status StartThreads(int count, const Work& work, std::vector<Thread>* threads) {
     if (threads->empty()) return DeviceError(std::string("cannot start a thread: ") + error.what());
   }
   return {};
+}
+
+// share(begin, end) for consecutive shares of [0, count), `least` or more each, on at most `threads` threads, of which the caller
+// is one; returns when all are done. Must not throw.
+template <class Share>
+void ShareOut(size_t count, size_t least, int threads, const Share& share) {
+  const size_t shares = std::max<size_t>(1, std::min(static_cast<size_t>(threads), count / least));
+  std::atomic<size_t> next{0};
+  const auto work = [&](int /*thread*/) {
+    for (size_t i; (i = next++) < shares;) share(count * i / shares, count * (i + 1) / shares);
+  };
+  std::vector<std::jthread> others;
+  if (shares > 1) static_cast<void>(StartThreads(static_cast<int>(shares) - 1, work, &others));  // without them the caller does it all
+  work(0);
 }
 
 }  // namespace couplet

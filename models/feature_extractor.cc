@@ -67,7 +67,7 @@ Status Extraction::LookUp() {
   if (store_ != nullptr) {
     std::vector<std::string> paths;
     for (const Photo& photo : photos_) paths.push_back(photo.path);
-    auto answer = store_->Find(paths, collector_.result.vectors);
+    auto answer = store_->Find(paths, collector_.result.vectors, threads_);
     if (answer.ok()) {
       found = std::move(*answer);
     } else if (answer.status().code() == Code::kIo) {
@@ -265,7 +265,7 @@ Result<size_t> CountMissing(const std::vector<Photo>& photos, int dim, const Ext
   paths.reserve(photos.size());
   for (const Photo& photo : photos) paths.push_back(photo.path);
   std::vector<float> vectors(photos.size() * static_cast<size_t>(dim));
-  auto found = (*store)->Find(paths, vectors);
+  auto found = (*store)->Find(paths, vectors, ThreadsAskedFor(options.threads));
   if (!found.ok() && (verify || found.status().code() == Code::kIo)) return photos.size();
   COUPLET_RETURN_IF_ERROR(found.status());
   return std::min(photos.size(), sample + static_cast<size_t>(std::count_if(found->begin(), found->end(),
