@@ -372,7 +372,7 @@ bench: all $(OUT)/tests/bench  ## time ourselves, each row beside its floor (nee
 # Ourselves beside TensorFlow, Keras, ONNX Runtime and OpenVINO, in a Python environment of their own under build/.
 PEERS_PYTHON ?= build/peers-venv/bin/python
 build/peers-venv/bin/python:
-	$(call venv,build/peers-venv,tensorflow-cpu onnxruntime openvino onnx matplotlib)
+	$(call venv,build/peers-venv,tensorflow-cpu tensorboard onnxruntime openvino onnx matplotlib)
 $(OUT)/tests/ours: $(OBJ)/tests/bench/peers/ours.o $(patsubst %,$(OBJ)/tests/%.o,gpu/material bench/timing support/graph_generator support/graph_pieces support/inception_generator) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
