@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
 
 #include "apps/console.h"
@@ -92,9 +93,10 @@ Status WritePhotosProjector(const RetrainOptions& o, const PhotoSet& set, const 
 }
 
 // What the page tells of the photos themselves.
-Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData& data, RetrainReport* report) {
+Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData& data, std::future<Result<WrongLabels>> wrong_labels,
+                   RetrainReport* report) {
   COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(trainer, data));
-  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, FindWrongLabels(data, o.seed));
+  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, wrong_labels.get());
   const auto start = std::chrono::steady_clock::now();
   Progress progress("Looking for copies", o.quiet);
   NearDuplicateHooks hooks;
@@ -146,6 +148,11 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
       return distorted->Make(step, batch, vectors);
     };
   }
+  // Asks for the vectors alone: beside the steps, which leave half of a second core idle, where there may be a second thread.
+  std::future<Result<WrongLabels>> wrong_labels;
+  if (!o.report.empty())
+    wrong_labels = std::async(ThreadsAskedFor(o.threads) > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred,
+                              [&] { return FindWrongLabels(data, o.seed); });
   COUPLET_ASSIGN_OR_RETURN(report->training, Train(*trainer, data, options, hooks, from ? &*from : nullptr));
   if (!report->training.events_warning.empty()) LogWarning(report->training.events_warning);
   if (report->training.stopped.code() == Code::kDiverged) LogWarning(report->training.stopped.message());
@@ -158,7 +165,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
   report->Lap("test");
-  return o.report.empty() ? Status() : CheckPhotos(o, *trainer, data, report);
+  return o.report.empty() ? Status() : CheckPhotos(o, *trainer, data, std::move(wrong_labels), report);
 }
 
 // The outputs' folders, made and tried before anything is computed.
