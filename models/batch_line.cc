@@ -242,7 +242,9 @@ Status BatchLine::Equip(Engine* engine, std::unique_lock<std::mutex>& lock) {
 }
 
 void BatchLine::Fail(const Status& status) {
-  if (!stopped_ && failure_.ok()) failure_ = status;
+  // A device that is lost fails every driver's next call; the driver whose layer did it may be the later one to say so.
+  const auto names_layer = [](const Status& failure) { return failure.message().starts_with("layer '"); };
+  if (failure_.ok() ? !stopped_ : names_layer(status) && !names_layer(failure_)) failure_ = status;
   stopped_ = true;
   changed_.notify_all();
 }
