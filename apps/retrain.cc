@@ -95,8 +95,15 @@ Status WritePhotosProjector(const RetrainOptions& o, const PhotoSet& set, const 
 // What the page tells of the photos themselves.
 Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData& data, std::future<Result<WrongLabels>> wrong_labels,
                    RetrainReport* report) {
+  // The head is trained: what a signal ends is a search alone.
+  const auto keep = [](auto found, auto* to) -> Status {
+    if (found.ok()) *to = *std::move(found);
+    else if (found.status().code() != Code::kInterrupted) return found.status();
+    else LogWarning(found.status().message() + "; graph, labels and report are written without it");
+    return {};
+  };
   COUPLET_ASSIGN_OR_RETURN(report->scores, ScorePhotos(trainer, data));
-  COUPLET_ASSIGN_OR_RETURN(report->wrong_labels, wrong_labels.get());
+  COUPLET_RETURN_IF_ERROR(keep(wrong_labels.get(), &report->wrong_labels));
   const auto start = std::chrono::steady_clock::now();
   Progress progress("Looking for copies", o.quiet);
   NearDuplicateHooks hooks;
@@ -104,14 +111,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
     progress.Show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   };
   hooks.interrupted = [] { return CaughtSignal() != 0; };
-  auto pairs = FindNearDuplicates(data, kNearDuplicate, ThreadsAskedFor(o.threads), hooks);
-  if (pairs.ok()) {
-    report->near_duplicates = *std::move(pairs);
-  } else {
-    // The head is trained: what a signal ends is the search alone.
-    COUPLET_CHECK(pairs.status().code() == Code::kInterrupted);
-    LogWarning(pairs.status().message() + "; graph, labels and report are written without it");
-  }
+  COUPLET_RETURN_IF_ERROR(keep(FindNearDuplicates(data, kNearDuplicate, ThreadsAskedFor(o.threads), hooks), &report->near_duplicates));
   report->Lap("checks");
   return {};
 }
@@ -148,11 +148,12 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
       return distorted->Make(step, batch, vectors);
     };
   }
-  // Asks for the vectors alone: beside the steps, which leave half of a second core idle, where there may be a second thread.
+  // Asks for the vectors alone: beside the steps, which leave half of a second core idle (with distortions they leave none), where
+  // there may be a second thread.
   std::future<Result<WrongLabels>> wrong_labels;
   if (!o.report.empty())
-    wrong_labels = std::async(ThreadsAskedFor(o.threads) > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred,
-                              [&] { return FindWrongLabels(data, o.seed); });
+    wrong_labels = std::async(ThreadsAskedFor(o.threads) > 1 && !o.distorted() ? std::launch::async | std::launch::deferred : std::launch::deferred,
+                              [&] { return FindWrongLabels(data, o.seed, hooks.interrupted); });
   COUPLET_ASSIGN_OR_RETURN(report->training, Train(*trainer, data, options, hooks, from ? &*from : nullptr));
   if (!report->training.events_warning.empty()) LogWarning(report->training.events_warning);
   if (report->training.stopped.code() == Code::kDiverged) LogWarning(report->training.stopped.message());

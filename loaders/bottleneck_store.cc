@@ -26,7 +26,6 @@
 #include <cstring>
 #include <mutex>
 #include <system_error>
-#include <utility>
 
 #include "loaders/bottleneck_lookup.h"
 #include "loaders/files.h"
@@ -42,6 +41,9 @@ constexpr int kApplicationId = 0x43706c74;  // "Cplt"
 constexpr int kLayoutVersion = 2;
 constexpr int kWaitForOthersMs =
     60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
+// How much of the file SQLite keeps in memory: a transaction's pages until it ends, but next to none of those that Find reads, each
+// once: 16 MB of them push all else out of the second cache, and it takes a third longer.
+constexpr char kWriting[] = "PRAGMA cache_size = -16384", kReading[] = "PRAGMA cache_size = -1024";
 constexpr char kSchema[] = R"(
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
@@ -109,7 +111,7 @@ class SqliteStore final : public BottleneckStore {
   const std::string path_;
   const size_t dim_;
   sqlite3* db_ = nullptr;
-  bool read_only_ = false, keeps_pages_ = false;
+  bool read_only_ = false;
   mutable bool is_damaged_ = false;
   Sha256Digest model_key_{};
   int64_t model_ = -1;  // this model has no row yet and none can be made (read-only)
@@ -189,10 +191,9 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   sqlite3_busy_timeout(db_, kWaitForOthersMs);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths; larger ones write and find no faster. Finding reads
-  // every page once, so those that SQLite keeps only push others out of the second cache: 1 MB of them in place of 16 took a
-  // quarter off.
-  code = Exec("PRAGMA page_size = 8192; PRAGMA cache_size = -1024; PRAGMA cell_size_check = ON;");
+  // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths; larger ones write and find no faster.
+  code = Exec("PRAGMA page_size = 8192; PRAGMA cell_size_check = ON;");
+  if (code == SQLITE_OK) code = Exec(kWriting);
   if (code != SQLITE_OK) return Error(code, "open");
   read_only_ = sqlite3_db_readonly(db_, "main") == 1;
   COUPLET_RETURN_IF_ERROR(CheckOrMakeLayout());
@@ -204,6 +205,7 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
   lookup_ = std::make_unique<BottleneckLookup>();
   code = lookup_->Prepare(db_, model_, model_key_);
+  if (code == SQLITE_OK) code = Exec(kReading);
   return code == SQLITE_OK ? Status() : Error(code, "read");
 }
 
@@ -384,7 +386,7 @@ Status SqliteStore::Put(std::span<const Record> records) {
   const std::lock_guard lock(mutex_);
   if (read_only_) return Error(SQLITE_READONLY, "write");
   errno = 0;
-  int code = std::exchange(keeps_pages_, true) ? SQLITE_OK : Exec("PRAGMA cache_size = -16384");  // a transaction's, until it ends
+  int code = Exec(kWriting);
   if (code == SQLITE_OK) code = statements_->begin_write.Run();
   // From here on nobody else adds any.
   if (code == SQLITE_OK) code = lookup_->vectors().Refresh();

@@ -22,6 +22,12 @@ constexpr double kLeastTemperature = 0.02, kMostTemperature = 50;
 constexpr int kTemperatures = 24, kFinerTemperatures = 12;
 
 using Rows = std::vector<std::vector<uint32_t>>;
+using Interrupted = std::function<bool()>;
+
+Status GoOn(const Interrupted& interrupted) {
+  if (!interrupted()) return {};
+  return {Code::kInterrupted, "the search for photos in the wrong folder was interrupted"};
+}
 
 struct Member {
   uint32_t row = 0;
@@ -52,7 +58,8 @@ double MeanSquaredLength(const HeadData& data, std::span<const Member> members) 
 }
 
 // The mean of the parameters over the second half of a short training: what the steps swing about.
-Result<HeadParams> TrainedOn(HeadTrainer& trainer, const HeadShape& shape, const Rows& rows, uint64_t seed, float rate) {
+Result<HeadParams> TrainedOn(HeadTrainer& trainer, const HeadShape& shape, const Rows& rows, uint64_t seed, float rate,
+                             const Interrupted& interrupted) {
   HeadParams now, mean;
   mean.weights.resize(static_cast<size_t>(shape.features) * static_cast<size_t>(shape.classes));
   mean.biases.resize(static_cast<size_t>(shape.classes));
@@ -60,6 +67,7 @@ Result<HeadParams> TrainedOn(HeadTrainer& trainer, const HeadShape& shape, const
   constexpr int kAveraged = (kSteps - kSteps / 2) / kAveragedEvery;
   constexpr float kShare = 1.0f / kAveraged;
   for (int step = 0; step < kSteps; ++step) {
+    COUPLET_RETURN_IF_ERROR(GoOn(interrupted));
     const HeadBatch batch = DrawBatch(rows, kBatch, seed, static_cast<uint32_t>(step), kStreamTrain);
     COUPLET_ASSIGN_OR_RETURN(const BatchResult pass, trainer.step(batch.rows, batch.labels, rate, {}));
     if (!pass.finite) return Status(Code::kDiverged, "numbers that are not finite");
@@ -73,7 +81,7 @@ Result<HeadParams> TrainedOn(HeadTrainer& trainer, const HeadShape& shape, const
 
 // The heads of the parts, each trained on the others. A class of a single photo is in all.
 Result<std::array<HeadParams, kParts>> TrainParts(HeadTrainer& trainer, const HeadData& data, std::span<const Member> members,
-                                                  uint64_t seed) {
+                                                  uint64_t seed, const Interrupted& interrupted) {
   const double length = MeanSquaredLength(data, members);
   const float rate = static_cast<float>(length > 0 ? kRate / length : 0);
   std::vector<size_t> of_class(static_cast<size_t>(data.classes));
@@ -84,7 +92,7 @@ Result<std::array<HeadParams, kParts>> TrainParts(HeadTrainer& trainer, const He
     for (size_t i = 0; i < members.size(); ++i)
       if (const size_t c = static_cast<size_t>(members[i].label); i % kParts != part || of_class[c] == 1)
         rows[c].push_back(members[i].row);
-    COUPLET_ASSIGN_OR_RETURN(heads[part], TrainedOn(trainer, {data.features, data.classes}, rows, seed, rate));
+    COUPLET_ASSIGN_OR_RETURN(heads[part], TrainedOn(trainer, {data.features, data.classes}, rows, seed, rate, interrupted));
   }
   return heads;
 }
@@ -92,11 +100,12 @@ Result<std::array<HeadParams, kParts>> TrainParts(HeadTrainer& trainer, const He
 // Calls visit(place in members, logits) for every `stride`-th photo of each part, by the part's head.
 template <class Visit>
 Status ForLogits(HeadTrainer& trainer, const std::array<HeadParams, kParts>& heads, std::span<const Member> members, size_t stride,
-                 size_t classes, const Visit& visit) {
+                 size_t classes, const Interrupted& interrupted, const Visit& visit) {
   std::vector<float> logits;
   for (size_t part = 0; part < kParts; ++part) {
     COUPLET_RETURN_IF_ERROR(trainer.set_params(heads[part]));
     for (size_t first = part; first < members.size();) {
+      COUPLET_RETURN_IF_ERROR(GoOn(interrupted));
       std::vector<uint32_t> rows;
       std::vector<int32_t> labels;
       std::vector<size_t> places;
@@ -171,23 +180,23 @@ LabelNoise FitLabelNoise(std::span<const float> logits, std::span<const int32_t>
   return best;
 }
 
-Result<WrongLabels> FindWrongLabels(const HeadData& data, uint64_t seed) {
+Result<WrongLabels> FindWrongLabels(const HeadData& data, uint64_t seed, const std::function<bool()>& interrupted) {
   WrongLabels wrong;
   const std::vector<Member> members = MembersOf(data);
   const size_t classes = static_cast<size_t>(data.classes);
   if (members.empty() || classes < 2) return wrong;
   const auto trainer = MakeCpuHeadTrainer({data.features, data.classes});
   COUPLET_RETURN_IF_ERROR(trainer->set_vectors(data.vectors));
-  COUPLET_ASSIGN_OR_RETURN(const auto heads, TrainParts(*trainer, data, members, seed));
+  COUPLET_ASSIGN_OR_RETURN(const auto heads, TrainParts(*trainer, data, members, seed, interrupted));
   std::vector<float> fitted;
   std::vector<int32_t> labels;
   const size_t stride = (members.size() * classes + kFittedLogits - 1) / kFittedLogits;
-  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, stride, classes, [&](size_t i, std::span<const float> logits) {
+  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, stride, classes, interrupted, [&](size_t i, std::span<const float> logits) {
     fitted.insert(fitted.end(), logits.begin(), logits.end());
     labels.push_back(members[i].label);
   }));
   wrong.noise = FitLabelNoise(fitted, labels, data.classes);
-  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, 1, classes, [&](size_t i, std::span<const float> logits) {
+  COUPLET_RETURN_IF_ERROR(ForLogits(*trainer, heads, members, 1, classes, interrupted, [&](size_t i, std::span<const float> logits) {
     const Member& member = members[i];
     const double probability = wrong.noise.WrongProbability(logits, member.label);
     if (probability <= 0.5) return;

@@ -1,4 +1,5 @@
-// The inner loop of every convolution that is not depthwise: a tile of pixels by a panel of channels, held in registers.
+// The inner loop of every convolution that is not depthwise (of winograd.h's, for each of a tile's 16 places): a tile of pixels by a
+// panel of channels, held in registers.
 //
 // Each result is the sum of blocks of 64 products in the order of the weights (rows of the window, columns, channels; padding
 // counts), block by block, and then the bias; a block is one chain of fused multiply-adds. Neither the tile nor the vector's width

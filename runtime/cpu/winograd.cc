@@ -17,7 +17,7 @@ constexpr size_t kPlaces = kWinogradPlaces;
 constexpr float kNoBias[64] = {};
 constexpr Clamp kNoClamp = {.low = -INFINITY, .high = INFINITY};
 
-// G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. Rounded once, at the end.
+// G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, and rounded to float at the end.
 std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
   const auto transform = [](double a, double b, double c, double* to, size_t step) {
     to[0] = a, to[step] = (a + b + c) / 2, to[2 * step] = (a - b + c) / 2, to[3 * step] = c;

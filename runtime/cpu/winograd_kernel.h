@@ -22,17 +22,17 @@ struct WinogradSource {
   const float* src = nullptr;  // the tile's upper left pixel
   size_t row_stride = 0;       // floats from one row to the next; a pixel follows the one before it
   int channels = 0;            // a multiple of kWinogradChannels
-  float* dst = nullptr;
-  size_t place_stride = 0;     // floats from one place to the next
+  float* dst = nullptr;        // aligned for a vector
+  size_t place_stride = 0;     // floats from one place to the next, a multiple of kWinogradChannels
 };
 void RunWinogradSource(const WinogradSource& tile);
 
 // dst = clamp(A' m A + bias) of the products of a tile, 2 x 2 results or as many as there are: A' is 1 1 1 0 / 0 1 -1 -1, columns
 // of the tile first.
 struct WinogradResult {
-  const float* src = nullptr;
-  size_t place_stride = 0;
-  int channels = 0;
+  const float* src = nullptr;  // aligned for a vector
+  size_t place_stride = 0;     // a multiple of kWinogradChannels
+  int channels = 0;            // whole vectors
   const float* bias = nullptr;
   float* dst = nullptr;
   size_t row_stride = 0, pixel_stride = 0;

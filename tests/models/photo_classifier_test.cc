@@ -108,6 +108,12 @@ TEST_CASE(
   CHECK(status.message() == "the device is gone");
   CHECK(some.size() < expected.size());
   for (size_t i = 0; i < some.size(); ++i) CHECK(some[i] == expected[i]);
+
+  BatchingBackend both(1);
+  both.lost_after_runs = 0;
+  both.two_are_told = true;
+  desk.Classify(both, 2, &status);
+  CHECK(status.message() == "layer 'last': the device is gone");
 }
 
 TEST_CASE("classifier: an interruption ends batches too [threads]") {

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "runtime/backend.h"
 
@@ -38,7 +41,7 @@ class BatchingBackend final : public Backend {
     return cpu_->copy_in(dst, src, count, worker);
   }
   Status copy_out(float* dst, const void* src, size_t count, WorkerContext& worker) override {
-    if (++runs > lost_after_runs) return DeviceError("the device is gone");
+    if (++runs > lost_after_runs) return Lost();
     return cpu_->copy_out(dst, src, count, worker);
   }
   Status wait(WorkerContext& worker) override { return cpu_->wait(worker); }
@@ -51,9 +54,21 @@ class BatchingBackend final : public Backend {
   }
 
   int prepares_up_to = 1 << 20, lost_after_runs = 1 << 20;
+  bool two_are_told = false;  // that it is lost: two drivers at once, of which the later one names a layer
   std::atomic<int> largest_prepared{0}, smallest_prepared{1 << 20}, runs{0};
 
  private:
+  Status Lost() {
+    if (!two_are_told) return DeviceError("the device is gone");
+    const bool later = told_++ == 1;
+    both_.arrive_and_wait();
+    if (!later) return DeviceError("the device is gone");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return DeviceError("layer 'last': the device is gone");
+  }
+
+  std::atomic<int> told_{0};
+  std::barrier<> both_{2};
   const int batch_;
   const std::unique_ptr<Backend> cpu_;
 };
