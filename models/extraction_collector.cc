@@ -21,13 +21,14 @@ void MakePages(void* data, size_t bytes, int threads) {
 #ifndef MADV_POPULATE_WRITE
   constexpr int MADV_POPULATE_WRITE = 23;
 #endif
-  constexpr uintptr_t kHuge = uintptr_t{2} << 20;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kHuge - 1) / kHuge * kHuge;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHuge * kHuge;
-  if (begin >= end) return;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-  ShareOut((end - begin) / kHuge, 1, threads, [&](size_t first, size_t last) {
-    madvise(reinterpret_cast<void*>(begin + first * kHuge), (last - first) * kHuge, MADV_POPULATE_WRITE);
+  constexpr size_t kHuge = size_t{2} << 20;
+  const size_t before = (kHuge - reinterpret_cast<uintptr_t>(data) % kHuge) % kHuge;
+  if (bytes < before + kHuge) return;
+  char* const begin = static_cast<char*>(data) + before;
+  const size_t pages = (bytes - before) / kHuge;
+  madvise(begin, pages * kHuge, MADV_HUGEPAGE);
+  ShareOut(pages, 1, threads, [&](size_t first, size_t last) {
+    madvise(begin + first * kHuge, (last - first) * kHuge, MADV_POPULATE_WRITE);
   });
 }
 
