@@ -31,18 +31,24 @@ Status StartThreads(int count, const Work& work, std::vector<Thread>* threads) {
   return {};
 }
 
-// share(begin, end) for consecutive shares of [0, count), `least` or more each, on at most `threads` threads, of which the caller
-// is one; returns when all are done. Must not throw.
+// body(i) for every i < count, on at most `threads` threads, of which the caller is one; returns when all are done. Must not throw.
+template <class Body>
+void ForEachIndex(size_t count, int threads, const Body& body) {
+  std::atomic<size_t> next{0};
+  const auto work = [&](int /*thread*/) {
+    for (size_t i; (i = next++) < count;) body(i);
+  };
+  std::vector<std::jthread> others;
+  const int wanted = static_cast<int>(std::min(static_cast<size_t>(threads), count)) - 1;
+  if (wanted > 0) static_cast<void>(StartThreads(wanted, work, &others));  // without them the caller does it all
+  work(0);
+}
+
+// As that, share(begin, end) for consecutive shares of [0, count), `least` or more each.
 template <class Share>
 void ShareOut(size_t count, size_t least, int threads, const Share& share) {
   const size_t shares = std::max<size_t>(1, std::min(static_cast<size_t>(threads), count / least));
-  std::atomic<size_t> next{0};
-  const auto work = [&](int /*thread*/) {
-    for (size_t i; (i = next++) < shares;) share(count * i / shares, count * (i + 1) / shares);
-  };
-  std::vector<std::jthread> others;
-  if (shares > 1) static_cast<void>(StartThreads(static_cast<int>(shares) - 1, work, &others));  // without them the caller does it all
-  work(0);
+  ForEachIndex(shares, threads, [&](size_t i) { share(count * i / shares, count * (i + 1) / shares); });
 }
 
 }  // namespace couplet

@@ -2,12 +2,10 @@
 #include "models/sweep.h"
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
-#include <system_error>
-#include <thread>
 
 #include "kernels/philox.h"
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -76,29 +74,18 @@ Result<std::vector<SweepResult>> RunSweep(Backend& backend, const HeadData& data
   const auto groups = SweepGroups(jobs, backend.heads_together({data.features, data.classes}));
   std::vector<SweepResult> results(jobs.size());
   std::vector<Status> failed(groups.size());
-  std::atomic<size_t> next{0};
   std::mutex mutex;  // guards what follows of a group, and `done`
-  const auto work = [&] {
-    for (size_t i = next++; i < groups.size(); i = next++) {
-      auto trained = RunGroup(backend, data, jobs, groups[i], interrupted);
-      const std::lock_guard lock(mutex);
-      failed[i] = trained.status();
-      if (!trained.ok()) continue;
-      for (size_t k = 0; k < groups[i].size(); ++k) {
-        const size_t job = groups[i][k];
-        results[job] = std::move((*trained)[k]);
-        done(job, results[job]);
-      }
+  ForEachIndex(groups.size(), threads, [&](size_t i) {
+    auto trained = RunGroup(backend, data, jobs, groups[i], interrupted);
+    const std::lock_guard lock(mutex);
+    failed[i] = trained.status();
+    if (!trained.ok()) return;
+    for (size_t k = 0; k < groups[i].size(); ++k) {
+      const size_t job = groups[i][k];
+      results[job] = std::move((*trained)[k]);
+      done(job, results[job]);
     }
-  };
-  std::vector<std::thread> helpers;
-  try {
-    for (int i = 1; i < std::min(threads, static_cast<int>(groups.size())); ++i) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
-    // Fewer will do.
-  }
-  work();
-  for (std::thread& helper : helpers) helper.join();
+  });
   for (const Status& status : failed) COUPLET_RETURN_IF_ERROR(status);
   return results;
 }
