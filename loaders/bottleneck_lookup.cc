@@ -184,17 +184,20 @@ bool BottleneckLookup::FindVector(const Sha256Digest& photo, std::span<float> ds
 }
 
 std::optional<std::vector<uint8_t>> BottleneckLookup::FindThumbnail(const Sha256Digest& photo) {
-  const int code = thumbnails_.Refresh();
-  const int64_t id = code == SQLITE_OK ? thumbnails_.Find(photo) : 0;
-  if (code == SQLITE_OK && id == 0) return std::nullopt;
+  if (thumbnails_.Refresh() != SQLITE_OK) {
+    ++damaged_;
+    return std::nullopt;
+  }
+  const int64_t id = thumbnails_.Find(photo);
+  if (id == 0) return std::nullopt;
   std::optional<std::vector<uint8_t>> jpeg;
-  if (id != 0)
-    if (const auto content = Content(thumbnails_, photo, id)) {
-      const auto* bytes = reinterpret_cast<const uint8_t*>(content->data());
-      jpeg.emplace(bytes, bytes + content->size());
-    }
+  if (const auto content = Content(thumbnails_, photo, id)) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(content->data());
+    jpeg.emplace(bytes, bytes + content->size());
+  } else {
+    ++damaged_;
+  }
   contents_from_.Reset();
-  if (!jpeg.has_value()) ++damaged_;
   return jpeg;
 }
 

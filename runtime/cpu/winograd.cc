@@ -14,7 +14,6 @@ namespace couplet::cpu::own {
 namespace {
 
 constexpr size_t kPlaces = kWinogradPlaces;
-constexpr float kNoBias[64] = {};
 constexpr Clamp kNoClamp = {.low = -INFINITY, .high = INFINITY};
 
 // G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, and rounded to float at the end.
@@ -44,6 +43,7 @@ class Winograd final : public PreparedOp {
     source_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(src_.c) + kApart;
     product_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(widest) + kApart;
     lane_floats_ = kPlaces * (source_stride_ + product_stride_ + static_cast<size_t>(src_.c));
+    no_bias_.assign(static_cast<size_t>(widest), 0.0f);
     Pack(c);
   }
 
@@ -98,7 +98,7 @@ class Winograd final : public PreparedOp {
     for (int panel = 0; panel < panels_.count; ++panel) {
       const int width = panels_.width(panel);
       GemmPanel gemm{.pixel_stride = static_cast<size_t>(src_.c), .pixels = count, .tile = panels_.tile, .segments = 1, .length = src_.c,
-                     .bias = kNoBias, .width = width, .channels = width, .dst_stride = static_cast<size_t>(width), .clamp = kNoClamp};
+                     .bias = no_bias_.data(), .width = width, .channels = width, .dst_stride = static_cast<size_t>(width), .clamp = kNoClamp};
       for (size_t p = 0; p < kPlaces; ++p, weights += static_cast<size_t>(src_.c) * static_cast<size_t>(width)) {
         const float* source = scratch + p * source_stride_;
         gemm.src = &source, gemm.weights = weights, gemm.dst = products + p * product_stride_;
@@ -142,7 +142,7 @@ class Winograd final : public PreparedOp {
   int tile_columns_, tiles_, block_ = 0;  // tiles of 2 x 2 results
   size_t source_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
   AlignedFloats weights_;
-  std::vector<float> bias_;
+  std::vector<float> bias_, no_bias_;  // the results', and one panel's of products
   Clamp clamp_;
 };
 

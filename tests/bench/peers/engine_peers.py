@@ -9,8 +9,6 @@ import numpy as np
 
 import rates
 
-CORES = len(os.sched_getaffinity(0))
-
 
 @functools.lru_cache(maxsize=8)
 def onnx_call(path, threads):
@@ -84,7 +82,7 @@ def vectors(peer, path, pixels, photos, count, temp):
 
     size = np.load(pixels, mmap_mode="r").shape[1]
     paths = tensorflow_peers.photos_in(photos, count)
-    (_, callers), call = list(ways(peer, path, CORES, 1).items())[-1]
+    (_, callers), call = list(ways(peer, path, rates.CORES, 1).items())[-1]
 
     def run(chosen):
         data = tensorflow_peers.dataset(chosen, size, 1).as_numpy_iterator()

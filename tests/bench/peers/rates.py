@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a peer is timed: photos a second of a call, by one caller or a caller a thread."""
+import os
 import threading
 import time
+
+CORES = len(os.sched_getaffinity(0))
 
 
 def rate(call, pixels, batch, seconds, callers=1):

@@ -177,7 +177,7 @@ def dataset(paths, size, batch):
         middle = graphs.normalization(size)
         return (resized - middle) * (1.0 / middle)
 
-    return fixed(tf.data.Dataset.from_tensor_slices(paths).map(pixels, len(os.sched_getaffinity(0))).batch(batch).prefetch(4))
+    return fixed(tf.data.Dataset.from_tensor_slices(paths).map(pixels, rates.CORES).batch(batch).prefetch(4))
 
 
 def keras_vectors(graph, photos, count, temp):
