@@ -197,7 +197,7 @@ $(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o: private CX
 endif
 # What a scope leaves behind none of these kernels points to, and watching each vector's takes longer than all else there.
 ifeq ($(BUILD),asan)
-$(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o $(OBJ)/runtime/cpu/head_kernels.o: private CXXFLAGS_ALL += -fno-sanitize-address-use-after-scope
+$(OBJ)/runtime/cpu/gemm_kernel.o $(OBJ)/runtime/cpu/window_kernels.o $(OBJ)/runtime/cpu/head_kernels.o $(OBJ)/runtime/cpu/head_panels.o: private CXXFLAGS_ALL += -fno-sanitize-address-use-after-scope
 endif
 # g++ takes three times as long over these where it writes each access's check in place of a call. Not so the GEMM, in
 # which Inception spends its time: with calls it takes seven times as long.

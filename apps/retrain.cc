@@ -119,7 +119,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
 // Training and the final test.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
                  HeadData& data, RetrainReport* report) {
-  const HeadShape shape{data.features, data.classes};
+  const HeadShape shape{.features = data.features, .classes = data.classes, .threads = ThreadsAskedFor(o.threads)};
   COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<HeadTrainer> trainer, backend.make_head_trainer(shape));
   if (data.resident == nullptr) {  // from the cache: one upload for training, test and report
     COUPLET_ASSIGN_OR_RETURN(data.resident, backend.make_resident(set.photos.size(), data.features, data.vectors));

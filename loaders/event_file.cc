@@ -277,13 +277,27 @@ void MakeHistogram(std::span<const float> values, HistogramValue* out) {
   std::array<std::array<uint32_t, BucketTable::kBuckets + 1>, 2> counts{};
   float least = FLT_MAX, most = -FLT_MAX;
   double sum = 0.0, sum_squares = 0.0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const float value = values[i];
-    ++counts[i & 1][table.Find(value)];
+  const auto take = [&](float value) {
     least = std::min(least, value);
     most = std::max(most, value);
     sum += value;
     sum_squares += double{value} * value;
+  };
+  // The buckets of four are looked up before the first of them is counted, so that no look-up waits for a counter. What is left
+  // is the sums' own chains.
+  size_t at = 0;
+  for (; at + 4 <= values.size(); at += 4) {
+    const float* four = values.data() + at;
+    const size_t a = table.Find(four[0]), b = table.Find(four[1]), c = table.Find(four[2]), d = table.Find(four[3]);
+    ++counts[0][a];
+    ++counts[1][b];
+    ++counts[0][c];
+    ++counts[1][d];
+    for (size_t j = 0; j < 4; ++j) take(four[j]);
+  }
+  for (; at < values.size(); ++at) {
+    ++counts[0][table.Find(values[at])];
+    take(values[at]);
   }
   COUPLET_CHECK(std::isfinite(sum) && std::isfinite(sum_squares));
   const bool empty = values.empty();
@@ -298,22 +312,19 @@ void MakeHistogram(std::span<const float> values, HistogramValue* out) {
     out->bucket_limit.push_back(limits[bucket]);
     out->bucket.push_back(count);
   };
-  constexpr size_t kLast = BucketTable::kBuckets - 1;
-  const size_t first = empty ? kLast : table.Find(least), last = empty ? kLast : table.Find(most);
   // A run of empty buckets becomes one, with the run's last limit.
-  if (first > 0 && !empty) add(first - 1, 0.0);
-  size_t empty_run = 0;
-  for (size_t i = first; i <= last; ++i) {
-    const uint32_t count = counts[0][i] + counts[1][i];
-    if (count == 0) {
-      ++empty_run;
-      continue;
+  size_t next = 0;  // after the last one that is written
+  if (!empty) {
+    const auto count = [&](size_t bucket) { return counts[0][bucket] + counts[1][bucket]; };
+    const size_t last = table.Find(most);
+    for (size_t bucket = table.Find(least); bucket <= last; ++bucket) {
+      while (count(bucket) == 0) ++bucket;  // the last one is not empty
+      if (bucket > next) add(bucket - 1, 0.0);
+      add(bucket, count(bucket));
+      next = bucket + 1;
     }
-    if (empty_run > 0) add(i - 1, 0.0);
-    empty_run = 0;
-    add(i, count);
   }
-  if (last < kLast || empty) add(kLast, 0.0);
+  if (next < BucketTable::kBuckets) add(BucketTable::kBuckets - 1, 0.0);
 }
 
 Result<std::unique_ptr<EventFileWriter>> EventFileWriter::Create(const std::string& dir) {

@@ -16,6 +16,7 @@ struct HeadShape {
   int features = 0;  // D: 1001 or 2048
   int classes = 0;   // C
   int heads = 1;     // layers side by side, each with parameters of its own; more than one where Backend::heads_together
+  int threads = 1;   // of the CPU's that a step may use; they change no bit of what it gives
 };
 
 struct HeadParams {

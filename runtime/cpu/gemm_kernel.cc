@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include "runtime/cpu/clamp-inl.h"
+#include "runtime/cpu/register_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace couplet::cpu {
@@ -17,15 +18,6 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
-
-// 32 registers hold 6 x 4 accumulators, 4 of weights and one value; 16 registers 6 x 2, 2 and one.
-#if COUPLET_MANY_REGISTERS
-constexpr int kPanelVectors = 4;
-constexpr int kTilePixels[] = {0, 12, 12, 8, 6};  // by a panel's vectors
-#else
-constexpr int kPanelVectors = 2;
-constexpr int kTilePixels[] = {0, 12, 6};
-#endif
 
 constexpr size_t kBlockProducts = 64;
 
@@ -126,19 +118,12 @@ void PanelOfWidth(const GemmPanel& t) {
   const Tiles tiles(t.pixels, t.tile);
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
-    TileOf<kTilePixels[W], W>(t, first, next - first);
+    TileOf<kTileRows[W], W>(t, first, next - first);
   }
 }
 
 void PanelImpl(const GemmPanel& t) {
-  switch (t.width / static_cast<int>(hn::MaxLanes(D()))) {
-    case 1: return PanelOfWidth<1>(t);
-#if COUPLET_MANY_REGISTERS
-    case 2: return PanelOfWidth<2>(t);
-    case 3: return PanelOfWidth<3>(t);
-#endif
-    default: return PanelOfWidth<kPanelVectors>(t);
-  }
+  WithWidth(static_cast<size_t>(t.width) / hn::MaxLanes(D()), [&](auto w) HWY_ATTR { PanelOfWidth<w()>(t); });
 }
 
 const char* TargetImpl() { return hwy::TargetName(HWY_TARGET); }
@@ -148,7 +133,7 @@ Panels PanelsImpl(int channels) {
   panels.lanes = static_cast<int>(hn::MaxLanes(D()));
   panels.vectors = (channels + panels.lanes - 1) / panels.lanes;
   panels.count = (panels.vectors + kPanelVectors - 1) / kPanelVectors;
-  panels.tile = kTilePixels[(panels.vectors + panels.count - 1) / panels.count];
+  panels.tile = kTileRows[(panels.vectors + panels.count - 1) / panels.count];
   return panels;
 }
 

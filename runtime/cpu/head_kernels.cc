@@ -66,37 +66,37 @@ HWY_INLINE void Accumulate(const float* const* x, const float* const* next, cons
 }
 
 template <int R, int K>
-HWY_INLINE void ForwardBlock(const Batch& batch, size_t row, size_t first_class, const float* weights,
+HWY_INLINE void ForwardBlock(const Layout& layout, const Batch& batch, size_t row, size_t first_class, const float* weights,
                              const float* biases, float* logits) {
   const D d;
-  const size_t stride = Padded(batch.features), whole = batch.features / kPad * kPad;
+  const size_t stride = Padded(layout.features), whole = layout.features / kPad * kPad;
   V sum[R][K];
   for (int r = 0; r < R; ++r)
     for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
   const float* w = weights + first_class * stride;
   const float* const* rows = batch.rows + row;
   Accumulate<R, K>(rows, row + size_t{2} * R <= batch.n ? rows + R : rows, w, stride, whole, sum);
-  if (whole < batch.features) {
+  if (whole < layout.features) {
     const float* tails[R];
     for (int r = 0; r < R; ++r) tails[r] = batch.tails + (row + r) * kPad;
     Accumulate<R, K>(tails, tails, w + whole, stride, kPad, sum);
   }
   for (int r = 0; r < R; ++r) {
-    float* out = logits + (row + r) * Padded(batch.classes) + first_class;
+    float* out = logits + (row + r) * Padded(layout.classes) + first_class;
     for (int k = 0; k < K; ++k) out[k] = hn::GetLane(hn::SumOfLanes(d, sum[r][k])) + biases[first_class + k];
   }
 }
 
-void ForwardImpl(const Batch& batch, const float* weights, const float* biases, float* logits) {
-  const size_t step = ClassStep(batch.classes);
+void ForwardImpl(const Layout& layout, const Batch& batch, const float* weights, const float* biases, float* logits) {
+  const size_t step = ClassStep(layout.classes);
   for (size_t row = 0; row < batch.n;) {
     const bool full = row + kBlock <= batch.n;
-    for (size_t c = 0; c < batch.classes; c += step) {
-      WithClasses(std::min(step, batch.classes - c), [&](auto k) {
+    for (size_t c = 0; c < layout.classes; c += step) {
+      WithClasses(std::min(step, layout.classes - c), [&](auto k) {
         if (full)
-          ForwardBlock<kBlock, k()>(batch, row, c, weights, biases, logits);
+          ForwardBlock<kBlock, k()>(layout, batch, row, c, weights, biases, logits);
         else
-          ForwardBlock<1, k()>(batch, row, c, weights, biases, logits);
+          ForwardBlock<1, k()>(layout, batch, row, c, weights, biases, logits);
       });
     }
     row += full ? kBlock : 1;
@@ -180,17 +180,17 @@ HWY_INLINE V UpdateBlock(const Rows& x, size_t n, const float* slopes, size_t sl
   return bad;
 }
 
-bool UpdateImpl(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
+bool UpdateImpl(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
   const D d;
-  const size_t lanes = hn::Lanes(d), stride = Padded(batch.features), whole = batch.features / kPad * kPad;
-  const size_t step = ClassStep(batch.classes), slope_stride = Padded(batch.classes);
+  const size_t lanes = hn::Lanes(d), stride = Padded(layout.features), whole = layout.features / kPad * kPad;
+  const size_t step = ClassStep(layout.classes), slope_stride = Padded(layout.classes);
   V bad = hn::Zero(d);
   for (size_t f = 0; f < stride;) {
     const bool full = f + kBlock * lanes <= whole;
     const bool in_tail = f >= whole;
-    for (size_t c = 0; c < batch.classes; c += step) {
+    for (size_t c = 0; c < layout.classes; c += step) {
       const size_t at = c * stride + f;
-      WithClasses(std::min(step, batch.classes - c), [&](auto k) {
+      WithClasses(std::min(step, layout.classes - c), [&](auto k) {
         const auto rows = [&](size_t i) { return batch.rows[i] + f; };
         const auto tails = [&](size_t i) { return batch.tails + i * kPad + (f - whole); };
         const auto run = [&]<int T>(const auto& x) {
@@ -216,18 +216,22 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "runtime/cpu/dispatch.h"
+#include "runtime/cpu/head_panels.h"
 
 namespace couplet::head {
 
-void Forward(const Batch& batch, const float* weights, const float* biases, float* logits) {
-  COUPLET_DISPATCH(ForwardImpl)(batch, weights, biases, logits);
+void Forward(const Layout& layout, const Batch& batch, const float* weights, const float* biases, float* logits, cpu::Team& team) {
+  if (layout.by_panels()) return ForwardPanels(layout, batch, weights, biases, logits, team);
+  COUPLET_DISPATCH(ForwardImpl)(layout, batch, weights, biases, logits);
 }
 SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes,
                     float* probabilities) {
   return COUPLET_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
 }
-bool Update(const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
-  return COUPLET_DISPATCH(UpdateImpl)(batch, slopes, learning_rate, src, dst);
+bool Update(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst,
+            cpu::Team& team) {
+  if (layout.by_panels()) return UpdatePanels(layout, batch, slopes, learning_rate, src, dst, team);
+  return COUPLET_DISPATCH(UpdateImpl)(layout, batch, slopes, learning_rate, src, dst);
 }
 
 }  // namespace couplet::head

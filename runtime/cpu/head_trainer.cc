@@ -8,6 +8,7 @@
 
 #include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/head_kernels.h"
+#include "runtime/cpu/team.h"
 
 namespace couplet {
 
@@ -15,6 +16,12 @@ namespace {
 
 // Rows that evaluate() looks at together: their logits stay in the cache whatever the split's size.
 constexpr size_t kEvaluateRows = 128;
+
+// How many threads share a step. Each has so many weights at least: with fewer, handing the work over takes as long as doing it.
+int LanesFor(const head::Layout& layout, int threads) {
+  constexpr size_t kShareOfWeights = 8192;
+  return layout.by_panels() ? std::clamp(static_cast<int>(layout.size() / kShareOfWeights), 1, threads) : 1;
+}
 
 // Aligned floats that grow and are reused; what is behind a resize is undefined.
 class Floats {
@@ -37,12 +44,11 @@ class Floats {
 class CpuHeadTrainer final : public HeadTrainer {
  public:
   explicit CpuHeadTrainer(const HeadShape& shape)
-      : features_(static_cast<size_t>(shape.features)), classes_(static_cast<size_t>(shape.classes)) {
-    const size_t count = classes_ * head::Padded(features_);
-    // Padding is zero in both and stays so: a padded feature is zero in every row.
-    for (Floats* weights : {&weights_, &next_weights_}) std::fill_n(weights->resize(count), count, 0.0f);
-    biases_.assign(classes_, 0.0f);
-    next_biases_.assign(classes_, 0.0f);
+      : features_(static_cast<size_t>(shape.features)), classes_(static_cast<size_t>(shape.classes)),
+        layout_(head::LayoutFor(features_, classes_)), team_(LanesFor(layout_, shape.threads)) {
+    for (Floats* weights : {&weights_, &next_weights_}) std::fill_n(weights->resize(layout_.size()), layout_.size(), 0.0f);
+    biases_.assign(head::Padded(classes_), 0.0f);
+    next_biases_ = biases_;
   }
 
   Status set_vectors(std::span<const float> vectors) override {
@@ -53,22 +59,15 @@ class CpuHeadTrainer final : public HeadTrainer {
 
   Status set_params(const HeadParams& params) override {
     COUPLET_CHECK(params.weights.size() == features_ * classes_ && params.biases.size() == classes_);
-    const size_t stride = head::Padded(features_);
-    for (size_t f = 0; f < features_; ++f)
-      for (size_t c = 0; c < classes_; ++c)
-        weights_.data()[c * stride + f] = params.weights[f * classes_ + c];
-    biases_ = params.biases;
+    head::Pack(layout_, params.weights.data(), weights_.data());
+    std::copy(params.biases.begin(), params.biases.end(), biases_.begin());
     return {};
   }
 
   Status read_params(HeadParams* out) const override {
     out->weights.resize(features_ * classes_);
-    const size_t stride = head::Padded(features_);
-    const float* weights = weights_.data();
-    float* dst = out->weights.data();
-    for (size_t f = 0; f < features_; ++f)
-      for (size_t c = 0; c < classes_; ++c) dst[f * classes_ + c] = weights[c * stride + f];
-    out->biases = biases_;
+    head::Unpack(layout_, weights_.data(), out->weights.data());
+    out->biases.assign(biases_.begin(), biases_.begin() + static_cast<ptrdiff_t>(classes_));
     return {};
   }
 
@@ -85,7 +84,7 @@ class CpuHeadTrainer final : public HeadTrainer {
       for (size_t c = 0; c < stride; ++c) slopes[i * stride + c] *= scale;
     }
     result.finite = UpdateBiases(slopes, rows.size(), learning_rate) &&
-                    head::Update(batch_, slopes, learning_rate, weights_.data(), next_weights_.data());
+                    head::Update(layout_, batch_, slopes, learning_rate, weights_.data(), next_weights_.data(), team_);
     if (result.finite) {
       std::swap(weights_, next_weights_);
       std::swap(biases_, next_biases_);
@@ -120,7 +119,7 @@ class CpuHeadTrainer final : public HeadTrainer {
     for (const int32_t label : labels) COUPLET_CHECK(label >= 0 && static_cast<size_t>(label) < classes_);
     float* logits = logits_.resize(n * stride);
     float* probabilities = probabilities_.resize(n * stride);
-    head::Forward(batch_, weights_.data(), biases_.data(), logits);
+    head::Forward(layout_, batch_, weights_.data(), biases_.data(), logits, team_);
     const head::SoftmaxSums sums = head::Softmax(logits, labels.data(), n, classes_, probabilities);
     CopyOut(logits, n, outputs.logits);
     CopyOut(probabilities, n, outputs.probabilities);
@@ -137,8 +136,7 @@ class CpuHeadTrainer final : public HeadTrainer {
       std::fill_n(tails + i * head::kPad, head::kPad, 0.0f);
       std::copy_n(rows_[i] + whole, features_ - whole, tails + i * head::kPad);
     }
-    batch_ = {
-        .rows = rows_.data(), .tails = tails, .n = rows.size(), .features = features_, .classes = classes_};
+    batch_ = {.rows = rows_.data(), .tails = tails, .n = rows.size()};
   }
 
   void CopyOut(const float* padded, size_t n, float* dst) const {
@@ -161,10 +159,11 @@ class CpuHeadTrainer final : public HeadTrainer {
 
   const size_t features_, classes_;
   std::span<const float> vectors_;
-  // [classes, Padded(features)]: a class's weights lie together, as the dot products want them. A step writes
-  // the next ones and swaps when all of them are finite.
+  const head::Layout layout_;
+  cpu::Team team_;
+  // A step writes the next ones and swaps when all of them are finite.
   Floats weights_, next_weights_;
-  std::vector<float> biases_, next_biases_;
+  std::vector<float> biases_, next_biases_;  // [Padded(classes)]
   // Of the batch at hand, reused.
   std::vector<const float*> rows_;
   Floats tails_, logits_, probabilities_;
@@ -175,7 +174,7 @@ class CpuHeadTrainer final : public HeadTrainer {
 
 std::unique_ptr<HeadTrainer> MakeCpuHeadTrainer(const HeadShape& shape) {
   COUPLET_CHECK(shape.heads == 1);
-  COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1);
+  COUPLET_CHECK(shape.features >= 1 && shape.classes >= 1 && shape.threads >= 1);
   return std::make_unique<CpuHeadTrainer>(shape);
 }
 

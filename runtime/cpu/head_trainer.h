@@ -1,4 +1,4 @@
-// The last layer on the CPU: float32, one thread, the same bits on one machine every time.
+// The last layer on the CPU: float32, the same bits on one machine every time.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -8,7 +8,7 @@
 
 namespace couplet {
 
-// REQUIRES: features >= 1, classes >= 1. Vectors are read where the caller keeps them, never copied.
+// REQUIRES: features >= 1, classes >= 1, threads >= 1. Vectors are read where the caller keeps them, never copied.
 std::unique_ptr<HeadTrainer> MakeCpuHeadTrainer(const HeadShape& shape);
 
 }  // namespace couplet

@@ -17,9 +17,11 @@ class Team {
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
+  int lanes() const { return static_cast<int>(helpers_.size()) + 1; }
 
   // Calls body(lane, index) once for every index below `count`, 0 <= lane < lanes, on whichever thread is free;
-  // returns when all are done. One caller at a time. `body` must not throw.
+  // returns when all are done, without waiting for a thread that has found no time to begin (another program may have its core).
+  // One caller at a time. `body` must not throw.
   template <class Body>
   void ForEach(int count, const Body& body) {
     Share({[](const void* held, int lane, int index) { (*static_cast<const Body*>(held))(lane, index); }, &body, count});
@@ -35,10 +37,13 @@ class Team {
   void Work(int lane);
   void Help(int lane);
 
-  Job job_;                           // written before round_ is raised, read after it was seen
-  std::atomic<uint32_t> round_{0};    // a job a round
+  bool Enter();
+  void Leave();
+
+  Job job_;                           // written while nobody is inside, read by who is
   std::atomic<int> next_{0};          // index to take
-  std::atomic<int> busy_{0};          // helpers that have not finished this round
+  std::atomic<uint32_t> round_{0};    // a job a round: what helpers wait for
+  std::atomic<uint32_t> inside_;      // helpers at work on the job, and kClosed when no more may begin
   std::atomic<bool> stop_{false};
   std::vector<std::thread> helpers_;
 };

@@ -156,7 +156,7 @@ double StepSeconds(const Args& args) {
   TrainOptions options;
   options.how_many_training_steps = std::stoi(args[2]);
   options.summaries_dir = JoinPath(args[3], "events");
-  const auto trainer = OrDie(backend->make_head_trainer({features, classes}));
+  const auto trainer = OrDie(backend->make_head_trainer({.features = features, .classes = classes, .threads = UsableThreads()}));
   const auto start = Clock::now();
   OrDie(OrDie(Train(*trainer, *data, options, {})).stopped);
   return SecondsSince(start);

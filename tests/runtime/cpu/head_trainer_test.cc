@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/philox.h"
+#include "runtime/cpu/dispatch.h"
 #include "tests/reference/head.h"
 #include "tests/support/test.h"
 
@@ -65,13 +66,14 @@ reference::HeadPass Reference(const Case& c) {
   return reference::RunHead(c.shape, c.params, c.vectors, c.rows, c.labels);
 }
 
-// Below, at and above a vector, a block of classes, a block of rows; the models' own widths.
+// Below, at and above a vector, a block of classes, a panel of them, a block of rows; the models' own widths.
 struct Size {
   int features, classes;
   size_t n;
 };
 const Size kSizes[] = {{1, 2, 1},   {3, 2, 4},    {15, 5, 5},   {16, 6, 8},    {17, 7, 3},    {31, 12, 9},
-                       {64, 13, 2}, {127, 17, 6}, {130, 33, 7}, {1001, 5, 13}, {2048, 5, 10}, {1001, 101, 5}};
+                       {64, 13, 2}, {127, 17, 6}, {130, 33, 7}, {1001, 5, 13}, {2048, 5, 10}, {1001, 101, 5},
+                       {1, 12, 1},  {5, 16, 14}, {13, 32, 6},  {29, 48, 13},  {64, 61, 25}, {7, 129, 12},  {2048, 120, 7}};
 
 std::string Name(const Size& size) {
   return std::to_string(size.features) + " features, " + std::to_string(size.classes) + " classes, " +
@@ -166,22 +168,75 @@ TEST_CASE("head trainer: the step goes down the slope that central differences s
   }
 }
 
-TEST_CASE(
-    "head trainer: a row's logits do not depend on its batch, and a split in one pass equals its parts") {
-  const Case c = MakeCase(1001, 5, 300, false);
-  auto trainer = MakeTrainer(c);
-  std::vector<float> all(c.n * 5), one(5);
-  const auto total = trainer->evaluate(c.rows, c.labels, {.probabilities = all.data()});
-  double loss = 0.0;
-  int correct = 0;
-  for (size_t i = 0; i < c.n; ++i) {
-    const auto part = trainer->evaluate({&c.rows[i], 1}, {&c.labels[i], 1}, {.probabilities = one.data()});
-    for (size_t k = 0; k < 5; ++k) REQUIRE(one[k] == all[i * 5 + k]);
-    loss += part->mean_loss;
-    correct += part->correct;
+TEST_CASE("head trainer: a row's logits do not depend on its batch, and a split in one pass equals its parts") {
+  for (const size_t classes : {5, 24}) {
+    const Case c = MakeCase(1001, static_cast<int>(classes), 300, false);
+    auto trainer = MakeTrainer(c);
+    std::vector<float> all(c.n * classes), one(classes);
+    const auto total = trainer->evaluate(c.rows, c.labels, {.probabilities = all.data()});
+    double loss = 0.0;
+    int correct = 0;
+    for (size_t i = 0; i < c.n; ++i) {
+      const auto part = trainer->evaluate({&c.rows[i], 1}, {&c.labels[i], 1}, {.probabilities = one.data()});
+      for (size_t k = 0; k < classes; ++k) REQUIRE(one[k] == all[i * classes + k]);
+      loss += part->mean_loss;
+      correct += part->correct;
+    }
+    CHECK(total->mean_loss == doctest::Approx(loss / 300).epsilon(1e-12));
+    CHECK(total->correct == correct);
   }
-  CHECK(total->mean_loss == doctest::Approx(loss / 300).epsilon(1e-12));
-  CHECK(total->correct == correct);
+}
+
+TEST_CASE("head trainer: the number of threads changes no bit [threads]") {
+  for (const int classes : {16, 61, 120}) {
+    Case c = MakeCase(1001, classes, 100, false);
+    const auto run = [&](int threads) {
+      c.shape.threads = threads;
+      auto trainer = MakeTrainer(c);
+      std::vector<float> logits(c.n * static_cast<size_t>(classes));
+      for (int i = 0; i < 3; ++i) REQUIRE(trainer->step(c.rows, c.labels, 0.05f, {.logits = logits.data()}).ok());
+      return std::pair(trainer->params()->weights, logits);
+    };
+    const auto alone = run(1);
+    CHECK(alone.first != c.params.weights);
+    for (const int threads : {2, 3, 7}) CHECK(run(threads) == alone);
+  }
+}
+
+// So that they are equal on every instruction set with a fused multiply-add.
+TEST_CASE("head trainer: classes that fill vectors are summed in the order that is promised") {
+  const size_t features = 201, classes = 61;
+  const Case c = MakeCase(static_cast<int>(features), static_cast<int>(classes), 25, false);
+  const float rate = 0.25f, scale = 1.0f / 25;
+  for (const cpu::Simd simd : {cpu::Simd::kAvx2, cpu::Simd::kAvx512}) {
+    cpu::LimitSimd(simd);
+    if (cpu::BestSimd() != simd) continue;
+    CAPTURE(cpu::Name(simd));
+    std::vector<float> logits(c.n * classes), slopes(c.n * classes);
+    auto trainer = MakeTrainer(c);
+    REQUIRE(trainer->step(c.rows, c.labels, rate, {.logits = logits.data(), .probabilities = slopes.data()}).ok());
+    const HeadParams after = *trainer->params();
+    for (size_t i = 0; i < c.n; ++i) slopes[i * classes + static_cast<size_t>(c.labels[i])] -= 1.0f;
+    const auto x = [&](size_t i, size_t f) { return c.vectors[c.rows[i] * features + f]; };
+    int wrong = 0;
+    for (size_t k = 0; k < classes; ++k) {
+      for (size_t i = 0; i < c.n; ++i) {
+        float total = 0, block = 0;
+        for (size_t f = 0; f < features; ++f) {
+          if (f > 0 && f % 64 == 0) total += block, block = 0;
+          block = std::fma(x(i, f), c.params.weights[f * classes + k], block);
+        }
+        wrong += logits[i * classes + k] != total + block + c.params.biases[k];
+      }
+      for (size_t f = 0; f < features; ++f) {
+        float gradient = 0;
+        for (size_t i = 0; i < c.n; ++i) gradient = std::fma(x(i, f), slopes[i * classes + k] * scale, gradient);
+        wrong += after.weights[f * classes + k] != std::fma(-rate, gradient, c.params.weights[f * classes + k]);
+      }
+    }
+    CHECK(wrong == 0);
+  }
+  cpu::LimitSimd(cpu::Simd::kAvx512);
 }
 
 TEST_CASE("head trainer: the first of equal logits is the prediction") {
@@ -205,10 +260,13 @@ TEST_CASE("head trainer: large logits stay finite, one class is no trouble") {
   CHECK(alone->correct == 5);
 }
 
-TEST_CASE("head trainer: what is not finite leaves the parameters as they were") {
+namespace {
+
+void CheckWhatIsNotFinite(size_t classes) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  Case c = MakeCase(17, 5, 9, false);
+  Case c = MakeCase(17, static_cast<int>(classes), 9, false);
+  c.shape.threads = 2;
   const auto unchanged = [&](float rate) {
     auto trainer = MakeTrainer(c);
     const auto got = trainer->step(c.rows, c.labels, rate, {});
@@ -225,7 +283,7 @@ TEST_CASE("head trainer: what is not finite leaves the parameters as they were")
     c.vectors[c.rows[3] * 17 + 1] = infinity, unchanged(0.1f);
   }
   SUBCASE("logits that overflow, one way") {
-    for (size_t f = 0; f < 17; ++f) c.params.weights[f * 5 + 2] = 3e38f, c.vectors[c.rows[0] * 17 + f] = 2.0f;
+    for (size_t f = 0; f < 17; ++f) c.params.weights[f * classes + 2] = 3e38f, c.vectors[c.rows[0] * 17 + f] = 2.0f;
     unchanged(0.1f);
   }
   SUBCASE("one logit that overflows to where its probability is zero and no gradient shows it") {
@@ -238,20 +296,40 @@ TEST_CASE("head trainer: what is not finite leaves the parameters as they were")
     for (float& x : c.vectors) x *= 1e6f;
     unchanged(3e38f);
   }
+  SUBCASE("an update of one feature's weights alone that overflows") {
+    for (const size_t f : {0, 1, 16}) {
+      for (uint32_t row = 0; row < c.count; ++row)
+        for (size_t i = 0; i < 17; ++i) c.vectors[row * 17 + i] = i == f ? 1e30f : 0.0f;
+      std::fill(c.params.weights.begin(), c.params.weights.end(), 0.0f);
+      unchanged(1e20f);
+    }
+  }
   SUBCASE("a learning rate that is none") {
     unchanged(nan);
   }
 }
 
+}  // namespace
+
+TEST_CASE("head trainer: what is not finite leaves the parameters as they were") {
+  CheckWhatIsNotFinite(5);
+}
+
+TEST_CASE("head trainer: what is not finite leaves the parameters as they were, by two threads [threads]") {
+  CheckWhatIsNotFinite(1000);
+}
+
 TEST_CASE("head trainer: the same calls give the same bytes") {
-  const Case c = MakeCase(1001, 5, 100, false);
-  const auto run = [&] {
-    auto trainer = MakeTrainer(c);
-    for (int i = 0; i < 20; ++i) REQUIRE(trainer->step(c.rows, c.labels, 0.05f, {}).ok());
-    return *trainer->params();
-  };
-  const HeadParams first = run(), second = run();
-  CHECK(first.weights == second.weights);
-  CHECK(first.biases == second.biases);
-  CHECK(first.weights != c.params.weights);
+  for (const int classes : {5, 24}) {
+    const Case c = MakeCase(1001, classes, 100, false);
+    const auto run = [&] {
+      auto trainer = MakeTrainer(c);
+      for (int i = 0; i < 20; ++i) REQUIRE(trainer->step(c.rows, c.labels, 0.05f, {}).ok());
+      return *trainer->params();
+    };
+    const HeadParams first = run(), second = run();
+    CHECK(first.weights == second.weights);
+    CHECK(first.biases == second.biases);
+    CHECK(first.weights != c.params.weights);
+  }
 }
