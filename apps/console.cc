@@ -19,7 +19,10 @@ void OnSignal(int number) {
 
 }  // namespace
 
-void Write(std::FILE* file, std::string_view text) { std::fwrite(text.data(), 1, text.size(), file); }
+void Write(std::FILE* file, std::string_view text) {
+  if (file == stderr) std::fflush(stdout);  // where both end in one file, lines keep their order, and none is torn
+  std::fwrite(text.data(), 1, text.size(), file);
+}
 
 int FinishOutput(const std::string& program, int code) {
   errno = 0;

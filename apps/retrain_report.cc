@@ -19,13 +19,12 @@ std::string Percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.1f}%", *fraction * 100) : "-";
 }
 
+// As many columns as a wide terminal has room for.
+constexpr int kMatrixClasses = 20;
+constexpr size_t kMistakes = 10;
+
 // Rows are true labels, columns what they were taken for; columns are numbered so that long labels fit.
-void PrintConfusion(const std::vector<std::string>& names, const Evaluation& test) {
-  size_t width = 5;
-  std::vector<std::string> labels;
-  labels.reserve(names.size());
-  for (const std::string& name : names) labels.push_back(OneLine(name));
-  for (const std::string& label : labels) width = std::max(width, label.size());
+void PrintConfusion(const std::vector<std::string>& labels, size_t width, const Evaluation& test) {
   Out("\nConfusion matrix (rows: the true label, columns: what it was taken for)\n{:>{}}", "", width + 5);
   for (int c = 0; c < test.classes; ++c) Out("{:>6}", c);
   Out("\n");
@@ -35,6 +34,33 @@ void PrintConfusion(const std::vector<std::string>& names, const Evaluation& tes
       Out("{:>6}", test.confusion[static_cast<size_t>(int64_t{row} * test.classes + column)]);
     Out("\n");
   }
+}
+
+void PrintMistakes(const std::vector<std::string>& labels, const Evaluation& test) {
+  struct Mistake {
+    int count;
+    size_t label, taken_for;
+  };
+  std::vector<Mistake> mistakes;
+  for (size_t row = 0; row < labels.size(); ++row)
+    for (size_t column = 0; column < labels.size(); ++column)
+      if (const int count = test.confusion[row * labels.size() + column]; row != column && count > 0)
+        mistakes.push_back({count, row, column});
+  std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) { return a.count > b.count; });
+  mistakes.resize(std::min(mistakes.size(), kMistakes));
+  Out("\nMost frequent mistakes of {} classes (the confusion matrix stands in the report page and in --json)\n", labels.size());
+  for (const Mistake& m : mistakes) Out("{:>6}  {} taken for {}\n", m.count, labels[m.label], labels[m.taken_for]);
+  if (mistakes.empty()) Out("  none\n");
+}
+
+void PrintClasses(const std::vector<std::string>& names, const Evaluation& test) {
+  size_t width = 5;
+  std::vector<std::string> labels;
+  labels.reserve(names.size());
+  for (const std::string& name : names) labels.push_back(OneLine(name));
+  for (const std::string& label : labels) width = std::max(width, label.size());
+  if (test.classes <= kMatrixClasses) PrintConfusion(labels, width, test);
+  else PrintMistakes(labels, test);
   Out("\n{:<{}} {:>6} {:>10} {:>8}\n", "label", width, "N", "precision", "recall");
   for (int c = 0; c < test.classes; ++c)
     Out("{:<{}} {:>6} {:>10} {:>8}\n", labels[static_cast<size_t>(c)], width, test.actual(c),
@@ -126,7 +152,7 @@ void PrintTest(const PhotoSet& set, const RetrainReport& report, bool print_misc
   const std::string line = fmt::format("Final test accuracy = {:.1f}% (N={})", AccuracyPercent(test.correct, test.n), test.n);
   LogInfo(line);
   Out("{}\n", line);
-  PrintConfusion(set.labels, test);
+  PrintClasses(set.labels, test);
   if (!print_misclassified) return;
   LogInfo("=== MISCLASSIFIED TEST IMAGES ===");
   for (size_t i : test.misclassified)

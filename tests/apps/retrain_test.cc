@@ -1,6 +1,7 @@
 // The whole job through the program itself, on generated graphs and pictures.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -145,6 +146,50 @@ TEST_CASE("retrain: a changed photo is computed again, a renamed folder is not")
   REQUIRE(run.code == 0);
   // The copied content is in the store already, so nothing at all is decoded.
   CHECK(shop.Json("second")["bottlenecks"]["computed"] == 0);
+}
+
+TEST_CASE("retrain: up to 20 classes print a confusion matrix, more of them the mistakes") {
+  Workshop shop;
+  std::vector<std::string> labels;
+  for (int i = 10; i < 31; ++i) labels.push_back("label" + std::to_string(i));
+  WritePhotoFolders(shop.dir / "many", labels, 8, 7);
+  const ProcessResult few = shop.Retrain("few");
+  CHECK(few.out.find("Confusion matrix") != std::string::npos);
+  CHECK(few.out.find("Most frequent mistakes") == std::string::npos);
+  const ProcessResult run = shop.Retrain("many", {"--image_dir=many"}, 2);
+  CHECK(run.code == 0);
+  CHECK(run.out.find("Confusion matrix") == std::string::npos);
+  size_t at = run.out.find("Most frequent mistakes of 21 classes");
+  REQUIRE(at != std::string::npos);
+  const auto json = shop.Json("many");
+  const auto& matrix = json["test"]["confusion"];
+  int most = 0;
+  for (size_t row = 0; row < 21; ++row)
+    for (size_t column = 0; column < 21; ++column)
+      if (row != column) most = std::max(most, matrix[row][column].get<int>());
+  REQUIRE(most > 0);
+  int count = 0, before = most, lines = 0;
+  size_t label = 0, taken_for = 0;
+  for (at = run.out.find('\n', at) + 1; sscanf(run.out.c_str() + at, "%d label%zu taken for label%zu", &count, &label, &taken_for) == 3; at = run.out.find('\n', at) + 1) {
+    CHECK(matrix.at(label - 10).at(taken_for - 10) == count);
+    CHECK(count <= before);
+    if (lines++ == 0) CHECK(count == most);
+    before = count;
+  }
+  CHECK(lines > 0);
+  CHECK(lines <= 10);
+}
+
+TEST_CASE("retrain: where both streams end in one file, what was printed first stands first") {
+  Workshop shop;
+  const std::string command = ProgramPath("retrain") + " --image_dir=photos --model_file=backbone.pb --bottleneck_dir=bottlenecks "
+                              "--output_graph=out.pb --output_labels=out.txt --summaries_dir=summaries --how_many_training_steps=2 >log 2>&1";
+  CHECK(RunProcess({"/bin/sh", "-c", command}, {}, 120, shop.dir.path()).code == 0);
+  const std::string log = Slurp(shop.dir / "log");
+  const size_t matrix = log.find("\nConfusion matrix"), last = log.find("INFO:tensorflow:Wrote ");
+  REQUIRE(matrix != std::string::npos);
+  REQUIRE(last != std::string::npos);
+  CHECK(matrix < last);
 }
 
 TEST_CASE("retrain: photos that cannot be read are named, left out and counted; --strict refuses them") {
