@@ -12,7 +12,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/contrib/math/math-inl.h>
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -47,7 +46,8 @@ HWY_INLINE void WithClasses(size_t count, const F& f) {
 }
 
 // Dot products of R vectors with K classes. `next` are the vectors after them: rows drawn from all over a set that no near
-// cache holds, which no hardware foresees, so they are asked for while these are computed.
+// cache holds, which no hardware foresees, so they are asked for while these are computed. Into the second cache, where the update
+// finds them too: four rows of 8 KB would push everything else out of the nearest one.
 template <int R, int K>
 HWY_INLINE void Accumulate(const float* const* x, const float* const* next, const float* w, size_t stride, size_t count,
                            V (&sum)[R][K]) {
@@ -56,7 +56,7 @@ HWY_INLINE void Accumulate(const float* const* x, const float* const* next, cons
     V xv[R];
     for (int r = 0; r < R; ++r) {
       xv[r] = hn::LoadU(d, x[r] + i);
-      hwy::Prefetch(next[r] + i);
+      __builtin_prefetch(next[r] + i, 0, 2);
     }
     for (int k = 0; k < K; ++k) {
       const V wv = hn::Load(d, w + k * stride + i);
@@ -69,7 +69,7 @@ template <int R, int K>
 HWY_INLINE void ForwardBlock(const Layout& layout, const Batch& batch, size_t row, size_t first_class, const float* weights,
                              const float* biases, float* logits) {
   const D d;
-  const size_t stride = Padded(layout.features), whole = layout.features / kPad * kPad;
+  const size_t stride = layout.stride(), whole = layout.features / kPad * kPad;
   V sum[R][K];
   for (int r = 0; r < R; ++r)
     for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
@@ -182,10 +182,11 @@ HWY_INLINE V UpdateBlock(const Rows& x, size_t n, const float* slopes, size_t sl
 
 bool UpdateImpl(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst) {
   const D d;
-  const size_t lanes = hn::Lanes(d), stride = Padded(layout.features), whole = layout.features / kPad * kPad;
+  const size_t lanes = hn::Lanes(d), stride = layout.stride();
+  const size_t features = Padded(layout.features), whole = layout.features / kPad * kPad;
   const size_t step = ClassStep(layout.classes), slope_stride = Padded(layout.classes);
   V bad = hn::Zero(d);
-  for (size_t f = 0; f < stride;) {
+  for (size_t f = 0; f < features;) {
     const bool full = f + kBlock * lanes <= whole;
     const bool in_tail = f >= whole;
     for (size_t c = 0; c < layout.classes; c += step) {

@@ -129,20 +129,28 @@ class CpuHeadTrainer final : public HeadTrainer {
   void Gather(std::span<const uint32_t> rows) {
     const size_t count = vectors_.size() / features_, whole = features_ / head::kPad * head::kPad;
     rows_.resize(rows.size());
-    float* tails = tails_.resize(rows.size() * head::kPad);
     for (size_t i = 0; i < rows.size(); ++i) {
       COUPLET_CHECK(rows[i] < count);
       rows_[i] = vectors_.data() + rows[i] * features_;
+      __builtin_prefetch(rows_[i] + whole);
+    }
+    batch_ = {.rows = rows_.data(), .tails = nullptr, .n = rows.size()};
+    if (whole == features_ || layout_.by_panels()) return;
+    float* tails = tails_.resize(rows.size() * head::kPad);
+    for (size_t i = 0; i < rows.size(); ++i) {
       std::fill_n(tails + i * head::kPad, head::kPad, 0.0f);
       std::copy_n(rows_[i] + whole, features_ - whole, tails + i * head::kPad);
     }
-    batch_ = {.rows = rows_.data(), .tails = tails, .n = rows.size()};
+    batch_.tails = tails;
   }
 
   void CopyOut(const float* padded, size_t n, float* dst) const {
-    if (dst == nullptr) return;
-    for (size_t i = 0; i < n; ++i)
-      std::copy_n(padded + i * head::Padded(classes_), classes_, dst + i * classes_);
+    if (dst == nullptr || n == 0) return;
+    size_t i = 0;
+    // A few classes: a row's padding is written too, and then the next row over it, as a call a row would take longer than the row.
+    if (classes_ <= head::kPad)
+      for (; i + head::kPad / classes_ < n; ++i) std::copy_n(padded + i * head::kPad, head::kPad, dst + i * classes_);
+    for (; i < n; ++i) std::copy_n(padded + i * head::Padded(classes_), classes_, dst + i * classes_);
   }
 
   bool UpdateBiases(const float* slopes, size_t n, float learning_rate) {
