@@ -12,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -76,6 +78,35 @@ std::vector<std::string> WithEmulator(std::vector<std::string> argv) {
     argv.insert(argv.begin(), std::getenv("COUPLET_EMULATOR"));
   return argv;
 }
+
+// Not fork: it would copy the page tables of a large program, a sanitizer's shadow with them, for each that is run. < 0: there is
+// no such program.
+pid_t Spawn(std::vector<std::string> argv, const std::vector<std::string>& env, const std::string& cwd, int out, int err) {
+  if (!cwd.empty()) argv.insert(argv.begin(), {"env", "-C", cwd});  // posix_spawn can change folders from glibc 2.29 on
+  std::vector<char*> args, variables;
+  for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
+  args.push_back(nullptr);
+  // One of a name: of those given the last.
+  std::vector<std::string_view> names;
+  const auto add = [&](const char* entry) {
+    const std::string_view name(entry, std::strcspn(entry, "="));
+    if (std::ranges::find(names, name) != names.end()) return;
+    names.push_back(name);
+    variables.push_back(const_cast<char*>(entry));
+  };
+  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) add(entry->c_str());
+  for (char** old = environ; *old != nullptr; ++old) add(*old);
+  variables.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out, 1);
+  posix_spawn_file_actions_adddup2(&actions, err, 2);
+  pid_t child = -1;
+  const int error = posix_spawnp(&child, args[0], &actions, nullptr, args.data(), variables.data());
+  posix_spawn_file_actions_destroy(&actions);
+  return error == 0 ? child : -1;
+}
 }  // namespace
 
 ProcessResult RunProcess(const std::vector<std::string>& given, const std::vector<std::string>& env, int timeout_s,
@@ -85,23 +116,14 @@ ProcessResult RunProcess(const std::vector<std::string>& given, const std::vecto
   std::array<std::array<int, 2>, 2> pipes;
   for (auto& p : pipes)
     if (pipe2(p.data(), O_CLOEXEC) != 0) std::abort();
-  const pid_t child = fork();
-  if (child < 0) std::abort();
-  if (child == 0) {
-    if (!cwd.empty() && chdir(cwd.c_str()) != 0) _exit(127);
-    const int null = open("/dev/null", O_RDONLY);
-    dup2(null, 0);
-    dup2(pipes[0][1], 1);
-    dup2(pipes[1][1], 2);
-    for (const auto& entry : env) putenv(const_cast<char*>(entry.c_str()));
-    std::vector<char*> args;
-    for (const auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
-    args.push_back(nullptr);
-    execvp(args[0], args.data());
-    _exit(127);
-  }
+  const pid_t child = Spawn(argv, env, cwd, pipes[0][1], pipes[1][1]);
   for (auto& p : pipes) close(p[1]);
   ProcessResult result;
+  if (child < 0) {  // as a shell says it
+    for (auto& p : pipes) close(p[0]);
+    result.code = 127;
+    return result;
+  }
   std::array<std::string*, 2> sinks = {&result.out, &result.err};
   std::array<bool, 2> is_open = {true, true};
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);

@@ -440,7 +440,8 @@ void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction co
     if (mate.state == State::kExited)
       Fail("%s at %s:%d names lane %d in its mask 0x%08x, which has exited", place.what, Basename(place.file),
            place.line, i, mask);
-    all = all && mate.state == State::kAtWarp && mate.mask == mask && mate.place == place;
+    all = mate.state == State::kAtWarp && mate.mask == mask && mate.place == place;
+    if (!all) break;  // who comes last looks at all of them
     collected[i] = mate.operands;
   }
   if (!all) {

@@ -19,9 +19,9 @@ struct Place {
   const char* file;
   int line;
 };
-inline bool operator==(const Place& a, const Place& b) {
-  return a.line == b.line && std::strcmp(a.what, b.what) == 0 && std::strcmp(a.file, b.file) == 0;
-}
+// Mostly the very same literals.
+inline bool SameText(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+inline bool operator==(const Place& a, const Place& b) { return a.line == b.line && SameText(a.what, b.what) && SameText(a.file, b.file); }
 
 // Waits until every thread of the block is here. Returns how many came with a predicate.
 int SyncBlock(const Place& place, bool predicate);

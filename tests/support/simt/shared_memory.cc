@@ -129,7 +129,7 @@ void* StaticShared(size_t bytes, size_t alignment, const char* file, int line) {
     Fail("shared array at %s:%d asks for an alignment of %zu; 16 is what there is", file, line, alignment);
   for (int i = 0; i < s.count; ++i) {
     Array& array = s.arrays[i];
-    if (array.line != line || array.bytes != bytes || std::strcmp(array.file, file) != 0) continue;
+    if (array.line != line || array.bytes != bytes || !SameText(array.file, file)) continue;
     if (array.memory == nullptr) {
       array.memory = Allocate(s, bytes);
       Poison(array.memory, bytes);
