@@ -117,21 +117,23 @@ void Layers() {
   CountLayer(*backend, "average pool 3x3, 17 x 17 x 48", PoolOf(PoolAttrs::Kind::kAverage, pooled), pooled);
 }
 
-void Head() {
-  constexpr int kFeatures = 256, kClasses = 5, kBatch = 50;
+void Head(int classes) {
+  constexpr int kFeatures = 256, kBatch = 50;
   const auto backend = MakeCpuBackend(CpuKernels::kOwn);
-  const auto trainer = OrDie(backend->make_head_trainer({kFeatures, kClasses}));
+  const auto trainer = OrDie(backend->make_head_trainer({kFeatures, classes}));
   const std::vector<float> vectors = Values(size_t{200} * kFeatures);
   OrDie(trainer->set_vectors(vectors));
   HeadParams params;
-  Count("first weights, 256 x 5", [&] { params = InitialParams({kFeatures, kClasses}, 1); });
+  const std::string shape = fmt::format("256 x {}", classes);
+  Count("first weights, " + shape, [&] { params = InitialParams({kFeatures, classes}, 1); });
   OrDie(trainer->set_params(params));
-  std::vector<std::vector<uint32_t>> rows(kClasses);
-  for (uint32_t i = 0; i < 200; ++i) rows[i % kClasses].push_back(i);
+  std::vector<std::vector<uint32_t>> rows(static_cast<size_t>(classes));
+  for (uint32_t i = 0; i < 200; ++i) rows[i % static_cast<uint32_t>(classes)].push_back(i);
   HeadBatch batch;
-  Count("a batch of 50 drawn", [&] { batch = DrawBatch(rows, kBatch, 1, 1, 0); });
-  Count("a step, 50 x 256 x 5", [&] { OrDie(trainer->step(batch.rows, batch.labels, 0.01f, {})); });
-  Count("an evaluation, 50 x 256 x 5", [&] { OrDie(trainer->evaluate(batch.rows, batch.labels, {})); });
+  Count(fmt::format("a batch of 50 drawn from {} classes", classes), [&] { batch = DrawBatch(rows, kBatch, 1, 1, 0); });
+  Count("a step, 50 x " + shape, [&] { OrDie(trainer->step(batch.rows, batch.labels, 0.01f, {})); });
+  Count("an evaluation, 50 x " + shape, [&] { OrDie(trainer->evaluate(batch.rows, batch.labels, {})); });
+  Count("parameters read, " + shape, [&] { OrDie(trainer->read_params(&params)); });
 }
 
 // Vectors that have little to do with each other, and some that are nearly others.
@@ -220,7 +222,7 @@ int main(int argc, char** argv) {
   using namespace couplet::bench;
   Photos();
   Layers();
-  Head();
+  for (const int classes : {5, 64}) Head(classes);
   Copies();
   Graphs(argv[1]);
   Files(argv[1]);
