@@ -17,17 +17,25 @@ void OnSignal(int number) {
   if (caught_signal.exchange(number) != 0) _exit(128 + number);
 }
 
+std::atomic<int> output_error{0};  // errno of the first flush of stdout that failed
+
+void FlushOutput() {
+  errno = 0;
+  int none = 0;
+  if (std::fflush(stdout) != 0) output_error.compare_exchange_strong(none, errno);
+}
+
 }  // namespace
 
 void Write(std::FILE* file, std::string_view text) {
-  if (file == stderr) std::fflush(stdout);  // where both end in one file, lines keep their order, and none is torn
+  if (file == stderr) FlushOutput();  // where both end in one file, lines keep their order, and none is torn
   std::fwrite(text.data(), 1, text.size(), file);
 }
 
 int FinishOutput(const std::string& program, int code) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  if (errno == EPIPE) return static_cast<int>(Code::kIo);
+  FlushOutput();
+  if (output_error == 0 && std::ferror(stdout) == 0) return code;
+  if (output_error == EPIPE) return static_cast<int>(Code::kIo);
   return Fail(program, IoError("standard output: cannot write"));
 }
 

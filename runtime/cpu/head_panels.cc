@@ -81,12 +81,12 @@ V UpdateFeatures(const Step& step, size_t feature, size_t features, const float*
   return UpdateTile<F, W>(step, feature, src, dst, bad);
 }
 
-// Of the panels' features [begin, end), those of a few tiles. False when an element of dst is not finite.
+// The features of tiles [first_tile, end_tile), for all panels. False when an element of dst is not finite.
 bool UpdateTilesImpl(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst,
                      cpu::Tiles features, int first_tile, int end_tile) {
   V bad = hn::Zero(D());
   const cpu::Panels& panels = layout.panels;
-  // A tile's features are in the nearest cache for all panels.
+  // A tile's features stay in the nearest cache while the panels pass by.
   for (int tile = first_tile; tile < end_tile; ++tile) {
     const size_t begin = static_cast<size_t>(features.begin(tile)), count = static_cast<size_t>(features.begin(tile + 1)) - begin;
     for (int panel = 0; panel < panels.count; ++panel) {
@@ -110,14 +110,14 @@ HWY_AFTER_NAMESPACE();
 
 namespace couplet::head {
 
-// A lane's pieces: as few as may be, as each reads its panel's weights anew, but enough that lanes end together.
-constexpr int kPieces = 2;
+// A lane's pieces: enough that lanes end together. The forward pass has few, as each reads its panel's weights anew.
+constexpr int kForwardPieces = 2, kUpdatePieces = 4;
 
 void ForwardPanels(const Layout& layout, const Batch& batch, const float* weights, const float* biases, float* logits, cpu::Team& team) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const cpu::Tiles rows(static_cast<int>(batch.n), layout.panels.tile);
   const int panels = layout.panels.count;
-  const int cuts = team.lanes() == 1 ? 1 : std::min(rows.count, (kPieces * team.lanes() + panels - 1) / panels);
+  const int cuts = team.lanes() == 1 ? 1 : std::min(rows.count, (kForwardPieces * team.lanes() + panels - 1) / panels);
   team.ForEach(cuts * panels, [&](int /*lane*/, int piece) {
     const int panel = piece % panels, cut = piece / panels;
     const int begin = rows.begin(rows.count * cut / cuts), end = rows.begin(rows.count * (cut + 1) / cuts);
@@ -140,7 +140,7 @@ void ForwardPanels(const Layout& layout, const Batch& batch, const float* weight
 bool UpdatePanels(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst,
                   cpu::Team& team) {
   const cpu::Tiles features(static_cast<int>(layout.features), layout.panels.tile);
-  const int cuts = team.lanes() == 1 ? 1 : std::min(features.count, 2 * kPieces * team.lanes());
+  const int cuts = team.lanes() == 1 ? 1 : std::min(features.count, kUpdatePieces * team.lanes());
   std::atomic<bool> finite{true};
   team.ForEach(cuts, [&](int /*lane*/, int cut) {
     if (!COUPLET_DISPATCH(UpdateTilesImpl)(layout, batch, slopes, learning_rate, src, dst, features, features.count * cut / cuts,
