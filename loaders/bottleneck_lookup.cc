@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <numeric>
+#include <utility>
+
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -13,6 +17,9 @@ constexpr int64_t kTrustAfterNs = 2'000'000'000;
 
 // As many steps cost as much as a descent.
 constexpr int kSteps = 8;
+
+// Vectors that one more thread has to read to be worth its connection.
+constexpr size_t kLeastShare = 512;
 
 constexpr int64_t kThumbnails = 0;  // as a model
 
@@ -105,9 +112,42 @@ void EntryIndex::Forget() {
   last_ = last_of_first_;
 }
 
+ContentReader::~ContentReader() {
+  if (own_ != nullptr) sqlite3_close_v2(own_);  // closes with its statement
+}
+
+int ContentReader::Prepare(sqlite3* db) { return from_.Prepare(db, "SELECT id, crc, bytes FROM contents WHERE id >= ?1 ORDER BY id"); }
+
+int ContentReader::Open(const std::string& path) {
+  int code = sqlite3_open_v2(path.c_str(), &own_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (code == SQLITE_OK) code = sqlite3_exec(own_, kReadingPragmas, nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? Prepare(own_) : code;
+}
+
+int ContentReader::Seek(int64_t id) {
+  for (int step = 0; code_ == SQLITE_ROW && step < kSteps && from_.Int(0) < id; ++step) code_ = from_.Step();
+  if (code_ != SQLITE_ROW || from_.Int(0) < id) {
+    from_.Reset();
+    code_ = from_.Bind(1, id).Step();
+  }
+  return code_;
+}
+
+std::optional<std::span<const std::byte>> ContentReader::Bytes(const EntryIndex& index, const Sha256Digest& photo, int64_t id) const {
+  if (code_ != SQLITE_ROW || from_.Int(0) != id) return std::nullopt;
+  const std::span<const std::byte> bytes = from_.Blob(2);
+  if (from_.Int(1) != index.Checksum(photo, bytes)) return std::nullopt;
+  return bytes;
+}
+
+void ContentReader::Reset() {
+  from_.Reset();
+  code_ = SQLITE_DONE;
+}
+
 int BottleneckLookup::Prepare(sqlite3* db, int64_t model, const Sha256Digest& model_key) {
   int code = paths_from_.Prepare(db, "SELECT path, photo, size, mtime_ns, ctime_ns, inode, noted_ns FROM paths WHERE path >= ?1 ORDER BY path");
-  if (code == SQLITE_OK) code = contents_from_.Prepare(db, "SELECT id, crc, bytes FROM contents WHERE id >= ?1 ORDER BY id");
+  if (code == SQLITE_OK) code = contents_.Prepare(db);
   if (code == SQLITE_OK) code = thumbnails_.Prepare(db, kThumbnails, {});
   if (code == SQLITE_OK) code = vectors_.Prepare(db, model, model_key);
   return code == SQLITE_OK ? vectors_.Refresh() : code;
@@ -153,19 +193,6 @@ int BottleneckLookup::FindPaths(std::span<const std::string> paths, std::span<Bo
   return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-std::optional<std::span<const std::byte>> BottleneckLookup::ThisContent(const EntryIndex& index, const Sha256Digest& photo,
-                                                                        int64_t id) const {
-  const std::span<const std::byte> bytes = contents_from_.Blob(2);
-  if (contents_from_.Int(0) != id || contents_from_.Int(1) != index.Checksum(photo, bytes)) return std::nullopt;
-  return bytes;
-}
-
-std::optional<std::span<const std::byte>> BottleneckLookup::Content(const EntryIndex& index, const Sha256Digest& photo, int64_t id) {
-  contents_from_.Reset();
-  if (contents_from_.Bind(1, id).Step() != SQLITE_ROW) return std::nullopt;
-  return ThisContent(index, photo, id);
-}
-
 bool BottleneckLookup::CopyVector(std::optional<std::span<const std::byte>> content, std::span<float> dst) {
   if (!content.has_value() || content->size() != dst.size_bytes()) {
     ++damaged_;
@@ -178,8 +205,9 @@ bool BottleneckLookup::CopyVector(std::optional<std::span<const std::byte>> cont
 bool BottleneckLookup::FindVector(const Sha256Digest& photo, std::span<float> dst) {
   const int64_t id = vectors_.Find(photo);
   if (id == 0) return false;
-  const bool found = CopyVector(Content(vectors_, photo, id), dst);
-  contents_from_.Reset();
+  contents_.Seek(id);
+  const bool found = CopyVector(contents_.Bytes(vectors_, photo, id), dst);
+  contents_.Reset();
   return found;
 }
 
@@ -191,35 +219,46 @@ std::optional<std::vector<uint8_t>> BottleneckLookup::FindThumbnail(const Sha256
   const int64_t id = thumbnails_.Find(photo);
   if (id == 0) return std::nullopt;
   std::optional<std::vector<uint8_t>> jpeg;
-  if (const auto content = Content(thumbnails_, photo, id)) {
+  contents_.Seek(id);
+  if (const auto content = contents_.Bytes(thumbnails_, photo, id)) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(content->data());
     jpeg.emplace(bytes, bytes + content->size());
   } else {
     ++damaged_;
   }
-  contents_from_.Reset();
+  contents_.Reset();
   return jpeg;
 }
 
-int BottleneckLookup::FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors) {
+int BottleneckLookup::FindVectors(const std::string& path, std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors,
+                                  int threads) {
   if (const int code = vectors_.Refresh(); code != SQLITE_OK) return code;
   std::vector<Wanted> wanted;
   for (size_t i = 0; i < found.size(); ++i)
     if (found[i].known)
       if (const int64_t id = vectors_.Find(found[i].photo_sha256); id != 0) wanted.push_back({id, i});
   std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) { return a.id < b.id; });
-  Statement& from = contents_from_;
-  int code = SQLITE_DONE;  // SQLITE_ROW: `from` stands on a row
-  for (const auto& [id, i] : wanted) {
-    for (int step = 0; code == SQLITE_ROW && step < kSteps && from.Int(0) < id; ++step) code = from.Step();
-    if (code != SQLITE_ROW || from.Int(0) < id) {
-      from.Reset();
-      code = from.Bind(1, id).Step();
+  // Reads of [begin, end) as many as it can; where the next one is.
+  const auto read = [&](ContentReader& reader, size_t begin, size_t end, bool stops) {
+    for (size_t at = begin; at < end; ++at) {
+      const auto& [id, i] = wanted[at];
+      const int code = reader.Seek(id);
+      if (stops && code != SQLITE_ROW && code != SQLITE_DONE) return at;
+      found[i].has_vector = CopyVector(reader.Bytes(vectors_, found[i].photo_sha256, id), vectors.subspan(i * dim, dim));
     }
-    const auto content = code == SQLITE_ROW ? ThisContent(vectors_, found[i].photo_sha256, id) : std::nullopt;
-    found[i].has_vector = CopyVector(content, vectors.subspan(i * dim, dim));
-  }
-  from.Reset();
+    return end;
+  };
+  // What another connection could not read (a writer may wait for its turn, which lets no reader in) this one reads afterwards.
+  std::mutex mutex;
+  std::vector<std::pair<size_t, size_t>> left;
+  ShareOut(wanted.size(), kLeastShare, threads, [&](size_t begin, size_t end) {
+    ContentReader other;
+    const size_t next = begin == 0 ? read(contents_, begin, end, false) : other.Open(path) == SQLITE_OK ? read(other, begin, end, true) : begin;
+    const std::lock_guard lock(mutex);
+    if (next < end) left.emplace_back(next, end);
+  });
+  for (const auto& [begin, end] : left) read(contents_, begin, end, false);
+  contents_.Reset();
   return SQLITE_OK;
 }
 

@@ -18,6 +18,10 @@
 
 namespace couplet {
 
+// Of a connection that reads. What it reads it reads once: next to nothing is kept in memory, as 16 MB would push all else out of
+// the second cache, and reading would take a third longer.
+inline constexpr char kReadingPragmas[] = "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024;";
+
 // What a row of `paths` notes of a file: size, mtime, ctime, inode, when noted; and the photo's hash with the row's crc behind
 // it. A note without one (of Couplet 0.1.0's first stores) is not believed: the photo is read, and the note made again.
 using NoteNumbers = std::array<int64_t, 5>;
@@ -63,9 +67,31 @@ class EntryIndex {
   std::unordered_map<Sha256Digest, int64_t, Hash> added_;
 };
 
-// Rows lie in the order of their keys, so many are looked for in that order, from one to the next: a step costs a tenth of a
-// descent from the root. Where the next is further than a few steps, it is a descent again, so rows that nobody asked for cost
-// little. Every int is SQLite's code.
+// Reads rows of `contents`. Rows lie in the order of their keys, so many are looked for in that order, from one to the next: a step
+// costs a tenth of a descent from the root. Where the next is further than a few steps, it is a descent again, so rows that nobody
+// asked for cost little.
+class ContentReader {
+ public:
+  ContentReader() = default;
+  ~ContentReader();
+  ContentReader(const ContentReader&) = delete;
+  ContentReader& operator=(const ContentReader&) = delete;
+  int Prepare(sqlite3* db);
+  // On a connection of its own, for one more thread.
+  int Open(const std::string& path);
+  // Puts it on the row `id`, or where that is missing behind it; SQLITE_DONE: at the end. Not while another connection writes.
+  int Seek(int64_t id);
+  // The bytes of the row, after Seek(id) and until it goes on; nothing where it is missing or damaged.
+  std::optional<std::span<const std::byte>> Bytes(const EntryIndex& index, const Sha256Digest& photo, int64_t id) const;
+  void Reset();
+
+ private:
+  sqlite3* own_ = nullptr;
+  Statement from_;
+  int code_ = SQLITE_DONE;  // SQLITE_ROW: it stands on a row
+};
+
+// Every int is SQLite's code.
 class BottleneckLookup {
  public:
   int Prepare(sqlite3* db, int64_t model, const Sha256Digest& model_key);
@@ -74,8 +100,9 @@ class BottleneckLookup {
   EntryIndex& thumbnails() { return thumbnails_; }
   // Those with a stamp: is the photo known by a note that can be trusted?
   int FindPaths(std::span<const std::string> paths, std::span<BottleneckStore::Found> found);
-  // Those that are known: vectors is [found, dim]. A row that cannot be read is damaged, no more.
-  int FindVectors(std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors);
+  // Those that are known: vectors is [found, dim]. A row that cannot be read is damaged, no more. `path` is the file's, for threads
+  // beyond the first. Inside of a transaction that has read, so that nobody writes.
+  int FindVectors(const std::string& path, std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors, int threads);
   bool FindVector(const Sha256Digest& photo, std::span<float> dst);
   std::optional<std::vector<uint8_t>> FindThumbnail(const Sha256Digest& photo);
 
@@ -88,15 +115,12 @@ class BottleneckLookup {
   };
 
   void ReadNote(std::string_view path, BottleneckStore::Found* found);
-  // The bytes of a row of `contents`, until contents_from_ goes on; nothing where it is missing or damaged. The first looks at
-  // the row on which contents_from_ stands, the second puts it there.
-  std::optional<std::span<const std::byte>> ThisContent(const EntryIndex& index, const Sha256Digest& photo, int64_t id) const;
-  std::optional<std::span<const std::byte>> Content(const EntryIndex& index, const Sha256Digest& photo, int64_t id);
   bool CopyVector(std::optional<std::span<const std::byte>> content, std::span<float> dst);
 
   EntryIndex vectors_;
   EntryIndex thumbnails_;  // not read before one is asked for or put
-  Statement paths_from_, contents_from_;
+  Statement paths_from_;
+  ContentReader contents_;
   std::atomic<int> damaged_{0};
 };
 

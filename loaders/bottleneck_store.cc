@@ -41,9 +41,9 @@ constexpr int kApplicationId = 0x43706c74;  // "Cplt"
 constexpr int kLayoutVersion = 2;
 constexpr int kWaitForOthersMs =
     60'000;  // a transaction takes milliseconds; only a stopped run holds one for long
-// How much of the file SQLite keeps in memory: a transaction's pages until it ends, but next to none of those that Find reads, each
-// once: 16 MB of them push all else out of the second cache, and it takes a third longer.
-constexpr char kWriting[] = "PRAGMA cache_size = -16384", kReading[] = "PRAGMA cache_size = -1024";
+// How much of the file SQLite keeps in memory: a transaction's pages until it ends, but next to none of those that Find reads
+// (kReadingPragmas).
+constexpr char kWriting[] = "PRAGMA cache_size = -16384";
 constexpr char kSchema[] = R"(
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, description TEXT NOT NULL);
@@ -192,7 +192,8 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   // Vectors of 1001 and of 2048 floats fill pages of this size to nine tenths; larger ones write and find no faster.
-  code = Exec("PRAGMA page_size = 8192; PRAGMA cell_size_check = ON;");
+  code = Exec("PRAGMA page_size = 8192;");
+  if (code == SQLITE_OK) code = Exec(kReadingPragmas);
   if (code == SQLITE_OK) code = Exec(kWriting);
   if (code != SQLITE_OK) return Error(code, "open");
   read_only_ = sqlite3_db_readonly(db_, "main") == 1;
@@ -205,7 +206,7 @@ Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   COUPLET_RETURN_IF_ERROR(PrepareStatements());
   lookup_ = std::make_unique<BottleneckLookup>();
   code = lookup_->Prepare(db_, model_, model_key_);
-  if (code == SQLITE_OK) code = Exec(kReading);
+  if (code == SQLITE_OK) code = Exec(kReadingPragmas);
   return code == SQLITE_OK ? Status() : Error(code, "read");
 }
 
@@ -329,7 +330,7 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
   errno = 0;
   int code = statements_->begin.Run();
   if (code == SQLITE_OK) code = lookup_->FindPaths(paths, found);
-  if (code == SQLITE_OK) code = lookup_->FindVectors(found, dim_, vectors);
+  if (code == SQLITE_OK) code = lookup_->FindVectors(path_, found, dim_, vectors, threads);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return found;
   const Status status = Error(code, "read");

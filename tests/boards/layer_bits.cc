@@ -45,11 +45,7 @@ class Lines {
     if (!(*op)->run({.n = n, .src = sources, .images = images, .dst = dst.data(), .scratch = scratch->data(),
                      .state = state.get(), .worker = worker->get()}).ok())
       std::abort();
-    char line[160];
-    std::snprintf(line, sizeof line, "%s %016llx %.9g %.9g %.9g\n", layer.name.c_str(),
-                  static_cast<unsigned long long>(Hash(dst)), static_cast<double>(dst[0]),
-                  static_cast<double>(dst[dst.size() / 2]), static_cast<double>(dst.back()));
-    text += line;
+    AddLine(layer.name.c_str(), dst);
   }
   template <class Attrs>
   void Convolve(const char* name, const Shape& src, int oc, int k, int stride, const Pads& pads) {
@@ -77,10 +73,31 @@ class Lines {
     Add({.name = name, .inputs = {}, .shape = {.n = 1, .h = 17, .w = 17, .c = 3},
          .attrs = PreprocessAttrs{{.mean = 127.5f, .std = 127.5f, .mode = mode}}}, {.n = 1, .h = 17, .w = 17, .c = 3}, &batch);
   }
+  // Logits of a head whose classes fill vectors; how few classes are summed depends on a vector's width.
+  void Head(const char* name, int features, int classes) {
+    const size_t d = static_cast<size_t>(features), c = static_cast<size_t>(classes);
+    auto trainer = backend_->make_head_trainer({.features = features, .classes = classes});
+    const std::vector<uint32_t> rows = {3, 0, 2, 2, 1, 6, 5};
+    const std::vector<float> vectors = values_.Reals(7 * d);
+    const std::vector<int32_t> labels(rows.size(), 0);
+    std::vector<float> logits(rows.size() * c);
+    if (!trainer.ok() || !(*trainer)->set_vectors(vectors).ok() ||
+        !(*trainer)->set_params({.weights = values_.Reals(d * c), .biases = values_.Reals(c)}).ok() ||
+        !(*trainer)->evaluate(rows, labels, {.logits = logits.data()}).ok())
+      std::abort();
+    AddLine(name, logits);
+  }
 
   std::string text;
 
  private:
+  void AddLine(const char* name, const std::vector<float>& values) {
+    char line[160];
+    std::snprintf(line, sizeof line, "%s %016llx %.9g %.9g %.9g\n", name, static_cast<unsigned long long>(Hash(values)),
+                  static_cast<double>(values[0]), static_cast<double>(values[values.size() / 2]), static_cast<double>(values.back()));
+    text += line;
+  }
+
   std::unique_ptr<Backend> backend_ = MakeCpuBackend(CpuKernels::kOwn);
   Values values_{20261128};
 };
@@ -103,6 +120,7 @@ std::string LayerBits() {
   lines.Pool("average", PoolAttrs::Kind::kAverage, {.n = 1, .h = 6, .w = 7, .c = 21}, 1);
   lines.Add({.name = "mean", .inputs = {}, .shape = {.n = 1, .h = 1, .w = 1, .c = 70}, .attrs = GlobalAverageAttrs{}},
             {.n = 1, .h = 7, .w = 7, .c = 70});
+  lines.Head("head_of_many", 201, 61);
   return lines.text;
 }
 

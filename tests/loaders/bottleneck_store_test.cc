@@ -281,6 +281,46 @@ void CheckRefused(const test::TempDir& dir, Code code, const std::string& part) 
   CHECK(message.find('\n') == std::string::npos);
 }
 
+TEST_CASE("store: several threads read many vectors, count what is damaged, and one reads what the others cannot [threads]") {
+  test::TempDir dir;
+  const size_t count = 1700;
+  MakePhoto(dir, "a.jpg");
+  std::vector<std::string> paths;  // of one file
+  std::vector<std::vector<float>> vectors;
+  std::vector<BottleneckStore::Record> records;
+  for (size_t i = 0; i < count; ++i) {
+    std::string path = dir.path();
+    for (size_t bits = i; bits != 0; bits >>= 1) path += (bits & 1) != 0 ? "/./" : "//";
+    paths.push_back(path + "/a.jpg");
+    vectors.push_back(Vector(static_cast<float>(i)));
+  }
+  for (size_t i = 0; i < count; ++i) records.push_back(RecordOf(paths[i], vectors[i], "photo" + std::to_string(i)));
+  auto store = Open(dir);
+  REQUIRE(store->Put(records).ok());
+  // How many are found; each of them right.
+  const auto find = [&](int threads) {
+    std::vector<float> rows(count * kDim, 77.0f);
+    const auto found = store->Find(paths, rows, threads);
+    REQUIRE_MESSAGE(found.ok(), found.status().message());
+    size_t right = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const bool same = SameBits(std::span(rows).subspan(i * kDim, kDim), vectors[i]);
+      CHECK_EQ((*found)[i].has_vector, same);
+      right += same;
+    }
+    return right;
+  };
+  CHECK(find(1) == count);
+  CHECK(find(3) == count);
+  Sql(dir, "UPDATE contents SET bytes = zeroblob(20) WHERE id IN (700, 1650)");
+  store = Open(dir);
+  CHECK(find(3) == count - 2);
+  CHECK(store->damaged() == 2);
+  // No other connection finds the file.
+  REQUIRE(rename((dir / "bottlenecks.sqlite").c_str(), (dir / "elsewhere").c_str()) == 0);
+  CHECK(find(3) == count - 2);
+}
+
 TEST_CASE("store: a file that is not ours is refused and left as it is") {
   test::TempDir dir;
   const std::string file = dir / "bottlenecks.sqlite";
