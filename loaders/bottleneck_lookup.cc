@@ -35,6 +35,16 @@ bool ReadDigest(std::span<const std::byte> blob, Sha256Digest* digest) {
   return true;
 }
 
+// Puts `from`, whose statement selects rows from a key on in their order, on the first row that is not before `key`: on from the
+// row on which it stands, if its code is SQLITE_ROW and that is near.
+template <class Key, class IsBefore>
+int SeekForward(Statement& from, int code, const Key& key, const IsBefore& is_before) {
+  for (int step = 0; code == SQLITE_ROW && step < kSteps && is_before(); ++step) code = from.Step();
+  if (code == SQLITE_ROW && !is_before()) return code;
+  from.Reset();
+  return from.Bind(1, key).Step();
+}
+
 std::string_view TextOf(std::span<const std::byte> blob) {
   return {reinterpret_cast<const char*>(blob.data()), blob.size()};
 }
@@ -125,11 +135,7 @@ int ContentReader::Open(const std::string& path) {
 }
 
 int ContentReader::Seek(int64_t id) {
-  for (int step = 0; code_ == SQLITE_ROW && step < kSteps && from_.Int(0) < id; ++step) code_ = from_.Step();
-  if (code_ != SQLITE_ROW || from_.Int(0) < id) {
-    from_.Reset();
-    code_ = from_.Bind(1, id).Step();
-  }
+  code_ = SeekForward(from_, code_, id, [&] { return from_.Int(0) < id; });
   return code_;
 }
 
@@ -181,11 +187,7 @@ int BottleneckLookup::FindPaths(std::span<const std::string> paths, std::span<Bo
   int code = SQLITE_DONE;  // SQLITE_ROW: `from` stands on a row
   for (const size_t i : order) {
     const std::string& path = paths[i];
-    for (int step = 0; code == SQLITE_ROW && step < kSteps && TextOf(from.Blob(0)) < path; ++step) code = from.Step();
-    if (code == SQLITE_DONE || TextOf(from.Blob(0)) < path) {
-      from.Reset();
-      code = from.Bind(1, std::string_view(path)).Step();
-    }
+    code = SeekForward(from, code, std::string_view(path), [&] { return TextOf(from.Blob(0)) < path; });
     if (code != SQLITE_ROW && code != SQLITE_DONE) break;
     if (code == SQLITE_ROW && TextOf(from.Blob(0)) == path) ReadNote(path, &found[i]);
   }

@@ -429,7 +429,6 @@ void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction co
   thread.place = place;
   thread.mask = mask;
   thread.operands = operands;
-  bool all = true;
   void* collected[kWarp] = {};
   for (int i = 0; i < kWarp; ++i) {
     if ((mask >> i & 1) == 0) continue;
@@ -440,13 +439,11 @@ void SyncWarp(const Place& place, unsigned mask, void* operands, WarpFunction co
     if (mate.state == State::kExited)
       Fail("%s at %s:%d names lane %d in its mask 0x%08x, which has exited", place.what, Basename(place.file),
            place.line, i, mask);
-    all = mate.state == State::kAtWarp && mate.mask == mask && mate.place == place;
-    if (!all) break;  // who comes last looks at all of them
+    if (mate.state != State::kAtWarp || mate.mask != mask || !(mate.place == place)) {
+      Wait(m);  // who comes last looks at all of them
+      return;
+    }
     collected[i] = mate.operands;
-  }
-  if (!all) {
-    Wait(m);
-    return;
   }
   if (complete != nullptr) complete(collected, mask, place);
   ++m.counts.warp_operations;
