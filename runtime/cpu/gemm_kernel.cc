@@ -33,14 +33,19 @@ HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
 #endif
 }
 
-// g++ 12 for arm64 does not see that `blocks` is read only after a block was stored (first_block).
-#if HWY_ARCH_ARM_A64
+// g++ 12 does not see that `blocks` is read only after a block was stored (first_block).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+
+// What is left of GemmPanel::next_weights, and how much of it every block of products asks for, in floats.
+struct Ahead {
+  const float *next, *end;
+  size_t a_block;
+};
+constexpr size_t kLineFloats = 16;
 
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W>
-HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
+HWY_NOINLINE void Tile(const GemmPanel& t, int first, Ahead& ahead) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
   V sum[P][W];  // of a block of products
@@ -74,6 +79,8 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
       if (left == 0) end_block(), left = kBlockProducts;
       const size_t end = length - k < left ? length : k + left;
       left -= end - k;
+      for (size_t i = 0; i < ahead.a_block && ahead.next < ahead.end; i += kLineFloats, ahead.next += kLineFloats)
+        __builtin_prefetch(ahead.next, 0, 2);  // into the second cache
       for (; k < end; ++k, weights += W * kLanes) {
         V b[W];
 #pragma GCC unroll 12
@@ -106,19 +113,22 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first) {
 
 // The tile of `pixels`, at most P.
 template <int P, int W>
-void TileOf(const GemmPanel& t, int first, int pixels) {
+void TileOf(const GemmPanel& t, int first, int pixels, Ahead& ahead) {
   if constexpr (P > 1) {
-    if (pixels < P) return TileOf<P - 1, W>(t, first, pixels);
+    if (pixels < P) return TileOf<P - 1, W>(t, first, pixels, ahead);
   }
-  Tile<P, W>(t, first);
+  Tile<P, W>(t, first, ahead);
 }
 
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
   const Tiles tiles(t.pixels, t.tile);
+  const size_t blocks = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length) / kBlockProducts + 1;
+  Ahead ahead{.next = t.next_weights, .end = t.next_weights + t.next_count,
+              .a_block = t.next_count / (static_cast<size_t>(tiles.count) * blocks) + 1};
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
-    TileOf<kTileRows[W], W>(t, first, next - first);
+    TileOf<kTileRows[W], W>(t, first, next - first, ahead);
   }
 }
 

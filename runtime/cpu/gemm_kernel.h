@@ -37,6 +37,9 @@ struct GemmPanel {
   size_t pixel_stride = 0;
   int pixels = 0, tile = 0, segments = 0, length = 0;
   const float* weights = nullptr;  // [segments * length, width], aligned
+  // Weights that are needed after these and lie far away: asked for meanwhile. They change no result.
+  const float* next_weights = nullptr;
+  size_t next_count = 0;
   const float* bias = nullptr;     // [width]
   int width = 0, channels = 0;     // of the panel; how many of them exist
   float* dst = nullptr;            // the first pixel's first channel

@@ -66,6 +66,7 @@ class Gemm final : public PreparedOp {
         offsets_.push_back((int64_t{s / kw_} * dh_ * src_.w + int64_t{s % kw_} * dw_) * src_.c);
       lane_bytes_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
     }
+    far_weights_ = WindowFloats() * static_cast<size_t>(panels_.channels()) * sizeof(float) >= kFarWeights;
     zeros_.assign(std::max(row_floats_, static_cast<size_t>(length_)), 0.0f);
     Pack(c);
   }
@@ -91,6 +92,10 @@ class Gemm final : public PreparedOp {
   // A block's sources stay in the second cache while all panels of the weights pass by.
   static constexpr int64_t kBlockBytes = 160 << 10;
   static constexpr int kMinBlock = 66, kMaxBlock = 252;
+  // From so many bytes on a layer's weights are gone from the second cache by the next photo: while a panel is worked on, the next
+  // one is asked for, if there are pixels enough to do it meanwhile.
+  static constexpr size_t kFarWeights = 128 << 10;
+  static constexpr int kLeastPixelsAhead = 32;
 
   size_t WindowFloats() const { return static_cast<size_t>(segments_) * static_cast<size_t>(length_); }
 
@@ -142,8 +147,11 @@ class Gemm final : public PreparedOp {
       t.channels = std::min(t.width, dst_.c - channel);
       t.bias = bias_.data() + channel;
       t.dst = dst + channel;
+      t.next_weights = t.weights + WindowFloats() * static_cast<size_t>(t.width);
+      const bool ahead = far_weights_ && t.pixels >= kLeastPixelsAhead && panel + 1 < panels_.count;
+      t.next_count = ahead ? WindowFloats() * static_cast<size_t>(panels_.width(panel + 1)) : 0;
       RunGemmPanel(t);
-      t.weights += WindowFloats() * static_cast<size_t>(t.width);
+      t.weights = t.next_weights;
     }
   }
 
@@ -208,6 +216,7 @@ class Gemm final : public PreparedOp {
   Panels panels_;
   Clamp clamp_;
   bool dense_ = false, by_rows_ = false, pad_rows_ = false;
+  bool far_weights_ = false;
   int segments_ = 0, length_ = 0, block_ = 0;
   int last_top_, last_left_;      // a window's corner: beyond it the window leaves the picture
   std::vector<int64_t> offsets_;  // of a window's segments from its corner
