@@ -57,8 +57,11 @@ class Extraction {
   struct WorkerState {
     explicit WorkerState(const DecodeOptions& decode) : reader(decode) {}
     PhotoReader reader;
-    bool ready = false;                       // the network is
-    std::unique_ptr<Session::Worker> worker;  // null: photos go to the line
+    bool ready = false;                            // the network is
+    std::unique_ptr<SplitSession::Worker> worker;  // null: photos go to the line
+    // Of the photos that wait in it.
+    std::vector<std::shared_ptr<Pending>> pending;
+    std::vector<std::span<float>> rows;
   };
 
   bool text() const { return options_.format == ExtractOptions::Format::kText; }
@@ -70,7 +73,7 @@ class Extraction {
   void ChooseRecomputed();
   Status StartWorkers(std::vector<std::thread>* workers);
 
-  // On the workers. None: the line will deliver the outcome, or the run is over.
+  // On the workers. None: the outcome will be delivered by the line or with others', or the run is over.
   void Work();
   std::optional<Outcome> Process(const Job& job, WorkerState* state);
   std::optional<Outcome> ProcessWithText(const Job& job, WorkerState* state);
@@ -78,12 +81,14 @@ class Extraction {
   std::optional<Outcome> Compute(const std::shared_ptr<Pending>& pending, WorkerState* state);
   Status Decode(PhotoReader* reader);
   Status PrepareNetwork(WorkerState* state);
+  void FinishWaiting(WorkerState* state);
   Status MakeNetwork();
   Status MakeResident();
   void EndWork();
 
   // On the workers or the line's drivers.
   Outcome Settle(Pending* pending);
+  Outcome SettleWithin(Pending* pending);
   void WriteText(const std::string& path, size_t index);
   void Deliver(Outcome outcome);
   void Stop(Status status);
@@ -109,8 +114,8 @@ class Extraction {
   std::mutex network_mutex_;
   bool network_made_ = false;
   Status network_status_;
-  std::shared_ptr<const Session> session_;  // of a device that takes single photos
-  std::unique_ptr<BatchLine> line_;         // of one that takes batches
+  std::shared_ptr<const SplitSession> session_;  // of a device that takes single photos
+  std::unique_ptr<BatchLine> line_;              // of one that takes batches
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable arrived_, room_;

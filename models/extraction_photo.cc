@@ -18,6 +18,13 @@ constexpr int kThumbnailSide = 96;
 // A text file has as few as six digits, and TensorFlow may have written it.
 constexpr float kTextTolerance = 1e-3f;
 
+ExtractionOutcome OutOfMemoryFor(size_t index) {
+  ExtractionOutcome outcome;
+  outcome.index = index;
+  outcome.reason = "not enough memory";
+  return outcome;
+}
+
 bool AllFinite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
@@ -47,23 +54,48 @@ std::optional<ExtractionOutcome> Extraction::Compute(const std::shared_ptr<Pendi
     const StageTimer timer(options_.profile, "thumbnail");
     if (!MakeThumbnail(image, kThumbnailSide, &outcome.thumbnail).ok()) outcome.thumbnail.clear();
   }
-  const std::span<float> row = Row(outcome.index);
   Status status = state->ready ? Status() : PrepareNetwork(state);
   if (status.ok() && state->worker == nullptr) {
     const StageTimer timer(options_.profile, "copy into the batch");
     const bool taken =
-        line_->Add(image.pixels, image.entry, row, [this, pending] { Deliver(Settle(pending.get())); },
+        line_->Add(image.pixels, image.entry, Row(outcome.index), [this, pending] { Deliver(Settle(pending.get())); },
                    static_cast<uint32_t>(outcome.index));
     reader.DropHuge();
     if (!taken) stop_ = true;  // the line says why when it is finished
     return std::nullopt;
   }
-  if (status.ok())
-    status = RunProfiled(*session_, *state->worker, {image.pixels, {&image.entry, 1}}, row, options_.profile);
+  if (status.ok()) status = session_->Add(*state->worker, {image.pixels, {&image.entry, 1}}, options_.profile);
   reader.DropHuge();
-  if (status.ok()) return Settle(pending.get());
-  Stop(std::move(status));
+  if (status.ok()) {
+    state->pending.push_back(pending);
+    state->rows.push_back(Row(outcome.index));
+    if (state->pending.size() == session_->photos_together()) FinishWaiting(state);
+  } else {
+    Stop(std::move(status));
+  }
   return std::nullopt;
+}
+
+// What the network has left to do for the photos that wait, and their outcomes.
+void Extraction::FinishWaiting(WorkerState* state) {
+  if (state->pending.empty()) return;
+  if (Status status = session_->Finish(*state->worker, state->rows); !status.ok()) {
+    Stop(std::move(status));
+  } else {
+    for (const auto& pending : state->pending) Deliver(SettleWithin(pending.get()));
+  }
+  state->pending.clear();
+  state->rows.clear();
+}
+
+// Settle() within the memory there is.
+ExtractionOutcome Extraction::SettleWithin(Pending* pending) {
+  const size_t index = pending->outcome.index;
+  try {
+    return Settle(pending);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemoryFor(index);
+  }
 }
 
 // The row is filled: what is to be said and kept of it.
@@ -170,10 +202,7 @@ std::optional<ExtractionOutcome> Extraction::Process(const Job& job, WorkerState
   try {
     return text() ? ProcessWithText(job, state) : ProcessWithStore(job, state);
   } catch (const std::bad_alloc&) {
-    Outcome outcome;
-    outcome.index = job.index;
-    outcome.reason = "not enough memory";
-    return outcome;
+    return OutOfMemoryFor(job.index);
   }
 }
 

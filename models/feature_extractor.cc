@@ -115,7 +115,7 @@ Status Extraction::MakeNetwork() {
     size = line_->output_size();
   } else {
     COUPLET_ASSIGN_OR_RETURN(
-        session_, network_.make_session({.threads = threads_ / workers_, .prepare_threads = threads_}));
+        session_, network_.make_split({.threads = threads_ / workers_, .prepare_threads = threads_}, options_.profile != nullptr));
     size = session_->output_size();
   }
   if (size == static_cast<int64_t>(dim_)) return {};
@@ -135,6 +135,8 @@ Status Extraction::PrepareNetwork(WorkerState* state) {
   }
   if (session_ != nullptr) {
     COUPLET_ASSIGN_OR_RETURN(state->worker, session_->NewWorker());
+    state->pending.reserve(session_->photos_together());
+    state->rows.reserve(session_->photos_together());
   }
   state->ready = true;
   return {};
@@ -155,6 +157,7 @@ void Extraction::Work() {
       if (job >= jobs_.size()) break;
       if (std::optional<Outcome> outcome = Process(jobs_[job], &state)) Deliver(std::move(*outcome));
     }
+    FinishWaiting(&state);
     // The worker's memory goes before the calling thread may return.
   }
   EndWork();

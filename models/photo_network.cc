@@ -27,6 +27,9 @@ Result<PhotoNetwork> MakePhotoNetwork(const Graph& graph, Backend& backend, size
     COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Create(*optimized, backend, options));
     return std::shared_ptr<const Session>(std::move(session));
   };
+  network.make_split = [optimized, &backend](const SessionOptions& options, bool whole) {
+    return SplitSession::Create(*optimized, backend, options, whole);
+  };
   return network;
 }
 

@@ -6,13 +6,15 @@
 #include <functional>
 #include <memory>
 
-#include "runtime/session.h"
+#include "models/split_session.h"
 
 namespace couplet {
 
 struct PhotoNetwork {
   // Not thread-safe.
   std::function<Result<std::shared_ptr<const Session>>(const SessionOptions& options)> make_session;
+  // For threads that take a photo at a time; SplitSession says what `whole` is. Not thread-safe either.
+  std::function<Result<std::shared_ptr<const SplitSession>>(const SessionOptions& options, bool whole)> make_split;
   Backend* backend = nullptr;  // outlives what is made of it
   // False: a photo a worker thread, as the CPU likes it best. True: photos of all threads go through a
   // BatchLine, up to max_batch at a time, and be it one where a GPU's memory is small: its workers must not

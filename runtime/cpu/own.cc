@@ -76,6 +76,11 @@ class Gemm final : public PreparedOp {
   Status run(const RunArgs& args) const override {
     const auto* src = static_cast<const float*>(args.src[0]);
     auto* dst = static_cast<float*>(args.dst);
+    // Photos of one pixel are the pixels of one picture: they share the weights.
+    if (src_.h == 1 && src_.w == 1 && dense_ && dst_stride_ == dst_.c) {
+      RunPixels(src, dst, 0, args.n, nullptr);
+      return {};
+    }
     const auto run_band = [&](int lane, int index) {
       const int photo = index / bands_.count, band = index % bands_.count;
       const int first = bands_.dst_first(band) * dst_.w, count = bands_.dst_rows_of(band) * dst_.w;

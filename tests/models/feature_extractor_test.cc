@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <tuple>
 
 #include "loaders/files.h"
@@ -311,6 +312,10 @@ TEST_CASE("extract: what makes the network unusable stops the run once [threads]
     ++calls;
     return BadInput("node x: no such op");
   };
+  network.make_split = [&](const SessionOptions&, bool) -> Result<std::shared_ptr<const SplitSession>> {
+    ++calls;
+    return BadInput("node x: no such op");
+  };
   for (const int batch : {1, 8}) {
     calls = 0;
     network.in_batches = batch > 1;
@@ -320,6 +325,42 @@ TEST_CASE("extract: what makes the network unusable stops the run once [threads]
     CHECK(refused.status().message() == "node x: no such op");
     CHECK(calls == 1);
   }
+}
+
+TEST_CASE("extract: photos share a last layer of many weights; what waits for others is not lost [threads]") {
+  for (const int threads : {1, 3}) {
+    CAPTURE(threads);
+    Bed apart(50), shared(50);
+    shared.last_layer = true;
+    for (Bed* bed : {&apart, &shared}) {
+      bed->options.threads = threads;
+      bed->Add("garbage.jpg", "this is text");
+      bed->Add("nan.bmp", Bmp(2, 2, 13, 1));
+    }
+    const ExtractResult want = apart.Run(), got = shared.Run();
+    CHECK(SameBits(got.vectors, want.vectors));
+    CHECK(got.computed == 50);
+    CHECK(got.failed.size() == 2);
+    // 51 photos got as far: sixes, and what each thread had left in the end.
+    CHECK(shared.backend.last_batches.count(6) >= (51 - 5 * static_cast<size_t>(threads)) / 6);
+    CHECK(std::accumulate(shared.backend.last_batches.begin(), shared.backend.last_batches.end(), 0) == 51);
+    CHECK(shared.Run().cached == 50);
+  }
+
+  // An interrupted run keeps what it had begun.
+  Bed bed(400);
+  bed.last_layer = true;
+  bed.backend.sleep_us = 3000;
+  bed.interrupt_at = 2;
+  REQUIRE(bed.TryRun().status().code() == Code::kInterrupted);
+  const int begun = std::accumulate(bed.backend.last_batches.begin(), bed.backend.last_batches.end(), 0);
+  REQUIRE(begun > 0);
+  REQUIRE(begun < 400);
+  CHECK(bed.Run().cached == static_cast<size_t>(begun));
+
+  Bed failing(20);
+  failing.last_layer = failing.backend.last_fails = true;
+  CHECK(failing.TryRun().status().message() == "the last layer failed");
 }
 
 TEST_CASE("extract: text files as retrain.py lays them out [threads]") {

@@ -65,11 +65,28 @@ class CornerOp final : public PreparedOp {
   const int max_batch_;
 };
 
+// Hands on what the first layer gives.
+class LastOp final : public PreparedOp {
+ public:
+  explicit LastOp(CornerBackend* backend) : backend_(backend) {}
+  Status run(const RunArgs& args) const override {
+    std::copy_n(static_cast<const float*>(args.src[0]), args.n * kDim, static_cast<float*>(args.dst));
+    const std::lock_guard lock(backend_->mutex);
+    backend_->last_batches.insert(args.n);
+    if (backend_->last_fails) return DeviceError("the last layer failed");
+    return {};
+  }
+
+ private:
+  CornerBackend* const backend_;
+};
+
 }  // namespace
 
-Result<std::unique_ptr<PreparedOp>> CornerBackend::prepare(const Layer&, std::span<const Shape>,
+Result<std::unique_ptr<PreparedOp>> CornerBackend::prepare(const Layer& layer, std::span<const Shape>,
                                                            const PrepareOptions& options) {
   if (options.max_batch > prepares_up_to) return OutOfMemory("no memory for a session");
+  if (layer.name == "last") return std::unique_ptr<PreparedOp>(std::make_unique<LastOp>(this));
   return std::unique_ptr<PreparedOp>(std::make_unique<CornerOp>(this, options.max_batch));
 }
 
@@ -154,16 +171,28 @@ PhotoNetwork Bed::Network() {
   network.backend = &backend;
   network.in_batches = in_batches || max_batch > 1;
   network.max_batch = max_batch;
-  network.make_session = [this](const SessionOptions& asked) -> Result<std::shared_ptr<const Session>> {
+  const auto count = [this](const SessionOptions& asked) {
     ++sessions;
     run_threads = asked.threads;
     CHECK(asked.max_batch <= max_batch);
-    Graph graph;
-    graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
-    graph.output = 0;
-    COUPLET_ASSIGN_OR_RETURN(auto session,
-                             Session::Create(std::move(graph), backend, {.max_batch = asked.max_batch}));
+  };
+  Graph graph;
+  graph.layers.push_back({"input", {}, Shape{1, 1, 1, kDim}, PreprocessAttrs{}});
+  if (last_layer) {
+    // As many weights as make it one for several photos; CornerBackend looks at none.
+    FullyConnectedAttrs many;
+    many.weights = ConstTensor({256, 256}, std::vector<float>(256 * 256));
+    graph.layers.push_back({"last", {0}, Shape{1, 1, 1, kDim}, many});
+  }
+  graph.output = static_cast<int>(graph.layers.size()) - 1;
+  network.make_session = [this, count, graph](const SessionOptions& asked) -> Result<std::shared_ptr<const Session>> {
+    count(asked);
+    COUPLET_ASSIGN_OR_RETURN(auto session, Session::Create(graph, backend, {.max_batch = asked.max_batch}));
     return std::shared_ptr<const Session>(std::move(session));
+  };
+  network.make_split = [this, count, graph](const SessionOptions& asked, bool whole) {
+    count(asked);
+    return SplitSession::Create(graph, backend, {.max_batch = asked.max_batch}, whole);
   };
   return network;
 }

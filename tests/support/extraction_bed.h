@@ -23,7 +23,7 @@ class CornerBackend final : public Backend {
  public:
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override { return "for tests"; }
-  Result<std::unique_ptr<PreparedOp>> prepare(const Layer&, std::span<const Shape>,
+  Result<std::unique_ptr<PreparedOp>> prepare(const Layer& layer, std::span<const Shape>,
                                               const PrepareOptions& options) override;
   Result<std::unique_ptr<WorkerContext>> make_worker(int) override;
   int round_batch(int wanted) const override { return (wanted + batch_step - 1) / batch_step * batch_step; }
@@ -45,7 +45,8 @@ class CornerBackend final : public Backend {
   bool no_pinned = false;
   std::atomic<int> workers{0}, live_workers{0};  // made, there now
   std::mutex mutex;
-  std::multiset<int> batches;  // sizes of those that were run
+  std::multiset<int> batches, last_batches;  // sizes of those that were run; of the last layer's
+  bool last_fails = false;
 };
 
 // A BMP with that red in its first corner.
@@ -67,6 +68,7 @@ class Bed {
   TempDir dir;
   CornerBackend backend;
   bool in_batches = false;  // of one photo, too
+  bool last_layer = false;  // one that several photos share
   int max_batch = 1;
   std::vector<Photo> photos;
   ExtractOptions options;
