@@ -78,7 +78,7 @@ class Gemm final : public PreparedOp {
     auto* dst = static_cast<float*>(args.dst);
     // Photos of one pixel are the pixels of one picture: they share the weights.
     if (src_.h == 1 && src_.w == 1 && dense_ && dst_stride_ == dst_.c) {
-      RunPixels(src, dst, 0, args.n, nullptr);
+      RunPixels(src, dst, 0, args.n, static_cast<std::byte*>(args.scratch));
       return {};
     }
     const auto run_band = [&](int lane, int index) {

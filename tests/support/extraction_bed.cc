@@ -181,7 +181,7 @@ PhotoNetwork Bed::Network() {
   if (last_layer) {
     // As many weights as make it one for several photos; CornerBackend looks at none.
     FullyConnectedAttrs many;
-    many.weights = ConstTensor({256, 256}, std::vector<float>(256 * 256));
+    many.weights = ConstTensor({256, 256}, std::vector<float>(size_t{256} * 256));
     graph.layers.push_back({"last", {0}, Shape{1, 1, 1, kDim}, many});
   }
   graph.output = static_cast<int>(graph.layers.size()) - 1;
