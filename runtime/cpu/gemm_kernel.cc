@@ -123,9 +123,11 @@ void TileOf(const GemmPanel& t, int first, int pixels, Ahead& ahead) {
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
   const Tiles tiles(t.pixels, t.tile);
-  const size_t blocks = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length) / kBlockProducts + 1;
-  Ahead ahead{.next = t.next_weights, .end = t.next_weights + t.next_count,
-              .a_block = t.next_count / (static_cast<size_t>(tiles.count) * blocks) + 1};
+  Ahead ahead{.next = t.next_weights, .end = t.next_weights + t.next_count, .a_block = 0};
+  if (t.next_count != 0) {
+    const size_t blocks = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length) / kBlockProducts + 1;
+    ahead.a_block = t.next_count / (static_cast<size_t>(tiles.count) * blocks) + 1;
+  }
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
     TileOf<kTileRows[W], W>(t, first, next - first, ahead);
