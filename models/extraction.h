@@ -59,9 +59,7 @@ class Extraction {
     PhotoReader reader;
     bool ready = false;                            // the network is
     std::unique_ptr<SplitSession::Worker> worker;  // null: photos go to the line
-    // Of the photos that wait in it.
-    std::vector<std::shared_ptr<Pending>> pending;
-    std::vector<std::span<float>> rows;
+    std::vector<std::shared_ptr<Pending>> pending;  // the photos that wait in it
   };
 
   bool text() const { return options_.format == ExtractOptions::Format::kText; }

@@ -68,7 +68,6 @@ std::optional<ExtractionOutcome> Extraction::Compute(const std::shared_ptr<Pendi
   reader.DropHuge();
   if (status.ok()) {
     state->pending.push_back(pending);
-    state->rows.push_back(Row(outcome.index));
     if (state->pending.size() == session_->photos_together()) FinishWaiting(state);
   } else {
     Stop(std::move(status));
@@ -79,13 +78,14 @@ std::optional<ExtractionOutcome> Extraction::Compute(const std::shared_ptr<Pendi
 // What the network has left to do for the photos that wait, and their outcomes.
 void Extraction::FinishWaiting(WorkerState* state) {
   if (state->pending.empty()) return;
-  if (Status status = session_->Finish(*state->worker, state->rows); !status.ok()) {
-    Stop(std::move(status));
-  } else {
-    for (const auto& pending : state->pending) Deliver(SettleWithin(pending.get()));
+  const auto rows = session_->Finish(*state->worker);
+  if (!rows.ok()) Stop(rows.status());
+  for (size_t i = 0; rows.ok() && i < state->pending.size(); ++i) {
+    Pending& pending = *state->pending[i];
+    std::ranges::copy(rows->subspan(i * dim_, dim_), Row(pending.outcome.index).begin());
+    Deliver(SettleWithin(&pending));
   }
   state->pending.clear();
-  state->rows.clear();
 }
 
 // Settle() within the memory there is.

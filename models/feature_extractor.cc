@@ -136,7 +136,6 @@ Status Extraction::PrepareNetwork(WorkerState* state) {
   if (session_ != nullptr) {
     COUPLET_ASSIGN_OR_RETURN(state->worker, session_->NewWorker());
     state->pending.reserve(session_->photos_together());
-    state->rows.reserve(session_->photos_together());
   }
   state->ready = true;
   return {};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/split_session.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "runtime/session_plan.h"
@@ -82,17 +81,13 @@ Status SplitSession::AddPixels(Worker& worker, std::span<const float> pixels) co
   return {};
 }
 
-Status SplitSession::Finish(Worker& worker, std::span<const std::span<float>> rows) const {
-  const size_t count = std::exchange(worker.waiting_, 0), size = static_cast<size_t>(output_size());
-  COUPLET_CHECK(rows.size() == count);
-  std::span<const float> all = worker.between_;
-  if (last_ != nullptr && count != 0) {
-    const auto dst = std::span(worker.rows_).first(count * size);
-    COUPLET_RETURN_IF_ERROR(last_->RunPixels(*worker.last_, all.first(count * static_cast<size_t>(first_->output_size())), dst));
-    all = dst;
-  }
-  for (size_t i = 0; i < count; ++i) std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(i * size), size, rows[i].begin());
-  return {};
+Result<std::span<const float>> SplitSession::Finish(Worker& worker) const {
+  const size_t count = std::exchange(worker.waiting_, 0);
+  const auto between = std::span<const float>(worker.between_).first(count * static_cast<size_t>(first_->output_size()));
+  if (last_ == nullptr || count == 0) return between;
+  const auto rows = std::span(worker.rows_).first(count * static_cast<size_t>(last_->output_size()));
+  COUPLET_RETURN_IF_ERROR(last_->RunPixels(*worker.last_, between, rows));
+  return std::span<const float>(rows);
 }
 
 }  // namespace couplet

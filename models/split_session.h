@@ -4,7 +4,7 @@
 //
 //   auto split = SplitSession::Create(graph, backend, options);
 //   auto worker = split->NewWorker();                      // one a thread
-//   split->Add(*worker, photo);  ...  split->Finish(*worker, rows);  // when photos_together() wait, or no more come
+//   split->Add(*worker, photo);  ...  rows = split->Finish(*worker);  // when photos_together() wait, or no more come
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -46,8 +46,9 @@ class SplitSession {
   Status Add(Worker& worker, const ImageBatch& photo, Profile* profile = nullptr) const;
   // The same from pixels, as Session::RunPixels takes them.
   Status AddPixels(Worker& worker, std::span<const float> pixels) const;
-  // A row for each photo added, in that order: output_size() floats. None is waiting afterwards, whether it fails or not.
-  Status Finish(Worker& worker, std::span<const std::span<float>> rows) const;
+  // A row of output_size() floats for each photo added, in that order; they last until the next Add. None is waiting afterwards,
+  // whether it fails or not.
+  Result<std::span<const float>> Finish(Worker& worker) const;
 
  private:
   std::span<float> Slot(Worker& worker) const;

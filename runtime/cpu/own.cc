@@ -76,9 +76,9 @@ class Gemm final : public PreparedOp {
   Status run(const RunArgs& args) const override {
     const auto* src = static_cast<const float*>(args.src[0]);
     auto* dst = static_cast<float*>(args.dst);
-    // Photos of one pixel are the pixels of one picture: they share the weights.
-    if (src_.h == 1 && src_.w == 1 && dense_ && dst_stride_ == dst_.c) {
-      RunPixels(src, dst, 0, args.n, static_cast<std::byte*>(args.scratch));
+    // The photos' pixels are those of one picture: they share the weights.
+    if (dense_ && bands_.whole() && dst_stride_ == dst_.c) {
+      RunPixels(src, dst, 0, args.n * dst_.h * dst_.w, static_cast<std::byte*>(args.scratch));
       return {};
     }
     const auto run_band = [&](int lane, int index) {

@@ -9,10 +9,10 @@ out=$build/profile
 rm -rf "$out"
 mkdir -p "$out"
 retrain() {
-  rm -rf "$out/work"
+  rm -rf "$out/run"
   "$@" "$build/retrain" --device="$device" --image_dir="$photos" --model_file=weights/couplet_mobilenet_v1_0.25_128.pb \
-    --bottleneck_dir="$out/work/bottlenecks" --summaries_dir="$out/work/events" --output_graph="$out/work/graph.pb" \
-    --output_labels="$out/work/labels.txt" --quiet --profile="$out/trace.json" > "$out/retrain.txt" 2>&1 || {
+    --bottleneck_dir="$out/run/bottlenecks" --summaries_dir="$out/run/events" --output_graph="$out/run/graph.pb" \
+    --output_labels="$out/run/labels.txt" --quiet --profile="$out/trace.json" > "$out/retrain.txt" 2>&1 || {
     code=$?
     cat "$out/retrain.txt" >&2
     exit $code
@@ -26,6 +26,6 @@ else
   retrain env
   echo 'nsys is not there (Debian non-free: nsight-systems); our own trace then'
 fi
-rm -rf "$out/work"
+rm -rf "$out/run"
 cat "$out/retrain.txt"
 echo "table in $out/retrain.txt, trace in $out/trace.json: open it with chrome://tracing or ui.perfetto.dev"

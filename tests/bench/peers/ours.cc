@@ -39,11 +39,9 @@ struct Opened {
   std::unique_ptr<Backend> backend = MakeCpuBackend();
   Backbone backbone;
   std::shared_ptr<const Session> session;
-  std::shared_ptr<const SplitSession> split;
   size_t pixels, outputs;  // floats a photo
   explicit Opened(const std::string& graph, bool keep_all = false) : backbone(gpu::OpenNetwork(graph, "")) {
     session = OrDie(OrDie(backbone.Network(*backend)).make_session({.prepare_threads = UsableThreads(), .keep_all = keep_all}));
-    split = OrDie(OrDie(backbone.Network(*backend)).make_split({.prepare_threads = UsableThreads()}, false));
     const Shape in = session->input_shape();
     pixels = static_cast<size_t>(in.h) * static_cast<size_t>(in.w) * static_cast<size_t>(in.c);
     outputs = static_cast<size_t>(session->output_size());
@@ -92,9 +90,12 @@ void Outputs(const Args& args) {
 // A worker a thread, as the programs do it. Batches of one are taken as they come; the photos of a larger batch are shared out, and
 // the next batch starts when all of them are done.
 double BackboneRate(const Args& args) {
-  const Opened net(args[0]);
+  const auto backend = MakeCpuBackend();
+  const Backbone backbone = gpu::OpenNetwork(args[0], "");
   const std::vector<float> pixels = ReadFloats(args[1]);
-  const size_t threads = std::stoul(args[2]), batch = std::stoul(args[3]), photos = pixels.size() / net.pixels;
+  const size_t threads = std::stoul(args[2]), batch = std::stoul(args[3]);
+  const size_t side = static_cast<size_t>(backbone.input_size()), size = side * side * 3, photos = pixels.size() / size;
+  const auto net = OrDie(OrDie(backbone.Network(*backend)).make_split({.prepare_threads = UsableThreads()}, batch == 1));
   const double seconds = std::stod(args[4]);
   std::atomic<size_t> next{0}, done{0};
   std::atomic<bool> stop{false};
@@ -108,31 +109,23 @@ double BackboneRate(const Args& args) {
     next = 0;
   });
   const auto work = [&] {
-    const auto worker = OrDie(net.session->NewWorker());
-    const auto shared = OrDie(net.split->NewWorker());
-    const size_t together = net.split->photos_together();
-    std::vector<float> output(net.outputs * together);
-    std::vector<std::span<float>> rows;
-    for (size_t i = 0; i < together; ++i) rows.push_back(std::span(output).subspan(i * net.outputs, net.outputs));
-    const auto photo = [&](size_t i) { return std::span(pixels).subspan(i % photos * net.pixels, net.pixels); };
-    const auto run = [&](size_t i) {
-      OrDie(net.session->RunPixels(*worker, photo(i), rows[0]));
-      ++done;
-    };
+    const auto worker = OrDie(net->NewWorker());
     const auto finish = [&] {
-      done += shared->waiting();
-      OrDie(net.split->Finish(*shared, std::span(rows).first(shared->waiting())));
+      done += worker->waiting();
+      OrDie(net->Finish(*worker));
+    };
+    const auto run = [&](size_t i) {
+      OrDie(net->AddPixels(*worker, std::span(pixels).subspan(i % photos * size, size)));
+      if (worker->waiting() == net->photos_together()) finish();
     };
     for (size_t i = 0; i < 3; ++i) run(i);
+    finish();
     round.arrive_and_wait();
     while (!stop) {
       if (batch == 1) {
         for (size_t i = 0; SecondsSince(start) < seconds; ++i) run(i);
       } else {
-        for (size_t i; (i = next++) < batch;) {
-          OrDie(net.split->AddPixels(*shared, photo(i)));
-          if (shared->waiting() == together) finish();
-        }
+        for (size_t i; (i = next++) < batch;) run(i);
         finish();
       }
       round.arrive_and_wait();
