@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -14,6 +17,7 @@
 #include "loaders/files.h"
 #include "loaders/hash.h"
 #include "loaders/image_extension.h"
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -57,14 +61,19 @@ std::vector<std::string> ListPhotos(const std::vector<std::string>& names, const
   return photos;
 }
 
+// Whether ListPhotos takes it.
+bool IsPhoto(const std::string& name, const ImageListOptions& options) {
+  if (options.extensions.empty()) return HasImageExtension(name);
+  return std::any_of(options.extensions.begin(), options.extensions.end(),
+                     [&](const std::string& extension) { return HasExtension(name, extension); });
+}
+
 // Files of the folder that are no photos, by extension; sub-folders do not count.
-void CountIgnored(const std::string& folder, const std::vector<std::string>& names,
-                  const std::vector<std::string>& photos, std::map<std::string, int>* ignored) {
-  std::vector<std::string> taken = photos;
-  std::sort(taken.begin(), taken.end());
+std::map<std::string, int> CountIgnored(const std::string& folder, const std::vector<std::string>& names, const ImageListOptions& options) {
+  std::map<std::string, int> ignored;
   for (const std::string& name : names)
-    if (!std::binary_search(taken.begin(), taken.end(), name) && !IsDirectory(JoinPath(folder, name)))
-      ++(*ignored)[ExtensionOf(name)];
+    if (!IsPhoto(name, options) && !IsDirectory(JoinPath(folder, name))) ++ignored[ExtensionOf(name)];
+  return ignored;
 }
 
 // A folder that cannot be looked at is no reason to leave a class out without a word. What is not there, or a loop of links, is no folder.
@@ -146,27 +155,42 @@ Status AddClass(LabelledImages images, ImageListOptions::LabelNames mode, ImageL
   return {};
 }
 
-// One sub-folder, as the body of create_image_lists' loop; log lines in its words.
-Status ListFolder(const std::string& folder, const ImageListOptions& options, ImageLists* lists) {
-  const std::string path = JoinPath(options.image_dir, folder);
-  lists->log.push_back(fmt::format("Looking for images in '{}'", folder));
-  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
-  const std::vector<std::string> photos = ListPhotos(names, options);
+// What one sub-folder holds.
+struct Listing {
+  std::array<std::vector<std::string>, 3> files;  // photos by Split
   std::map<std::string, int> ignored;
-  CountIgnored(path, names, photos, &ignored);
-  for (const auto& [extension, count] : ignored) lists->ignored[extension] += count;
-  if (photos.empty()) {
+};
+
+Result<Listing> ReadFolder(const std::string& path, const ImageListOptions& options) {
+  COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  Listing listing;
+  listing.ignored = CountIgnored(path, names, options);
+  for (std::string& photo : ListPhotos(names, options)) {
+    const Split split = ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
+    listing.files[static_cast<size_t>(split)].push_back(std::move(photo));
+  }
+  return listing;
+}
+
+// The body of create_image_lists' loop; log lines in its words.
+Status AddFolder(const std::string& folder, Result<Listing> listing, const ImageListOptions& options, ImageLists* lists) {
+  lists->log.push_back(fmt::format("Looking for images in '{}'", folder));
+  COUPLET_RETURN_IF_ERROR(listing.status());
+  for (const auto& [extension, count] : listing->ignored) lists->ignored[extension] += count;
+  size_t photos = 0;
+  for (const auto& files : listing->files) photos += files.size();
+  if (photos == 0) {
     lists->log.push_back("WARNING:No files found");
-    if (!ignored.empty())
+    if (!listing->ignored.empty())
       lists->advice.push_back(fmt::format("'{}' is no label: its files ({}) are not among the photos' extensions; convert "
-                                          "them to JPEG or PNG", folder, DescribeIgnored(ignored)));
+                                          "them to JPEG or PNG", folder, DescribeIgnored(listing->ignored)));
     return {};
   }
-  if (photos.size() < kFewImages) {
+  if (photos < kFewImages) {
     lists->log.push_back("WARNING:WARNING: Folder has less than 20 images, which may cause issues.");
     lists->advice.push_back(fmt::format("'{}' has {} photos: 100 and more are advised, and under 20 some split may lack it",
-                                        folder, photos.size()));
-  } else if (photos.size() > kMaxImagesPerClass) {
+                                        folder, photos));
+  } else if (photos > kMaxImagesPerClass) {
     lists->log.push_back(
         fmt::format("WARNING:WARNING: Folder {} has more than {} images. Some images will never be "
                     "selected.",
@@ -175,11 +199,7 @@ Status ListFolder(const std::string& folder, const ImageListOptions& options, Im
   LabelledImages images;
   COUPLET_ASSIGN_OR_RETURN(images.label, LabelOf(folder, options.label_names));
   images.folder = folder;
-  for (const std::string& photo : photos) {
-    const Split split =
-        ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
-    images.files[static_cast<size_t>(split)].push_back(photo);
-  }
+  images.files = std::move(listing->files);
   return AddClass(std::move(images), options.label_names, lists);
 }
 
@@ -252,11 +272,17 @@ Result<ImageLists> CreateImageLists(const ImageListOptions& options) {
   if (!IsDirectory(options.image_dir))
     return BadInput(fmt::format("Image directory '{}' not found.", options.image_dir));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.image_dir));
+  // What is no folder stays empty. Folders are read by all threads, and taken in their order.
+  std::vector<std::optional<Result<Listing>>> listings(names.size());
+  ForEachIndex(names.size(), UsableThreads(), [&](size_t i) {
+    const std::string path = JoinPath(options.image_dir, names[i]);
+    const Result<bool> folder = IsFolder(path);
+    if (!folder.ok()) listings[i] = folder.status();
+    else if (*folder) listings[i] = ReadFolder(path, options);
+  });
   ImageLists lists;
-  for (const std::string& name : names) {
-    COUPLET_ASSIGN_OR_RETURN(const bool folder, IsFolder(JoinPath(options.image_dir, name)));
-    if (folder) COUPLET_RETURN_IF_ERROR(ListFolder(name, options, &lists));
-  }
+  for (size_t i = 0; i < names.size(); ++i)
+    if (listings[i].has_value()) COUPLET_RETURN_IF_ERROR(AddFolder(names[i], *std::move(listings[i]), options, &lists));
   if (lists.classes.empty())
     return BadInput(fmt::format("No valid folders of images found at {}{}", options.image_dir,
                                 WhyNoClasses(options, names, lists.ignored)));
