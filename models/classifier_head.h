@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "models/zeroed_vector.h"
 #include "runtime/head_trainer.h"
 #include "runtime/status.h"
 
@@ -18,7 +19,7 @@ using HeadRows = std::array<std::vector<std::vector<uint32_t>>, 3>;
 
 struct HeadData {
   int features = 0, classes = 0;
-  std::vector<float> vectors;  // [count, features]
+  ZeroedVector vectors;  // [count, features]
   // The same where the device's trainers read them; null: they are handed `vectors`. Of that device's backend alone, which
   // outlives it.
   std::shared_ptr<const ResidentVectors> resident;

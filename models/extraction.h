@@ -33,7 +33,7 @@ class Extraction {
         threads_(ThreadsAskedFor(options.threads)),
         line_options_{.prepare_threads = threads_},
         budget_(network.in_batches ? line_options_.slot_bytes * static_cast<size_t>(line_options_.slots) : 0),
-        collector_(photos, dim_, threads_) {}
+        collector_(photos, dim_) {}
 
   Result<ExtractResult> Run(const std::function<void(const ExtractProgress&)>& progress,
                             const std::function<bool()>& interrupted);

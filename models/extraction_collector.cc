@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/extraction_collector.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdint>
-
-#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -14,29 +9,9 @@ namespace {
 constexpr size_t kTransactionPhotos = 2048;
 constexpr auto kTransactionTime = std::chrono::seconds(1);
 
-// Has the system make the pages of memory that nobody has touched, large ones where it can: a page fault for every 4 KB, a vector
-// each, would cost as much as reading it from the store, and making pages takes one thread longer than all else that a warm
-// start does. Where the system cannot (Linux before 5.14), they are made when they are touched.
-void MakePages(void* data, size_t bytes, int threads) {
-#ifndef MADV_POPULATE_WRITE
-  constexpr int MADV_POPULATE_WRITE = 23;
-#endif
-  constexpr size_t kHuge = size_t{2} << 20;
-  const size_t before = (kHuge - reinterpret_cast<uintptr_t>(data) % kHuge) % kHuge;
-  if (bytes < before + kHuge) return;
-  char* const begin = static_cast<char*>(data) + before;
-  const size_t pages = (bytes - before) / kHuge;
-  madvise(begin, pages * kHuge, MADV_HUGEPAGE);
-  ShareOut(pages, 1, threads, [&](size_t first, size_t last) {
-    madvise(begin + first * kHuge, (last - first) * kHuge, MADV_POPULATE_WRITE);
-  });
-}
-
 }  // namespace
 
-ExtractionCollector::ExtractionCollector(const std::vector<Photo>& photos, size_t dim, int threads) : photos_(photos), dim_(dim) {
-  result.vectors.reserve(photos.size() * dim);
-  MakePages(result.vectors.data(), result.vectors.capacity() * sizeof(float), threads);
+ExtractionCollector::ExtractionCollector(const std::vector<Photo>& photos, size_t dim) : photos_(photos), dim_(dim) {
   result.vectors.resize(photos.size() * dim);
   result.photo_sha256.resize(photos.size());
 }

@@ -16,7 +16,7 @@ namespace couplet {
 // One thread at a time; the rows of `result.vectors` are written by others, each before its outcome is taken.
 class ExtractionCollector {
  public:
-  ExtractionCollector(const std::vector<Photo>& photos, size_t dim, int threads);
+  ExtractionCollector(const std::vector<Photo>& photos, size_t dim);
 
   std::span<float> Row(size_t index) { return std::span(result.vectors).subspan(index * dim_, dim_); }
   // What is taken from now on goes to `store`; null: nowhere.

@@ -13,6 +13,7 @@
 #include "loaders/image.h"
 #include "models/photo_network.h"
 #include "models/profile.h"
+#include "models/zeroed_vector.h"
 
 namespace couplet {
 
@@ -44,7 +45,7 @@ struct FailedPhoto {
 };
 
 struct ExtractResult {
-  std::vector<float> vectors;       // [photos, dim]; rows of failed photos are zero
+  ZeroedVector vectors;       // [photos, dim]; rows of failed photos are zero
   std::vector<FailedPhoto> failed;  // by index
   size_t computed = 0, cached = 0;
   size_t mismatched = 0;  // photos or vectors that were not what the cache said (verify)

@@ -42,7 +42,7 @@ Status LeaveOut(const std::vector<FailedPhoto>& failed, PhotoSet* set) {
   return {};
 }
 
-HeadData MakeHeadData(const PhotoSet& set, int features, std::vector<float> vectors) {
+HeadData MakeHeadData(const PhotoSet& set, int features, ZeroedVector vectors) {
   HeadData data;
   data.features = features;
   data.classes = static_cast<int>(set.labels.size());

@@ -30,6 +30,6 @@ PhotoSet MakePhotoSet(const ImageListOptions& options, const ImageLists& lists);
 Status LeaveOut(const std::vector<FailedPhoto>& failed, PhotoSet* set);
 
 // What a head is trained on. `vectors`: [photos, features], of all photos, left out or not.
-HeadData MakeHeadData(const PhotoSet& set, int features, std::vector<float> vectors);
+HeadData MakeHeadData(const PhotoSet& set, int features, ZeroedVector vectors);
 
 }  // namespace couplet

@@ -20,9 +20,9 @@ using test::kDim;
 using test::SameBits;
 
 // The vectors as single photos give them; the cache is empty again.
-std::vector<float> OneByOne(Bed* bed) {
+ZeroedVector OneByOne(Bed* bed) {
   const int batch = std::exchange(bed->max_batch, 1);
-  const std::vector<float> vectors = bed->Run().vectors;
+  const ZeroedVector vectors = bed->Run().vectors;
   bed->max_batch = batch;
   std::filesystem::remove_all(bed->options.bottleneck_dir);
   bed->backend.batches.clear();
@@ -33,7 +33,7 @@ std::vector<float> OneByOne(Bed* bed) {
 
 TEST_CASE("batches: the same vectors as one by one, whatever the threads and the batch [threads]") {
   Bed bed(150);
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.backend.sleep_us = 200;
   for (const int threads : {1, 3})
     for (const int batch : {2, 7, 64, 1000}) {
@@ -69,7 +69,7 @@ TEST_CASE(
     "[threads]") {
   Bed bed(30);
   bed.options.threads = 6;
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.in_batches = true;
   CHECK(SameBits(bed.Run().vectors, expected));
   CHECK(bed.backend.batches.count(1) == 30);
@@ -81,7 +81,7 @@ TEST_CASE(
 
 TEST_CASE("batches: a device that rounds a batch up gets the batch it likes") {
   Bed bed(20);
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.max_batch = 6;
   bed.backend.batch_step = 8;
   bed.backend.no_pinned = true;  // which is no reason to give up
@@ -94,7 +94,7 @@ TEST_CASE("batches: bad photos are named, their neighbours are computed [threads
   bed.Add("garbage.jpg", "this is text");
   bed.Add("nan.bmp", Bmp(2, 2, 13, 1));
   for (int i = 0; i < 5; ++i) bed.Add("more" + std::to_string(i) + ".bmp", Bmp(3, 2, 90 + i, i));
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.max_batch = 11;
   const ExtractResult result = bed.Run();
   CHECK(result.computed == 10);
@@ -110,7 +110,7 @@ TEST_CASE("batches: bad photos are named, their neighbours are computed [threads
 
 TEST_CASE("batches: text files and verifying work as one by one [threads]") {
   Bed bed(12);
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.max_batch = 5;
   bed.options.format = ExtractOptions::Format::kText;
   CHECK(SameBits(bed.Run().vectors, expected));
@@ -135,7 +135,7 @@ TEST_CASE("batches: text files and verifying work as one by one [threads]") {
 
 TEST_CASE("batches: too many photos for the memory are halved, said once, to the same vectors [threads]") {
   Bed bed(100);
-  const std::vector<float> expected = OneByOne(&bed);
+  const ZeroedVector expected = OneByOne(&bed);
   bed.max_batch = 64;
   const auto run = [&] {
     std::filesystem::remove_all(bed.options.bottleneck_dir);
@@ -221,7 +221,7 @@ TEST_CASE("batches: an interruption keeps what was computed and waits for nothin
   CHECK(rest.cached > 0);
   CHECK(rest.computed > 0);
   CHECK(rest.cached + rest.computed == 600);
-  const std::vector<float> vectors = rest.vectors;
+  const ZeroedVector vectors = rest.vectors;
   std::filesystem::remove_all(bed.options.bottleneck_dir);
   CHECK(SameBits(OneByOne(&bed), vectors));
 }

@@ -98,7 +98,7 @@ TEST_CASE("near duplicates: a photo without a direction is like none") {
   data.rows[2] = {{2}};
   data.vectors = {0, 0, 2, 2, 1, 1};  // the last is the mean
   CHECK(FindNearDuplicates(data, 0.5f, 1).value().empty());
-  data.vectors = std::vector<float>(6, 1.0f);
+  data.vectors.assign(6, 1.0f);
   CHECK(FindNearDuplicates(data, 0.5f, 1).value().empty());
 }
 

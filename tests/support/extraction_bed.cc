@@ -147,7 +147,7 @@ void MakeOld(const std::string& path) {
   REQUIRE(utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
 }
 
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+bool SameBits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 

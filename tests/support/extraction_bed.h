@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,7 @@ class CornerBackend final : public Backend {
 std::string Bmp(int width, int height, int red, int seed);
 // Times of an hour ago, as of a photo that nobody is writing.
 void MakeOld(const std::string& path);
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b);
+bool SameBits(std::span<const float> a, std::span<const float> b);
 
 class Bed {
  public:
