@@ -193,7 +193,7 @@ void Window3x3BandImpl(const Window3x3Band& band) {
 int Window3x3BandRowsImpl(bool depthwise, int channels, int stride) {
   if (!depthwise) return kManyRegisters && hn::MaxLanes(hn::ScalableTag<float>()) >= 16 && channels <= kMostRgbChannels ? 14 : 0;
   if (!kManyRegisters) return 1;
-  if (stride == 2) return channels < 128 ? 14 : 2;
+  if (stride == 2) return channels < 64 ? 14 : 2;
   return channels < 512 ? 14 : 4;
 }
 
