@@ -31,7 +31,7 @@ Result<Photos> ListPhotos(const Options& o) {
   const auto category = std::find(kSplitNames.begin(), kSplitNames.end(), o.category);
   if (category == kSplitNames.end())
     return BadInput(fmt::format("--category={}: it is one of {}", o.category, fmt::join(kSplitNames, ", ")));
-  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(o.images));
+  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(o.images, ThreadsAskedFor(o.threads)));
   Photos photos;
   for (const LabelledImages& images : lists.classes)
     for (const std::string& file : images.files[static_cast<size_t>(category - kSplitNames.begin())]) {

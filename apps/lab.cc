@@ -14,6 +14,7 @@
 #include "apps/lab_run.h"
 #include "apps/version.h"
 #include "loaders/files.h"
+#include "loaders/threads.h"
 
 namespace couplet {
 namespace {
@@ -127,7 +128,7 @@ Status Run(const LabOptions& o) {
   images.image_dir = o.image_dir;
   images.testing_percentage = o.testing_percentage;
   images.validation_percentage = o.validation_percentage;
-  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(images));
+  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(images, ThreadsAskedFor(o.threads)));
   const PhotoSet set = MakePhotoSet(images, lists);
   if (set.Count(Split::kTesting) == 0)
     return BadInput(o.image_dir + ": not one photo falls to testing; add photos or raise --testing_percentage");

@@ -268,13 +268,13 @@ std::string CleanLabel(const std::string& folder) {
   return label;
 }
 
-Result<ImageLists> CreateImageLists(const ImageListOptions& options) {
+Result<ImageLists> CreateImageLists(const ImageListOptions& options, int threads) {
   if (!IsDirectory(options.image_dir))
     return BadInput(fmt::format("Image directory '{}' not found.", options.image_dir));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.image_dir));
-  // What is no folder stays empty. Folders are read by all threads, and taken in their order.
+  // What is no folder stays empty. Read by several threads, taken in their order.
   std::vector<std::optional<Result<Listing>>> listings(names.size());
-  ForEachIndex(names.size(), UsableThreads(), [&](size_t i) {
+  ForEachIndex(names.size(), threads, [&](size_t i) {
     const std::string path = JoinPath(options.image_dir, names[i]);
     const Result<bool> folder = IsFolder(path);
     if (!folder.ok()) listings[i] = folder.status();

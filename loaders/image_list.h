@@ -50,12 +50,12 @@ Split ChooseSplit(const std::string& path, double testing_percentage, double val
 std::string CleanLabel(const std::string& folder);
 
 // Sub-folders in byte order, links to folders followed, one level; files beside them don't matter. Names are
-// never patterns (the original globs, and finds nothing in a folder called "old [1]").
+// never patterns (the original globs, and finds nothing in a folder called "old [1]"). `threads` read them, to the same lists.
 //
 // Errors (kBadInput): no
 // such folder, no class, one class, a class with no training photo (with `training`), two folders with one label or a blank one
 // (kStrict).
-Result<ImageLists> CreateImageLists(const ImageListOptions& options);
+Result<ImageLists> CreateImageLists(const ImageListOptions& options, int threads = 1);
 std::string ImagePath(const ImageListOptions& options, const LabelledImages& images, const std::string& file);
 
 }  // namespace couplet

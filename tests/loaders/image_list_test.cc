@@ -369,5 +369,39 @@ TEST_CASE("image_list: every photo is in exactly one split") {
   for (const auto& files : lists->classes[0].files) CHECK(!files.empty());
 }
 
+TEST_CASE("image_list: the same lists, and the same first complaint, whatever the threads [threads]") {
+  const test::TempDir dir;
+  const std::string root = dir / "p";
+  for (int i = 0; i < 12; ++i) FillFolder(root + "/label " + std::to_string(i), 3 + 2 * i);
+  Touch(root + "/label 3/note.txt");
+  REQUIRE(MakeDirectories(root + "/label 40").ok());
+  Touch(root + "/beside.jpg");
+  ImageListOptions options;
+  options.image_dir = root;
+  options.training = false;
+  const auto one = CreateImageLists(options, 1);
+  REQUIRE(one.ok());
+  REQUIRE(one->classes.size() == 12);
+  for (const int threads : {2, 5, 30}) {
+    CAPTURE(threads);
+    const auto many = CreateImageLists(options, threads);
+    REQUIRE(many.ok());
+    CHECK(many->log == one->log);
+    CHECK(many->advice == one->advice);
+    CHECK(many->ignored == one->ignored);
+    REQUIRE(many->classes.size() == one->classes.size());
+    for (size_t c = 0; c < one->classes.size(); ++c) {
+      CHECK(many->classes[c].label == one->classes[c].label);
+      CHECK(many->classes[c].folder == one->classes[c].folder);
+      CHECK(many->classes[c].files == one->classes[c].files);
+    }
+  }
+  FillFolder(root + "/Label 7", 3);  // sorted first, so that "label 7" is the second of that label
+  FillFolder(root + "/Label 2", 3);
+  const auto complaint = CreateImageLists(options, 1).status().message();
+  CHECK(Contains(complaint, "'Label 2' and 'label 2'"));
+  for (int i = 0; i < 20; ++i) CHECK(CreateImageLists(options, 4).status().message() == complaint);
+}
+
 }  // namespace
 }  // namespace couplet
