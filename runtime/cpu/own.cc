@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/own.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -37,6 +39,12 @@ Range InPicture(int out, int stride, int pad, int kernel, int size) {
   return {std::max(0, -first), std::min(kernel, size - first)};
 }
 
+// A block's sources stay in the second cache while all panels of the weights pass by: 160 KB of 512, the least that is asked of it.
+int64_t BlockBytes() {
+  static const int64_t second_cache = std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10, 2 << 20);
+  return second_cache * 5 / 16;
+}
+
 // A convolution over all channels, its sources laid out as the kernel wants them, in one of three ways. Where a pixel sees its own
 // place alone, and where few channels would make the kernel's loop short (the stretch of a row that a window sees is then one
 // segment, from rows with the padding put to them), pixels follow each other at equal distances. Else a table says where each
@@ -54,7 +62,7 @@ class Gemm final : public PreparedOp {
     segments_ = by_rows_ ? kh_ : kh_ * kw_;
     length_ = by_rows_ ? kw_ * src_.c : src_.c;
     const int64_t bytes = int64_t{src_.c} * sh_ * sw_ * static_cast<int64_t>(sizeof(float));
-    block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / bytes, kMinBlock, kMaxBlock));
+    block_ = static_cast<int>(std::clamp<int64_t>(BlockBytes() / bytes, kMinBlock, kMaxBlock));
     if (by_rows_) {
       row_floats_ = static_cast<size_t>((dst_.w - 1) * sw_ + kw_) * static_cast<size_t>(src_.c);
       pad_rows_ = pads_.left != 0 || row_floats_ > static_cast<size_t>(src_.w) * static_cast<size_t>(src_.c);
@@ -94,9 +102,7 @@ class Gemm final : public PreparedOp {
 
  private:
   static constexpr int kRowChannels = 8;
-  // A block's sources stay in the second cache while all panels of the weights pass by.
-  static constexpr int64_t kBlockBytes = 160 << 10;
-  static constexpr int kMinBlock = 66, kMaxBlock = 252;
+  static constexpr int kMinBlock = 66, kMaxBlock = 504;
   // From so many bytes on a layer's weights are gone from the second cache by the next photo: while a panel is worked on, the next
   // one is asked for, if there are pixels enough to do it meanwhile.
   static constexpr size_t kFarWeights = 128 << 10;
