@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/gemm_kernel.h"
 
+#include <type_traits>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/gemm_kernel.cc"
 #include "runtime/cpu/kernel_targets.h"
@@ -36,12 +38,14 @@ HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
 // g++ 12 does not see that `blocks` is read only after a block was stored (first_block).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-// What is left of GemmPanel::next_weights, and how much of it every block of products asks for, in floats.
-struct Ahead {
-  const float *next, *end;
-  size_t a_block;
-};
 constexpr size_t kLineFloats = 16;
+
+// How many bytes of GemmPanel::next_weights are asked for with each product, and which come next. Evenly: many lines at once would
+// keep those that are needed now waiting, and asking for one again costs nothing.
+struct Ahead {
+  const char* next;
+  size_t a_product;
+};
 
 // How many products ahead weights are asked for into the first cache: a tile takes a line or four of them for each, as fast as the
 // second cache gives them, and Intel's own prefetcher comes late.
@@ -49,7 +53,7 @@ constexpr size_t kProductsAhead = 8;
 
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W>
-HWY_NOINLINE void Tile(const GemmPanel& t, int first, Ahead& ahead) {
+HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
   V sum[P][W];  // of a block of products
@@ -71,6 +75,7 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, Ahead& ahead) {
     first_block = false;
   };
   const float* HWY_RESTRICT weights = t.weights;
+  const char* next = ahead.next;
   const size_t length = static_cast<size_t>(t.length);
   size_t left = kBlockProducts;
   const float* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
@@ -83,21 +88,23 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, Ahead& ahead) {
       if (left == 0) end_block(), left = kBlockProducts;
       const size_t end = length - k < left ? length : k + left;
       left -= end - k;
-      for (size_t i = 0; i < ahead.a_block && ahead.next < ahead.end; i += kLineFloats, ahead.next += kLineFloats)
-        __builtin_prefetch(ahead.next, 0, 2);  // into the second cache
-      for (; k < end; ++k, weights += W * kLanes) {
+      const auto products = [&](auto far) HWY_ATTR {
+        for (; k < end; ++k, weights += W * kLanes) {
+          if constexpr (far()) __builtin_prefetch(next, 0, 2), next += ahead.a_product;  // into the second cache
 #pragma GCC unroll 12
-        for (size_t i = 0; i < W * kLanes; i += kLineFloats) __builtin_prefetch(weights + kProductsAhead * W * kLanes + i);
-        V b[W];
+          for (size_t i = 0; i < W * kLanes; i += kLineFloats) __builtin_prefetch(weights + kProductsAhead * W * kLanes + i);
+          V b[W];
 #pragma GCC unroll 12
-        for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
+          for (int w = 0; w < W; ++w) b[w] = hn::Load(d, weights + w * kLanes);
 #pragma GCC unroll 12
-        for (int p = 0; p < P; ++p) {
-          const V a = hn::Set(d, src[p][k]);
+          for (int p = 0; p < P; ++p) {
+            const V a = hn::Set(d, src[p][k]);
 #pragma GCC unroll 12
-          for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
+            for (int w = 0; w < W; ++w) sum[p][w] = hn::MulAdd(a, b[w], sum[p][w]);
+          }
         }
-      }
+      };
+      ahead.a_product != 0 ? products(std::true_type()) : products(std::false_type());
     }
   }
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
@@ -119,7 +126,7 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, Ahead& ahead) {
 
 // The tile of `pixels`, at most P.
 template <int P, int W>
-void TileOf(const GemmPanel& t, int first, int pixels, Ahead& ahead) {
+void TileOf(const GemmPanel& t, int first, int pixels, const Ahead& ahead) {
   if constexpr (P > 1) {
     if (pixels < P) return TileOf<P - 1, W>(t, first, pixels, ahead);
   }
@@ -129,14 +136,13 @@ void TileOf(const GemmPanel& t, int first, int pixels, Ahead& ahead) {
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
   const Tiles tiles(t.pixels, t.tile);
-  Ahead ahead{.next = t.next_weights, .end = t.next_weights + t.next_count, .a_block = 0};
-  if (t.next_count != 0) {
-    const size_t blocks = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length) / kBlockProducts + 1;
-    ahead.a_block = t.next_count / (static_cast<size_t>(tiles.count) * blocks) + 1;
-  }
+  const size_t products = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length), bytes = t.next_count * sizeof(float);
+  Ahead ahead{.next = reinterpret_cast<const char*>(t.next_weights),
+              .a_product = (bytes + static_cast<size_t>(tiles.count) * products - 1) / (static_cast<size_t>(tiles.count) * products)};
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
     TileOf<kTileRows[W], W>(t, first, next - first, ahead);
+    ahead.next += ahead.a_product * products;
   }
 }
 

@@ -105,8 +105,8 @@ class Gemm final : public PreparedOp {
   static constexpr int kMinBlock = 66, kMaxBlock = 504;
   // From so many bytes on a layer's weights are gone from the second cache by the next photo: while a panel is worked on, the next
   // one is asked for, if there are pixels enough to do it meanwhile.
-  static constexpr size_t kFarWeights = 128 << 10;
-  static constexpr int kLeastPixelsAhead = 32;
+  static constexpr size_t kFarWeights = 32 << 10;
+  static constexpr int kLeastPixelsAhead = 12;
 
   size_t WindowFloats() const { return static_cast<size_t>(segments_) * static_cast<size_t>(length_); }
 
