@@ -86,7 +86,6 @@ class Extraction {
 
   // On the workers or the line's drivers.
   Outcome Settle(Pending* pending);
-  Outcome SettleWithin(Pending* pending);
   void WriteText(const std::string& path, size_t index);
   void Deliver(Outcome outcome);
   void Stop(Status status);

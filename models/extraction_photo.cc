@@ -83,23 +83,13 @@ void Extraction::FinishWaiting(WorkerState* state) {
   for (size_t i = 0; rows.ok() && i < state->pending.size(); ++i) {
     Pending& pending = *state->pending[i];
     std::ranges::copy(rows->subspan(i * dim_, dim_), Row(pending.outcome.index).begin());
-    Deliver(SettleWithin(&pending));
+    Deliver(Settle(&pending));
   }
   state->pending.clear();
 }
 
-// Settle() within the memory there is.
-ExtractionOutcome Extraction::SettleWithin(Pending* pending) {
-  const size_t index = pending->outcome.index;
-  try {
-    return Settle(pending);
-  } catch (const std::bad_alloc&) {
-    return OutOfMemoryFor(index);
-  }
-}
-
-// The row is filled: what is to be said and kept of it.
-ExtractionOutcome Extraction::Settle(Pending* pending) {
+// The row is filled: what is to be said and kept of it, within the memory there is.
+ExtractionOutcome Extraction::Settle(Pending* pending) try {
   Outcome& outcome = pending->outcome;
   const std::span<const float> row = Row(outcome.index), old = pending->old;
   if (!AllFinite(row)) {
@@ -119,6 +109,8 @@ ExtractionOutcome Extraction::Settle(Pending* pending) {
   if (outcome.mismatched) outcome.note = pending->text_path + " was not what the photo gives";
   if (old.empty() || outcome.mismatched) WriteText(pending->text_path, outcome.index);
   return std::move(outcome);
+} catch (const std::bad_alloc&) {
+  return OutOfMemoryFor(pending->outcome.index);
 }
 
 std::optional<ExtractionOutcome> Extraction::ProcessWithStore(const Job& job, WorkerState* state) {
