@@ -34,9 +34,7 @@ constexpr double kWatchLineSeconds = 5;
 
 Result<PhotoSet> ListPhotos(const RetrainOptions& o, RetrainReport* report) {
   const ImageListOptions options = MakeImageListOptions(o);
-  // By this thread alone: which thread makes the first digest, and so what OpenSSL keeps at the end, would change from run to run,
-  // and the tests that count what a failed run still holds could not tell it from a leak.
-  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(options));
+  COUPLET_ASSIGN_OR_RETURN(const ImageLists lists, CreateImageLists(options, ThreadsAskedFor(o.threads)));
   constexpr std::string_view kWarning = "WARNING:";
   for (const std::string& line : lists.log)
     line.starts_with(kWarning) ? LogWarning(line.substr(kWarning.size())) : LogInfo(line);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <span>
@@ -41,38 +42,41 @@ std::string WithoutNohash(const std::string& path) {
   return path;
 }
 
+// One of the patterns that find photos, tried in turn.
+struct Pattern {
+  std::string extension;
+  bool any_case;
+  bool Matches(const std::string& name) const {
+    return any_case ? HasExtensionInAnyCase(name, extension) : HasExtension(name, extension);
+  }
+};
+
+std::vector<Pattern> PatternsOf(const ImageListOptions& options) {
+  std::vector<Pattern> patterns;
+  for (const std::string& extension : options.extensions) patterns.push_back({extension, false});
+  if (!patterns.empty()) return patterns;
+  for (const char* extension : kJpegExtensions) patterns.push_back({extension, false});
+  for (const char* extension : kOtherExtensions) patterns.push_back({extension, true});
+  return patterns;
+}
+
 // The class's photos in the original's order: one list an extension, each sorted. (gfile.Glob gives them as
 // the file system does; sorted, a run repeats itself on another disk.)
-std::vector<std::string> ListPhotos(const std::vector<std::string>& names, const ImageListOptions& options) {
+std::vector<std::string> ListPhotos(const std::vector<std::string>& names, const std::vector<Pattern>& patterns) {
   std::vector<std::string> photos;
-  const auto take = [&](const auto& matches) {
-    for (const std::string& name : names)
-      if (matches(name)) photos.push_back(name);
-  };
-  if (!options.extensions.empty()) {
-    for (const std::string& extension : options.extensions)
-      take([&](const std::string& name) { return HasExtension(name, extension); });
-    return photos;
-  }
-  for (const char* extension : kJpegExtensions)
-    take([&](const std::string& name) { return HasExtension(name, extension); });
-  for (const char* extension : kOtherExtensions)
-    take([&](const std::string& name) { return HasExtensionInAnyCase(name, extension); });
+  for (const Pattern& pattern : patterns)
+    std::copy_if(names.begin(), names.end(), std::back_inserter(photos), [&](const std::string& name) { return pattern.Matches(name); });
   return photos;
 }
 
-// Whether ListPhotos takes it.
-bool IsPhoto(const std::string& name, const ImageListOptions& options) {
-  if (options.extensions.empty()) return HasImageExtension(name);
-  return std::any_of(options.extensions.begin(), options.extensions.end(),
-                     [&](const std::string& extension) { return HasExtension(name, extension); });
-}
-
 // Files of the folder that are no photos, by extension; sub-folders do not count.
-std::map<std::string, int> CountIgnored(const std::string& folder, const std::vector<std::string>& names, const ImageListOptions& options) {
+std::map<std::string, int> CountIgnored(const std::string& folder, const std::vector<std::string>& names,
+                                        const std::vector<Pattern>& patterns) {
   std::map<std::string, int> ignored;
-  for (const std::string& name : names)
-    if (!IsPhoto(name, options) && !IsDirectory(JoinPath(folder, name))) ++ignored[ExtensionOf(name)];
+  for (const std::string& name : names) {
+    const bool photo = std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& pattern) { return pattern.Matches(name); });
+    if (!photo && !IsDirectory(JoinPath(folder, name))) ++ignored[ExtensionOf(name)];
+  }
   return ignored;
 }
 
@@ -99,7 +103,8 @@ std::string WhyNoClasses(const ImageListOptions& options, const std::vector<std:
   const std::string& dir = options.image_dir;
   if (!ignored.empty())
     return fmt::format("; its folders hold {}: convert such photos to JPEG or PNG", DescribeIgnored(ignored));
-  if (!ListPhotos(names, options).empty())
+  const std::vector<Pattern> patterns = PatternsOf(options);
+  if (!ListPhotos(names, patterns).empty())
     return "; the photos lie in it directly: put them into one folder a label, such as " + JoinPath(dir, "roses");
   // Other tools keep the splits apart (train, valid, test): all that hold folders of photos are named, the one to learn from first.
   std::vector<std::string> deeper;
@@ -109,7 +114,7 @@ std::string WhyNoClasses(const ImageListOptions& options, const std::vector<std:
     if (!inner.ok()) continue;
     for (const std::string& label : *inner) {
       const auto files = ListDirectory(JoinPath(folder, label));
-      if (!files.ok() || ListPhotos(*files, options).empty()) continue;
+      if (!files.ok() || ListPhotos(*files, patterns).empty()) continue;
       deeper.insert(name.starts_with("train") ? deeper.begin() : deeper.end(), name);
       break;
     }
@@ -157,19 +162,13 @@ Status AddClass(LabelledImages images, ImageListOptions::LabelNames mode, ImageL
 
 // What one sub-folder holds.
 struct Listing {
-  std::array<std::vector<std::string>, 3> files;  // photos by Split
+  std::vector<std::string> photos;  // as ListPhotos orders them
   std::map<std::string, int> ignored;
 };
 
-Result<Listing> ReadFolder(const std::string& path, const ImageListOptions& options) {
+Result<Listing> ReadFolder(const std::string& path, const std::vector<Pattern>& patterns) {
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
-  Listing listing;
-  listing.ignored = CountIgnored(path, names, options);
-  for (std::string& photo : ListPhotos(names, options)) {
-    const Split split = ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
-    listing.files[static_cast<size_t>(split)].push_back(std::move(photo));
-  }
-  return listing;
+  return Listing{ListPhotos(names, patterns), CountIgnored(path, names, patterns)};
 }
 
 // The body of create_image_lists' loop; log lines in its words.
@@ -177,8 +176,7 @@ Status AddFolder(const std::string& folder, Result<Listing> listing, const Image
   lists->log.push_back(fmt::format("Looking for images in '{}'", folder));
   COUPLET_RETURN_IF_ERROR(listing.status());
   for (const auto& [extension, count] : listing->ignored) lists->ignored[extension] += count;
-  size_t photos = 0;
-  for (const auto& files : listing->files) photos += files.size();
+  const size_t photos = listing->photos.size();
   if (photos == 0) {
     lists->log.push_back("WARNING:No files found");
     if (!listing->ignored.empty())
@@ -199,7 +197,11 @@ Status AddFolder(const std::string& folder, Result<Listing> listing, const Image
   LabelledImages images;
   COUPLET_ASSIGN_OR_RETURN(images.label, LabelOf(folder, options.label_names));
   images.folder = folder;
-  images.files = std::move(listing->files);
+  const std::string path = JoinPath(options.image_dir, folder);
+  for (std::string& photo : listing->photos) {
+    const Split split = ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
+    images.files[static_cast<size_t>(split)].push_back(std::move(photo));
+  }
   return AddClass(std::move(images), options.label_names, lists);
 }
 
@@ -272,13 +274,15 @@ Result<ImageLists> CreateImageLists(const ImageListOptions& options, int threads
   if (!IsDirectory(options.image_dir))
     return BadInput(fmt::format("Image directory '{}' not found.", options.image_dir));
   COUPLET_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.image_dir));
-  // What is no folder stays empty. Read by several threads, taken in their order.
+  const std::vector<Pattern> patterns = PatternsOf(options);
+  // What is no folder stays empty. Read by several threads, taken in their order by this one, which also makes the digests: what
+  // OpenSSL keeps at the end depends on which thread asked it first, and tests that look for lost memory would see that change.
   std::vector<std::optional<Result<Listing>>> listings(names.size());
   ForEachIndex(names.size(), threads, [&](size_t i) {
     const std::string path = JoinPath(options.image_dir, names[i]);
     const Result<bool> folder = IsFolder(path);
     if (!folder.ok()) listings[i] = folder.status();
-    else if (*folder) listings[i] = ReadFolder(path, options);
+    else if (*folder) listings[i] = ReadFolder(path, patterns);
   });
   ImageLists lists;
   for (size_t i = 0; i < names.size(); ++i)
