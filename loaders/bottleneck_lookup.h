@@ -58,37 +58,67 @@ class EntryIndex {
     size_t operator()(const Sha256Digest& photo) const;
   };
 
+  // The slot of the photo, or the empty one where it would be put.
+  size_t SlotOf(const Sha256Digest& photo) const;
+
   int64_t model_ = 0;
   std::vector<uint8_t> model_key_;
   Statement newer_;
   bool has_first_ = false;
   int64_t last_ = 0, last_of_first_ = 0;
-  std::vector<Row> first_;  // by photo
+  std::vector<Row> first_;  // as read
+  std::vector<uint32_t> slots_;  // a hash table with linear probing: places in first_ counted from 1, 0 for an empty slot
   std::unordered_map<Sha256Digest, int64_t, Hash> added_;
 };
 
-// Reads rows of `contents`. Rows lie in the order of their keys, so many are looked for in that order, from one to the next: a step
-// costs a tenth of a descent from the root. Where the next is further than a few steps, it is a descent again, so rows that nobody
-// asked for cost little.
+// Read a table's rows in the order of their keys, in which they lie: a step from one to the next costs a tenth of a descent from
+// the root. Where the next one that is wanted is further than a few steps, it is a descent again, so rows that nobody asked for
+// cost little. A Seek puts a reader on the row with the key, or where that is missing behind it; SQLITE_DONE: at the end. Not while
+// another connection writes.
+class NoteReader {
+ public:
+  int Prepare(sqlite3* db);
+  int Seek(std::string_view path);
+  enum class Note { kNone, kGood, kStale, kDamaged };
+  // What the row of `path` says of a file with that stamp, after Seek(path). kGood: *photo is the file's, and can be trusted to be.
+  Note Read(std::string_view path, const FileStamp& now, Sha256Digest* photo) const;
+  void Reset();
+
+ private:
+  Statement from_;
+  int code_ = SQLITE_DONE;  // SQLITE_ROW: it stands on a row
+};
+
 class ContentReader {
  public:
-  ContentReader() = default;
-  ~ContentReader();
-  ContentReader(const ContentReader&) = delete;
-  ContentReader& operator=(const ContentReader&) = delete;
   int Prepare(sqlite3* db);
-  // On a connection of its own, for one more thread.
-  int Open(const std::string& path);
-  // Puts it on the row `id`, or where that is missing behind it; SQLITE_DONE: at the end. Not while another connection writes.
   int Seek(int64_t id);
   // The bytes of the row, after Seek(id) and until it goes on; nothing where it is missing or damaged.
   std::optional<std::span<const std::byte>> Bytes(const EntryIndex& index, const Sha256Digest& photo, int64_t id) const;
   void Reset();
 
  private:
-  sqlite3* own_ = nullptr;
   Statement from_;
-  int code_ = SQLITE_DONE;  // SQLITE_ROW: it stands on a row
+  int code_ = SQLITE_DONE;
+};
+
+// Both, through one connection.
+class StoreReader {
+ public:
+  StoreReader() = default;
+  ~StoreReader();
+  StoreReader(const StoreReader&) = delete;
+  StoreReader& operator=(const StoreReader&) = delete;
+  int Prepare(sqlite3* db);
+  // On a connection of its own, for one more thread.
+  int Open(const std::string& path);
+  bool is_spare() const { return own_ != nullptr; }
+
+  NoteReader notes;
+  ContentReader contents;
+
+ private:
+  sqlite3* own_ = nullptr;
 };
 
 // Every int is SQLite's code.
@@ -98,11 +128,10 @@ class BottleneckLookup {
 
   EntryIndex& vectors() { return vectors_; }
   EntryIndex& thumbnails() { return thumbnails_; }
-  // Those with a stamp: is the photo known by a note that can be trusted?
-  int FindPaths(std::span<const std::string> paths, std::span<BottleneckStore::Found> found);
-  // Those that are known: vectors is [found, dim]. A row that cannot be read is damaged, no more. `path` is the file's, for threads
-  // beyond the first. Inside of a transaction that has read, so that nobody writes.
-  int FindVectors(const std::string& path, std::span<BottleneckStore::Found> found, size_t dim, std::span<float> vectors, int threads);
+  // Of those with a stamp: is the photo known by a note that can be trusted, and is its vector there? `vectors` is [paths, dim]. A
+  // row that cannot be read is damaged, no more. `file` is the store's, for threads beyond the first.
+  int Find(const std::string& file, std::span<const std::string> paths, std::span<BottleneckStore::Found> found, size_t dim,
+           std::span<float> vectors, int threads);
   bool FindVector(const Sha256Digest& photo, std::span<float> dst);
   std::optional<std::vector<uint8_t>> FindThumbnail(const Sha256Digest& photo);
 
@@ -110,17 +139,22 @@ class BottleneckLookup {
 
  private:
   struct Wanted {
-    int64_t id;
     size_t index;
+    int64_t id;
+  };
+  struct Search {  // what Find was asked for
+    std::span<const std::string> paths;
+    std::span<BottleneckStore::Found> found;
+    size_t dim;
+    std::span<float> vectors;
   };
 
-  void ReadNote(std::string_view path, BottleneckStore::Found* found);
-  bool CopyVector(std::optional<std::span<const std::byte>> content, std::span<float> dst);
+  int FindShare(StoreReader& reader, const Search& search, std::span<Wanted> wanted);
+  int FindNotes(NoteReader& notes, const Search& search, std::span<const Wanted> wanted, int* damaged);
 
   EntryIndex vectors_;
   EntryIndex thumbnails_;  // not read before one is asked for or put
-  Statement paths_from_;
-  ContentReader contents_;
+  StoreReader reader_;
   std::atomic<int> damaged_{0};
 };
 

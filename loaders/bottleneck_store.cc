@@ -331,8 +331,7 @@ Result<std::vector<BottleneckStore::Found>> SqliteStore::Find(std::span<const st
   const std::lock_guard lock(mutex_);
   errno = 0;
   int code = statements_->begin.Run();
-  if (code == SQLITE_OK) code = lookup_->FindPaths(paths, found);
-  if (code == SQLITE_OK) code = lookup_->FindVectors(path_, found, dim_, vectors, threads);
+  if (code == SQLITE_OK) code = lookup_->Find(path_, paths, found, dim_, vectors, threads);
   if (code == SQLITE_OK) code = statements_->commit.Run();
   if (code == SQLITE_OK) return found;
   const Status status = Error(code, "read");

@@ -32,10 +32,10 @@ std::string ExtensionOf(const std::string& file) {
 }
 
 // re.sub(r'_nohash_.*$', '', path): '.' stops at a newline, '$' also matches before one that ends the path.
+constexpr std::string_view kNohash = "_nohash_";
 std::string WithoutNohash(const std::string& path) {
-  constexpr std::string_view kMark = "_nohash_";
-  for (size_t at = path.find(kMark); at != std::string::npos; at = path.find(kMark, at + 1)) {
-    const size_t newline = path.find('\n', at + kMark.size());
+  for (size_t at = path.find(kNohash); at != std::string::npos; at = path.find(kNohash, at + 1)) {
+    const size_t newline = path.find('\n', at + kNohash.size());
     if (newline == std::string::npos) return path.substr(0, at);
     if (newline == path.size() - 1) return path.substr(0, at) + "\n";
   }
@@ -197,9 +197,9 @@ Status AddFolder(const std::string& folder, Result<Listing> listing, const Image
   LabelledImages images;
   COUPLET_ASSIGN_OR_RETURN(images.label, LabelOf(folder, options.label_names));
   images.folder = folder;
-  const std::string path = JoinPath(options.image_dir, folder);
+  const std::string folder_path = JoinPath(options.image_dir, folder);
   for (std::string& photo : listing->photos) {
-    const Split split = ChooseSplit(JoinPath(path, photo), options.testing_percentage, options.validation_percentage);
+    const Split split = ChooseSplit(JoinPath(folder_path, photo), options.testing_percentage, options.validation_percentage);
     images.files[static_cast<size_t>(split)].push_back(std::move(photo));
   }
   return AddClass(std::move(images), options.label_names, lists);
@@ -227,8 +227,8 @@ Status CheckSplits(const ImageListOptions& options, ImageLists* lists) {
 }  // namespace
 
 double SplitPercentage(const std::string& path) {
-  const std::string hashed = WithoutNohash(path);
-  const Sha1Digest digest = Sha1(std::as_bytes(std::span(hashed)));
+  const auto digest_of = [](std::string_view text) { return Sha1(std::as_bytes(std::span(text))); };
+  const Sha1Digest digest = path.find(kNohash) == std::string::npos ? digest_of(path) : digest_of(WithoutNohash(path));
   // The digest as one big number, modulo 2^27.
   const uint32_t low = static_cast<uint32_t>(digest[16]) << 24 | static_cast<uint32_t>(digest[17]) << 16 |
                        static_cast<uint32_t>(digest[18]) << 8 | digest[19];

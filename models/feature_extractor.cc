@@ -66,6 +66,7 @@ Status Extraction::LookUp() {
   std::vector<BottleneckStore::Found> found(photos_.size());
   if (store_ != nullptr) {
     std::vector<std::string> paths;
+    paths.reserve(photos_.size());
     for (const Photo& photo : photos_) paths.push_back(photo.path);
     auto answer = store_->Find(paths, collector_.result.vectors, threads_);
     if (answer.ok()) {

@@ -17,6 +17,10 @@ size_t PhotoSet::Count(Split split) const {
 PhotoSet MakePhotoSet(const ImageListOptions& options, const ImageLists& lists) {
   PhotoSet set;
   for (auto& by_class : set.rows) by_class.resize(lists.classes.size());
+  size_t photos = 0;
+  for (const LabelledImages& images : lists.classes)
+    for (const auto& files : images.files) photos += files.size();
+  set.photos.reserve(photos);
   for (size_t c = 0; c < lists.classes.size(); ++c) {
     const LabelledImages& images = lists.classes[c];
     set.labels.push_back(images.label);

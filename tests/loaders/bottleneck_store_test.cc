@@ -124,6 +124,21 @@ TEST_CASE("store: what was put is found, in this run and the next") {
   CHECK(store->damaged() == 0);
 }
 
+TEST_CASE("store: a transaction's vectors lie side by side, thumbnails behind them") {
+  test::TempDir dir;
+  const std::vector<float> vector = Vector(1);
+  const std::vector<uint8_t> thumbnail = {0xff, 0xd8, 0, 1};
+  std::vector<BottleneckStore::Record> records;
+  for (const std::string name : {"a", "b", "c"}) {
+    records.push_back(RecordOf(MakePhoto(dir, name, name), vector, name));
+    records.back().thumbnail = thumbnail;
+  }
+  REQUIRE(Open(dir)->Put(records).ok());
+  Sql(dir, "CREATE TEMP TABLE expected (same INTEGER CHECK (same));"
+           "INSERT INTO expected SELECT group_concat(id) = '1,2,3' FROM entries WHERE model = 1;"
+           "INSERT INTO expected SELECT group_concat(id) = '4,5,6' FROM entries WHERE model = 0");
+}
+
 TEST_CASE("store: photos not known, not there and known are told apart, rows of the others left alone") {
   test::TempDir dir;
   auto store = Open(dir);
