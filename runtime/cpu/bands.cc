@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/bands.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace couplet::cpu {
@@ -32,6 +34,11 @@ Bands CutIntoBands(const Convolution& c) {
   bands.kernel_rows = (c.kh - 1) * c.dh + 1;
   bands.pad_top = c.pads.top;
   return bands;
+}
+
+int64_t BlockBytes() {
+  static const int64_t second_cache = std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10, 2 << 20);
+  return second_cache * 5 / 16;
 }
 
 }  // namespace couplet::cpu

@@ -108,9 +108,19 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
       ahead.a_product != 0 ? products(std::true_type()) : products(std::false_type());
     }
   }
+  float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
+  if (t.bias == nullptr) {
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p, dst += t.dst_stride)
+#pragma GCC unroll 12
+      for (int w = 0; w < W; ++w) {
+        const float* before = blocks + static_cast<size_t>(p * W + w) * kLanes;
+        hn::StoreU(first_block ? sum[p][w] : hn::Add(hn::Load(d, before), sum[p][w]), d, dst + w * kLanes);
+      }
+    return;
+  }
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
   const size_t channels = static_cast<size_t>(t.channels);
-  float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
 #pragma GCC unroll 12
   for (int p = 0; p < P; ++p, dst += t.dst_stride) {
 #pragma GCC unroll 12

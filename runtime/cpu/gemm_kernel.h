@@ -1,5 +1,5 @@
-// The inner loop of every convolution that is not depthwise (of winograd.h's, for each of a tile's 16 places): a tile of pixels by a
-// panel of channels, held in registers.
+// The inner loop of every convolution that is not depthwise (of winograd.h's and winograd_lines.h's, for each of their places): a
+// tile of pixels by a panel of channels, held in registers.
 //
 // Each result is the sum of blocks of 64 products in the order of the weights (rows of the window, columns, channels; padding
 // counts), block by block, and then the bias; a block is one chain of fused multiply-adds. Neither the tile nor the vector's width
@@ -40,7 +40,7 @@ struct GemmPanel {
   // Weights that are needed after these and lie far away: asked for meanwhile. They change no result.
   const float* next_weights = nullptr;
   size_t next_count = 0;
-  const float* bias = nullptr;     // [width]
+  const float* bias = nullptr;     // [width]; null: bare sums of all of them, without limits
   int width = 0, channels = 0;     // of the panel; how many of them exist
   float* dst = nullptr;            // the first pixel's first channel
   size_t dst_stride = 0;

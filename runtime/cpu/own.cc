@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/own.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,6 +10,7 @@
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/window_kernels.h"
 #include "runtime/cpu/winograd.h"
+#include "runtime/cpu/winograd_lines.h"
 #include "runtime/cpu/worker.h"
 #include "runtime/planner.h"
 
@@ -37,12 +36,6 @@ struct Range {
 Range InPicture(int out, int stride, int pad, int kernel, int size) {
   const int first = out * stride - pad;
   return {std::max(0, -first), std::min(kernel, size - first)};
-}
-
-// A block's sources stay in the second cache while all panels of the weights pass by: 160 KB of 512, the least that is asked of it.
-int64_t BlockBytes() {
-  static const int64_t second_cache = std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10, 2 << 20);
-  return second_cache * 5 / 16;
 }
 
 // A convolution over all channels, its sources laid out as the kernel wants them, in one of three ways. Where a pixel sees its own
@@ -355,6 +348,7 @@ class Pool final : public PreparedOp {
 std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
   if (Window3x3::Fits(c, threads)) return std::make_unique<Window3x3>(c);
   if (FitsWinograd(c)) return MakeWinograd(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
+  if (FitsWinogradLines(c)) return MakeWinogradLines(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
   if (!c.depthwise) return std::make_unique<Gemm>(c, threads);
   return std::make_unique<AnyDepthwise>(c);
 }

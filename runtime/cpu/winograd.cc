@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
@@ -14,7 +13,6 @@ namespace couplet::cpu::own {
 namespace {
 
 constexpr size_t kPlaces = kWinogradPlaces;
-constexpr Clamp kNoClamp = {.low = -INFINITY, .high = INFINITY};
 
 // G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, and rounded to float at the end.
 std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
@@ -43,7 +41,6 @@ class Winograd final : public PreparedOp {
     source_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(src_.c) + kApart;
     product_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(widest) + kApart;
     lane_floats_ = kPlaces * (source_stride_ + product_stride_ + static_cast<size_t>(src_.c));
-    no_bias_.assign(static_cast<size_t>(widest), 0.0f);
     Pack(c);
   }
 
@@ -98,7 +95,7 @@ class Winograd final : public PreparedOp {
     for (int panel = 0; panel < panels_.count; ++panel) {
       const int width = panels_.width(panel);
       GemmPanel gemm{.pixel_stride = static_cast<size_t>(src_.c), .pixels = count, .tile = panels_.tile, .segments = 1, .length = src_.c,
-                     .bias = no_bias_.data(), .width = width, .channels = width, .dst_stride = static_cast<size_t>(width), .clamp = kNoClamp};
+                     .width = width, .dst_stride = static_cast<size_t>(width)};
       for (size_t p = 0; p < kPlaces; ++p, weights += static_cast<size_t>(src_.c) * static_cast<size_t>(width)) {
         const float* source = scratch + p * source_stride_;
         gemm.src = &source, gemm.weights = weights, gemm.dst = products + p * product_stride_;
@@ -142,7 +139,7 @@ class Winograd final : public PreparedOp {
   int tile_columns_, tiles_, block_ = 0;  // tiles of 2 x 2 results
   size_t source_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
   AlignedFloats weights_;
-  std::vector<float> bias_, no_bias_;  // the results', and one panel's of products
+  std::vector<float> bias_;
   Clamp clamp_;
 };
 

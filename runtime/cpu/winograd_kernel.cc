@@ -82,6 +82,36 @@ void ResultImpl(const WinogradResult& t) {
   }
 }
 
+void LineSourceImpl(const WinogradLineSource& t) {
+  const D d;
+  const size_t channels = static_cast<size_t>(t.channels);
+  for (size_t i = 0; i < channels; i += hn::MaxLanes(D())) {
+    const V pixels[4] = {hn::LoadU(d, t.pixels[0] + i), hn::LoadU(d, t.pixels[1] + i), hn::LoadU(d, t.pixels[2] + i), hn::LoadU(d, t.pixels[3] + i)};
+    V places[4];
+    Spread(pixels, places);
+#pragma GCC unroll 4
+    for (size_t p = 0; p < 4; ++p) hn::Store(places[p], d, t.dst + p * t.place_stride + i);
+    if (!t.keeps_pixels) continue;
+    hn::Store(pixels[2], d, t.dst + 4 * t.place_stride + i);
+    hn::Store(pixels[3], d, t.dst + 5 * t.place_stride + i);
+  }
+}
+
+void LineResultImpl(const WinogradLineResult& t) {
+  const D d;
+  const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
+  const size_t channels = static_cast<size_t>(t.channels);
+  for (size_t i = 0; i < channels; i += hn::MaxLanes(D())) {
+    V products[4], results[2];
+#pragma GCC unroll 4
+    for (size_t p = 0; p < 4; ++p) products[p] = hn::Load(d, t.src + p * t.place_stride + i);
+    Gather(products, results);
+    const V bias = hn::LoadU(d, t.bias + i);
+    hn::StoreU(ClampOrNan(hn::Add(results[0], bias), low, high), d, t.dst + i);
+    if (t.pixels == 2) hn::StoreU(ClampOrNan(hn::Add(results[1], bias), low, high), d, t.dst + t.pixel_stride + i);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace couplet::cpu
 HWY_AFTER_NAMESPACE();
@@ -93,6 +123,8 @@ namespace couplet::cpu {
 
 void RunWinogradSource(const WinogradSource& tile) { COUPLET_DISPATCH(SourceImpl)(tile); }
 void RunWinogradResult(const WinogradResult& tile) { COUPLET_DISPATCH(ResultImpl)(tile); }
+void RunWinogradLineSource(const WinogradLineSource& quad) { COUPLET_DISPATCH(LineSourceImpl)(quad); }
+void RunWinogradLineResult(const WinogradLineResult& pair) { COUPLET_DISPATCH(LineResultImpl)(pair); }
 
 }  // namespace couplet::cpu
 #endif  // HWY_ONCE

@@ -12,7 +12,7 @@
 
 namespace couplet::cpu {
 
-constexpr int kWinogradPlaces = 16;
+constexpr int kWinogradPlaces = 16, kWinogradQuad = 4;
 // Both ends take whole vectors of any instruction set.
 constexpr int kWinogradChannels = 16;
 
@@ -40,5 +40,29 @@ struct WinogradResult {
   Clamp clamp{};
 };
 void RunWinogradResult(const WinogradResult& tile);
+
+// The same along a line, F(2, 3): dst[place] = B' d of four pixels, and with `keeps_pixels` the third of them in place 4, the fourth
+// in place 5.
+struct WinogradLineSource {
+  const float* pixels[kWinogradQuad] = {};
+  int channels = 0;            // a multiple of kWinogradChannels
+  float* dst = nullptr;        // aligned for a vector
+  size_t place_stride = 0;     // a multiple of kWinogradChannels
+  bool keeps_pixels = false;
+};
+void RunWinogradLineSource(const WinogradLineSource& quad);
+
+// dst = clamp(A' m + bias), two results or as many as there are.
+struct WinogradLineResult {
+  const float* src = nullptr;  // aligned for a vector
+  size_t place_stride = 0;     // a multiple of kWinogradChannels
+  int channels = 0;            // whole vectors
+  const float* bias = nullptr;
+  float* dst = nullptr;
+  size_t pixel_stride = 0;
+  int pixels = 2;  // 1 where the line ends
+  Clamp clamp{};
+};
+void RunWinogradLineResult(const WinogradLineResult& pair);
 
 }  // namespace couplet::cpu

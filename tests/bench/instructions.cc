@@ -105,6 +105,9 @@ void Layers() {
   convolution("1x1, 14 x 14 x 64 to 64", 14, 64, 64, 1, 1);
   convolution("3x3, 12 x 12 x 32 to 48", 12, 32, 48, 3, 1);
   convolution("3x3 by F(2x2, 3x3), 24 x 24 x 32 to 48", 24, 32, 48, 3, 1);
+  test::ConvShape line = shape_of("1x7 by F(2, 3), 17 x 17 x 32 to 48", 17, 32, 48, 1, 1, false);
+  line.kw = 7, line.pads = test::SamePads(line);
+  CountLayer(*backend, line.name, MakeLayer(line), {.n = 1, .h = 17, .w = 17, .c = 32});
   convolution("depthwise, 28 x 28 x 48", 28, 48, 48, 3, 1, true);
   convolution("depthwise/2, 28 x 28 x 48", 28, 48, 48, 3, 2, true);
   convolution("fully connected, 256 to 1001", 1, 256, 1001, 1, 1);

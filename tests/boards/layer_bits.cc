@@ -48,17 +48,18 @@ class Lines {
     AddLine(layer.name.c_str(), dst);
   }
   template <class Attrs>
-  void Convolve(const char* name, const Shape& src, int oc, int k, int stride, const Pads& pads) {
+  void Convolve(const char* name, const Shape& src, int oc, int kh, int stride, const Pads& pads, int kw = 0) {
+    if (kw == 0) kw = kh;
     constexpr bool kDepthwise = std::is_same_v<Attrs, DepthwiseAttrs>;
     Attrs attrs;
     attrs.sh = attrs.sw = stride;
     attrs.pads = pads;
-    attrs.weights = ConstTensor({k, k, src.c, kDepthwise ? 1 : oc},
-                                values_.Reals(static_cast<size_t>(k) * k * src.c * (kDepthwise ? 1 : oc)));
+    attrs.weights = ConstTensor({kh, kw, src.c, kDepthwise ? 1 : oc},
+                                values_.Reals(static_cast<size_t>(kh) * kw * src.c * (kDepthwise ? 1 : oc)));
     attrs.scale = values_.Reals(oc);
     attrs.bias = values_.Reals(oc);
     attrs.activation = Activation::kRelu6;
-    const int oh = (src.h + pads.top + pads.bottom - k) / stride + 1, ow = (src.w + pads.left + pads.right - k) / stride + 1;
+    const int oh = (src.h + pads.top + pads.bottom - kh) / stride + 1, ow = (src.w + pads.left + pads.right - kw) / stride + 1;
     Add({.name = name, .inputs = {}, .shape = {.n = 1, .h = oh, .w = ow, .c = oc}, .attrs = attrs}, src);
   }
   void Pool(const char* name, PoolAttrs::Kind kind, const Shape& src, int stride) {
@@ -116,6 +117,8 @@ std::string LayerBits() {
   lines.Convolve<ConvAttrs>("valid", {.n = 1, .h = 9, .w = 9, .c = 32}, 48, 3, 2, {});
   lines.Convolve<ConvAttrs>("five", {.n = 1, .h = 8, .w = 8, .c = 16}, 64, 5, 1, {2, 2, 2, 2});
   lines.Convolve<ConvAttrs>("winograd", {.n = 1, .h = 23, .w = 26, .c = 80}, 48, 3, 1, {1, 1, 1, 1});
+  lines.Convolve<ConvAttrs>("winograd_row", {.n = 1, .h = 12, .w = 17, .c = 80}, 48, 1, 1, {0, 3, 0, 3}, 7);
+  lines.Convolve<ConvAttrs>("winograd_column", {.n = 1, .h = 9, .w = 11, .c = 32}, 80, 3, 1, {1, 0, 1, 0}, 1);
   lines.Pool("max", PoolAttrs::Kind::kMax, {.n = 1, .h = 9, .w = 7, .c = 21}, 2);
   lines.Pool("average", PoolAttrs::Kind::kAverage, {.n = 1, .h = 6, .w = 7, .c = 21}, 1);
   lines.Add({.name = "mean", .inputs = {}, .shape = {.n = 1, .h = 1, .w = 1, .c = 70}, .attrs = GlobalAverageAttrs{}},

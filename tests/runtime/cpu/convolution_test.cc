@@ -9,6 +9,7 @@
 
 #include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/winograd.h"
+#include "runtime/cpu/winograd_lines.h"
 #include "tests/reference/convolution.h"
 #include "tests/support/model_layers.h"
 #include "tests/support/run_layer.h"
@@ -306,6 +307,13 @@ std::vector<ConvShape> TallShapes() {
   shapes.push_back(Named("tiles, even", 24, 26, 16, 16, 3, 3, 1, 1, {1, 1, 1, 1}));
   shapes.push_back(Named("tiles, pads of their own", 25, 22, 80, 112, 3, 3, 1, 1, {4, 0, 3, 5}));
   shapes.push_back(Named("tiles, 128 channels", 23, 40, 128, 48, 3, 3, 1, 1, {0, 1, 2, 0}));
+  // By F(2, 3) along a line: rows and columns, three taps and seven, lengths of both parities, pads of their own.
+  shapes.push_back(Named("lines of a row", 21, 17, 48, 80, 1, 7, 1, 1, {0, 3, 0, 3}));
+  shapes.push_back(Named("lines of a column, pads of their own", 30, 19, 80, 48, 7, 1, 1, 1, {5, 0, 2, 0}));
+  shapes.push_back(Named("lines without pads", 24, 23, 32, 16, 1, 7, 1, 1, {}));
+  shapes.push_back(Named("lines of three", 19, 12, 80, 48, 1, 3, 1, 1, {0, 2, 0, 1}));
+  shapes.push_back(Named("lines with pads beside them", 18, 15, 32, 32, 1, 3, 1, 1, {1, 1, 2, 1}));
+  shapes.push_back(Named("columns of three", 26, 15, 16, 112, 3, 1, 1, 1, {1, 0, 1, 0}));
   ConvShape dilated = Named("dilated", 45, 45, 32, 32, 3, 3, 1, 1, {3, 3, 3, 3});
   dilated.dh = dilated.dw = 3;
   shapes.push_back(dilated);
@@ -421,19 +429,60 @@ float PromisedWinograd(const ConvShape& s, const Inputs& in, int y, int x, int o
   return results[static_cast<size_t>(y % 2)][static_cast<size_t>(x % 2)] + in.bias[static_cast<size_t>(o)];
 }
 
-bool IsWinograd(const ConvShape& s) {
+// The same of 1x3, 3x1, 1x7 and 7x1 by F(2, 3) along the line (winograd_lines.h): each place's products by triples of taps, and the
+// lone tap's behind them in the first place, and with the other sign in the last.
+float PromisedLines(const ConvShape& s, const Inputs& in, int y, int x, int o) {
+  const bool column = s.kw == 1;
+  const int taps = s.kh * s.kw, at = column ? y : x, pad = column ? s.pads.top : s.pads.left;
+  const auto source = [&](int tap, int i) {
+    const int along = at / 2 * 2 - pad + tap, sy = column ? along : y - s.pads.top, sx = column ? x - s.pads.left : along;
+    if (sy < 0 || sy >= s.ih || sx < 0 || sx >= s.iw) return 0.0f;
+    return in.src[Count(sy, s.iw, s.ic) + Count(sx, s.ic, 1) + static_cast<size_t>(i)];
+  };
+  const auto weight = [&](int tap, int i) {
+    return in.weights[Count(tap, s.ic, s.oc) + Count(i, s.oc, 1) + static_cast<size_t>(o)] * in.scale[static_cast<size_t>(o)];
+  };
+  std::array<float, 4> m{};
+  for (int place = 0; place < 4; ++place) {
+    float blocks = 0.0f, sum = 0.0f;
+    int products = 0;
+    const auto add = [&](float value, float with) {
+      if (products++ % 64 == 0) blocks += std::exchange(sum, 0.0f);
+      sum = std::fma(value, with, sum);
+    };
+    for (int tap = 0; tap < taps; tap += 4)
+      for (int i = 0; i < s.ic; ++i) {
+        const float d[4] = {source(tap, i), source(tap + 1, i), source(tap + 2, i), source(tap + 3, i)};
+        const double a = weight(tap, i), b = weight(tap + 1, i), c = weight(tap + 2, i);
+        if (place == 0) add(d[0] - d[2], static_cast<float>(a));
+        if (place == 1) add(d[1] + d[2], static_cast<float>((a + b + c) / 2));
+        if (place == 2) add(d[2] - d[1], static_cast<float>((a - b + c) / 2));
+        if (place == 3) add(d[1] - d[3], static_cast<float>(c));
+      }
+    for (int i = 0; taps == 7 && i < s.ic; ++i) {
+      if (place == 0) add(source(3, i), weight(3, i));
+      if (place == 3) add(source(4, i), -weight(3, i));
+    }
+    m[static_cast<size_t>(place)] = blocks + sum;
+  }
+  return (at % 2 == 0 ? m[0] + m[1] + m[2] : m[1] - m[2] - m[3]) + in.bias[static_cast<size_t>(o)];
+}
+
+cpu::Convolution ConvolutionOf(const ConvShape& s) {
   cpu::Convolution c;
   c.src = {1, s.ih, s.iw, s.ic}, c.dst = {1, s.oh(), s.ow(), s.oc};
   c.kh = s.kh, c.kw = s.kw, c.sh = s.sh, c.sw = s.sw, c.dh = s.dh, c.dw = s.dw;
+  c.pads = s.pads;
   c.depthwise = s.depthwise;
-  return cpu::own::FitsWinograd(c);
+  return c;
 }
 
 // Result `at` of our own kernels to the bit: depthwise one chain of fused multiply-adds that begins with the bias; else a chain for
 // every 64 products, the chains' sum, and the bias.
 float Promised(const ConvShape& s, const Inputs& in, size_t at) {
   const int o = static_cast<int>(at) % s.oc, x = static_cast<int>(at) / s.oc % s.ow(), y = static_cast<int>(at) / s.oc / s.ow();
-  if (IsWinograd(s)) return PromisedWinograd(s, in, y, x, o);
+  if (cpu::own::FitsWinograd(ConvolutionOf(s))) return PromisedWinograd(s, in, y, x, o);
+  if (cpu::own::FitsWinogradLines(ConvolutionOf(s))) return PromisedLines(s, in, y, x, o);
   const float bias = in.bias[static_cast<size_t>(o)];
   float sum = s.depthwise ? bias : 0.0f, blocks = 0.0f;
   int products = 0;

@@ -1,0 +1,21 @@
+// 1x3, 3x1, 1x7 and 7x1 convolutions of stride 1 by Winograd's F(2, 3) along their line (winograd_kernel.h): two results of three
+// taps take 4 products in place of 6. Seven taps are three, one and three: 10 products in place of 14, the lone tap's beside the
+// others'. docs/measured/cpu.md has what it brings, and its error.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "runtime/cpu/convolution.h"
+#include "runtime/cpu/gemm_kernel.h"
+
+namespace couplet::cpu::own {
+
+// By the layer's shape alone, so that every machine computes it in the same way.
+bool FitsWinogradLines(const Convolution& convolution);
+// `bias`: [dst.c]
+std::unique_ptr<PreparedOp> MakeWinogradLines(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads);
+
+}  // namespace couplet::cpu::own
