@@ -91,9 +91,6 @@ void LineSourceImpl(const WinogradLineSource& t) {
     Spread(pixels, places);
 #pragma GCC unroll 4
     for (size_t p = 0; p < 4; ++p) hn::Store(places[p], d, t.dst + p * t.place_stride + i);
-    if (!t.keeps_pixels) continue;
-    hn::Store(pixels[2], d, t.dst + 4 * t.place_stride + i);
-    hn::Store(pixels[3], d, t.dst + 5 * t.place_stride + i);
   }
 }
 

@@ -41,14 +41,12 @@ struct WinogradResult {
 };
 void RunWinogradResult(const WinogradResult& tile);
 
-// The same along a line, F(2, 3): dst[place] = B' d of four pixels, and with `keeps_pixels` the third of them in place 4, the fourth
-// in place 5.
+// The same along a line, F(2, 3): dst[place] = B' d of four pixels.
 struct WinogradLineSource {
   const float* pixels[kWinogradQuad] = {};
   int channels = 0;            // a multiple of kWinogradChannels
   float* dst = nullptr;        // aligned for a vector
   size_t place_stride = 0;     // a multiple of kWinogradChannels
-  bool keeps_pixels = false;
 };
 void RunWinogradLineSource(const WinogradLineSource& quad);
 

@@ -13,31 +13,33 @@ namespace couplet::cpu::own {
 namespace {
 
 
+constexpr int kMostTriples = 3;
+
 // The picture as lines along which the window lies: rows of a 1x7 layer, columns of a 7x1 layer.
 //
-// Quad q of a line holds its pixels 2q - pad to 2q - pad + 3. Results 2p and 2p + 1 see quad p with the first three taps, quad p + 2
-// with the last three of seven, and between them tap 3 by itself: result 2p at the last pixel of quad p, result 2p + 1 at the third
-// pixel of quad p + 1. A block is some lines: [quad, line, channel] of each place is what the products take, so results follow each
-// other at equal distances, and another quad's sources lie a fixed distance away.
+// Quad q of a line holds its pixels 2q - pad to 2q - pad + 3. Results 2p and 2p + 1 see quad p with the window's first three taps, and
+// quad p + t with taps 2t + 1 and 2t + 2: as three taps, of which the first is zero, so that the quad's first place has no part in it.
+// A block is some lines: [quad, line, channel] of each place is what the products take, so results follow each other at equal
+// distances, and the next quad's sources lie a fixed distance away.
 class WinogradLines final : public PreparedOp {
  public:
   WinogradLines(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
-      : src_(c.src), dst_(c.dst), across_rows_(c.kw == 1), taps_(c.kh * c.kw), triples_((taps_ + 1) / 4), lone_(triples_ - 1),
-        pad_(across_rows_ ? c.pads.top : c.pads.left), lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
+      : src_(c.src), dst_(c.dst), is_column_(c.kw == 1), triples_((c.kh * c.kw - 1) / 2),
+        pad_(is_column_ ? c.pads.top : c.pads.left), lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
         bias_(std::move(bias)), clamp_(clamp) {
     const int dst_stride = c.dst_stride != 0 ? c.dst_stride : c.dst.c;
     source_ = LinesOf(c.src, c.src.c), result_ = LinesOf(c.dst, dst_stride);
     dst_image_ = int64_t{c.dst.h} * c.dst.w * dst_stride;
-    pairs_ = (result_.length + 1) / 2, quads_ = pairs_ + 2 * lone_;
+    pairs_ = (result_.length + 1) / 2, quads_ = pairs_ + triples_ - 1;
     int widest = 0;
     for (int panel = 0; panel < panels_.count; ++panel) widest = std::max(widest, panels_.width(panel));
-    const int64_t line_bytes = (int64_t{places()} * quads_ * src_.c + int64_t{kQuad} * pairs_ * widest) * static_cast<int64_t>(sizeof(float));
+    const int64_t line_bytes = (int64_t{kQuad} * quads_ * src_.c + int64_t{kQuad} * pairs_ * widest) * static_cast<int64_t>(sizeof(float));
     const int share = (result_.count + lanes_ - 1) / lanes_;
     const int most = static_cast<int>(std::clamp<int64_t>(BlockBytes() / line_bytes, 1, share));
     blocks_ = (result_.count + most - 1) / most;
     place_stride_ = static_cast<size_t>(most * quads_) * static_cast<size_t>(src_.c) + kApart;
     product_stride_ = static_cast<size_t>(most * pairs_) * static_cast<size_t>(widest) + kApart;
-    lane_floats_ = static_cast<size_t>(places()) * place_stride_ + kQuad * product_stride_;
+    lane_floats_ = kQuad * place_stride_ + kQuad * product_stride_;
     zeros_.assign(static_cast<size_t>(src_.c), 0.0f);
     Pack(c);
   }
@@ -65,21 +67,16 @@ class WinogradLines final : public PreparedOp {
   };
   Lines LinesOf(const Shape& shape, int pixel_stride) const {
     const int64_t row = int64_t{shape.w} * pixel_stride;
-    return across_rows_ ? Lines{shape.w, shape.h, row, pixel_stride} : Lines{shape.h, shape.w, pixel_stride, row};
+    return is_column_ ? Lines{shape.w, shape.h, row, pixel_stride} : Lines{shape.h, shape.w, pixel_stride, row};
   }
 
-  // The quad's four places, and with a lone tap the two pixels that it sees.
-  int places() const { return lone_ != 0 ? kQuad + 2 : kQuad; }
-  // The first and the last place's products take the lone tap's with them.
-  int segments(int place) const { return triples_ + (place == 0 || place == kQuad - 1 ? lone_ : 0); }
+  int segments(int place) const { return place == 0 ? 1 : triples_; }
 
   // Panel by panel, place by place, [segment, ic, width], times scale.
   void Pack(const Convolution& c) {
     const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), tap = ic * oc;
-    size_t floats = 0;
-    for (int place = 0; place < kQuad; ++place) floats += static_cast<size_t>(segments(place)) * tap;
-    weights_ = MakeAligned(floats);
-    std::vector<float> taps(static_cast<size_t>(taps_) * tap);
+    weights_ = MakeAligned((1 + (kQuad - 1) * static_cast<size_t>(triples_)) * tap);
+    std::vector<float> taps((2 * static_cast<size_t>(triples_) + 1) * tap);
     c.weights->copy_to(taps.data(), 0, taps.size());
     for (size_t i = 0; i < taps.size() && !c.scale.empty(); i += oc)
       for (size_t o = 0; o < oc; ++o) taps[i + o] *= c.scale[o];
@@ -87,56 +84,43 @@ class WinogradLines final : public PreparedOp {
     for (int panel = 0; panel < panels_.count; ++panel)
       for (int place = 0; place < kQuad; ++place)
         for (int segment = 0; segment < segments(place); ++segment) {
-          const size_t first_tap = segment == triples_ ? 3 : 4 * static_cast<size_t>(segment);
-          const float* from = taps.data() + first_tap * tap + static_cast<size_t>(panels_.first(panel));
-          for (size_t i = 0; i < ic; ++i, from += oc, to += panels_.width(panel))
-            segment == triples_ ? PackLone(from, place, panels_.width(panel), to) : PackTriple(from, tap, place, panels_.width(panel), to);
+          const float* from = taps.data() + 2 * static_cast<size_t>(segment) * tap + static_cast<size_t>(panels_.first(panel));
+          for (size_t i = 0; i < ic; ++i, from += oc, to += panels_.width(panel)) PackTaps(from, tap, segment == 0, place, panels_.width(panel), to);
         }
   }
 
-  // What F(2, 3) makes of three taps: in double, and rounded to float at the end.
-  static void PackTriple(const float* taps, size_t tap, int place, int count, float* to) {
+  // What F(2, 3) makes of three taps, the first of which may be zero: in double, and rounded to float at the end.
+  static void PackTaps(const float* taps, size_t tap, bool has_first, int place, int count, float* to) {
     const float *a = taps, *b = taps + tap, *c = taps + 2 * tap;
     if (place == 0 || place == kQuad - 1) {
       std::copy_n(place == 0 ? a : c, count, to);
       return;
     }
     const double sign = place == 1 ? 1 : -1;
-    for (int o = 0; o < count; ++o) to[o] = static_cast<float>((double{a[o]} + sign * double{b[o]} + double{c[o]}) / 2);
-  }
-
-  // The second result has to add the lone tap's, and subtracts the last place's products.
-  static void PackLone(const float* taps, int place, int count, float* to) {
-    const float sign = place == 0 ? 1.0f : -1.0f;
-    for (int o = 0; o < count; ++o) to[o] = sign * taps[o];
+    for (int o = 0; o < count; ++o) to[o] = static_cast<float>(((has_first ? double{a[o]} : 0.0) + sign * double{b[o]} + double{c[o]}) / 2);
   }
 
   void RunBlock(const float* src, float* dst, int first, int lines, float* scratch) const {
     for (int quad = 0; quad < quads_; ++quad)
       for (int line = 0; line < lines; ++line)
         TransformSource(src + (first + line) * source_.apart, quad, scratch + static_cast<size_t>(quad * lines + line) * static_cast<size_t>(src_.c));
-    float* const products = scratch + static_cast<size_t>(places()) * place_stride_;
-    const size_t next_quad = static_cast<size_t>(lines) * static_cast<size_t>(src_.c);
+    float* const products = scratch + kQuad * place_stride_;
+    const size_t ic = static_cast<size_t>(src_.c), next_quad = static_cast<size_t>(lines) * ic;
     const float* weights = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
       const int width = panels_.width(panel), channel = panels_.first(panel);
-      GemmPanel gemm{.pixel_stride = static_cast<size_t>(src_.c), .pixels = pairs_ * lines, .tile = panels_.tile, .length = src_.c,
-                     .width = width, .dst_stride = static_cast<size_t>(width)};
+      GemmPanel gemm{.pixel_stride = ic, .pixels = pairs_ * lines, .tile = panels_.tile, .length = src_.c, .width = width,
+                     .dst_stride = static_cast<size_t>(width)};
       for (int place = 0; place < kQuad; ++place) {
-        const float* const quads = scratch + static_cast<size_t>(place) * place_stride_;
-        std::array<const float*, 3> sources = {quads};
-        if (lone_ != 0) {
-          const float* const pixels = scratch + kQuad * place_stride_;
-          sources = {quads, quads + 2 * next_quad, place == 0 ? pixels + place_stride_ : pixels + next_quad};
-        }
+        std::array<const float*, kMostTriples> sources;
+        for (size_t t = 0; t < static_cast<size_t>(triples_); ++t) sources[t] = scratch + static_cast<size_t>(place) * place_stride_ + t * next_quad;
         gemm.src = sources.data(), gemm.segments = segments(place);
         gemm.weights = weights, gemm.dst = products + static_cast<size_t>(place) * product_stride_;
-        weights += static_cast<size_t>(gemm.segments) * static_cast<size_t>(src_.c) * static_cast<size_t>(width);
+        weights += static_cast<size_t>(gemm.segments) * ic * static_cast<size_t>(width);
         gemm.next_weights = weights;
         const bool last = place == kQuad - 1;
-        if (!last) gemm.next_count = static_cast<size_t>(segments(place + 1)) * static_cast<size_t>(src_.c) * static_cast<size_t>(width);
-        else if (panel + 1 < panels_.count) gemm.next_count = static_cast<size_t>(segments(0)) * static_cast<size_t>(src_.c) * static_cast<size_t>(panels_.width(panel + 1));
-        else gemm.next_count = 0;
+        const int next_width = !last ? width : panel + 1 < panels_.count ? panels_.width(panel + 1) : 0;
+        gemm.next_count = static_cast<size_t>(segments(last ? 0 : place + 1)) * ic * static_cast<size_t>(next_width);
         RunGemmPanel(gemm);
       }
       for (int pair = 0; pair < pairs_; ++pair)
@@ -149,7 +133,7 @@ class WinogradLines final : public PreparedOp {
   }
 
   void TransformSource(const float* line, int quad, float* dst) const {
-    WinogradLineSource t{.channels = src_.c, .dst = dst, .place_stride = place_stride_, .keeps_pixels = lone_ != 0};
+    WinogradLineSource t{.channels = src_.c, .dst = dst, .place_stride = place_stride_};
     for (int i = 0; i < kQuad; ++i) {
       const int at = 2 * quad - pad_ + i;
       t.pixels[i] = at >= 0 && at < source_.length ? line + at * source_.step : zeros_.data();
@@ -158,8 +142,8 @@ class WinogradLines final : public PreparedOp {
   }
 
   Shape src_, dst_;
-  bool across_rows_;  // the window is a column
-  int taps_, triples_, lone_, pad_;
+  bool is_column_;  // the window is a column
+  int triples_, pad_;
   int lanes_;
   Panels panels_;
   Lines source_, result_;
@@ -167,7 +151,7 @@ class WinogradLines final : public PreparedOp {
   int pairs_ = 0, quads_ = 0, blocks_ = 0;
   size_t place_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
   AlignedFloats weights_;
-  std::vector<float> bias_, zeros_;  // a pixel of the padding
+  std::vector<float> bias_, zeros_;  // zeros_: a pixel of the padding
   Clamp clamp_;
 };
 
@@ -176,7 +160,7 @@ class WinogradLines final : public PreparedOp {
 bool FitsWinogradLines(const Convolution& c) {
   const int taps = std::max(c.kh, c.kw);
   const bool pads_along_only = c.kh == 1 ? c.pads.top == 0 && c.pads.bottom == 0 : c.pads.left == 0 && c.pads.right == 0;
-  return !c.depthwise && pads_along_only && std::min(c.kh, c.kw) == 1 && (taps == 3 || taps == 7) && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 &&
+  return !c.depthwise && pads_along_only && std::min(c.kh, c.kw) == 1 && taps % 2 == 1 && taps >= 3 && taps <= 2 * kMostTriples + 1 && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 &&
          c.src.c % kWinogradChannels == 0 && c.dst.c % kWinogradChannels == 0;
 }
 

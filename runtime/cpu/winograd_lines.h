@@ -1,6 +1,6 @@
-// 1x3, 3x1, 1x7 and 7x1 convolutions of stride 1 by Winograd's F(2, 3) along their line (winograd_kernel.h): two results of three
-// taps take 4 products in place of 6. Seven taps are three, one and three: 10 products in place of 14, the lone tap's beside the
-// others'. docs/measured/cpu.md has what it brings, and its error.
+// Convolutions of stride 1 whose window is a line of 3, 5 or 7 taps, 1x7 or 7x1, by Winograd's F(2, 3) along it (winograd_kernel.h):
+// two results of three taps take 4 products in place of 6, of five 7 in place of 10, of seven 10 in place of 14.
+// docs/measured/cpu.md has what it brings, and its error.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -313,6 +313,7 @@ std::vector<ConvShape> TallShapes() {
   shapes.push_back(Named("lines without pads", 24, 23, 32, 16, 1, 7, 1, 1, {}));
   shapes.push_back(Named("lines of three", 19, 12, 80, 48, 1, 3, 1, 1, {0, 2, 0, 1}));
   shapes.push_back(Named("lines with pads beside them", 18, 15, 32, 32, 1, 3, 1, 1, {1, 1, 2, 1}));
+  shapes.push_back(Named("lines of five", 22, 13, 80, 32, 5, 1, 1, 1, {2, 0, 1, 0}));
   shapes.push_back(Named("columns of three", 26, 15, 16, 112, 3, 1, 1, 1, {1, 0, 1, 0}));
   ConvShape dilated = Named("dilated", 45, 45, 32, 32, 3, 3, 1, 1, {3, 3, 3, 3});
   dilated.dh = dilated.dw = 3;
@@ -429,8 +430,8 @@ float PromisedWinograd(const ConvShape& s, const Inputs& in, int y, int x, int o
   return results[static_cast<size_t>(y % 2)][static_cast<size_t>(x % 2)] + in.bias[static_cast<size_t>(o)];
 }
 
-// The same of 1x3, 3x1, 1x7 and 7x1 by F(2, 3) along the line (winograd_lines.h): each place's products by triples of taps, and the
-// lone tap's behind them in the first place, and with the other sign in the last.
+// The same of windows that are a line, by F(2, 3) along it (winograd_lines.h): each place's products by three taps, of which the first
+// is zero but for the window's own.
 float PromisedLines(const ConvShape& s, const Inputs& in, int y, int x, int o) {
   const bool column = s.kw == 1;
   const int taps = s.kh * s.kw, at = column ? y : x, pad = column ? s.pads.top : s.pads.left;
@@ -450,19 +451,15 @@ float PromisedLines(const ConvShape& s, const Inputs& in, int y, int x, int o) {
       if (products++ % 64 == 0) blocks += std::exchange(sum, 0.0f);
       sum = std::fma(value, with, sum);
     };
-    for (int tap = 0; tap < taps; tap += 4)
+    for (int tap = 0; tap + 1 < taps; tap += 2)
       for (int i = 0; i < s.ic; ++i) {
         const float d[4] = {source(tap, i), source(tap + 1, i), source(tap + 2, i), source(tap + 3, i)};
-        const double a = weight(tap, i), b = weight(tap + 1, i), c = weight(tap + 2, i);
-        if (place == 0) add(d[0] - d[2], static_cast<float>(a));
+        const double a = tap == 0 ? weight(tap, i) : 0.0f, b = weight(tap + 1, i), c = weight(tap + 2, i);
+        if (place == 0 && tap == 0) add(d[0] - d[2], static_cast<float>(a));
         if (place == 1) add(d[1] + d[2], static_cast<float>((a + b + c) / 2));
         if (place == 2) add(d[2] - d[1], static_cast<float>((a - b + c) / 2));
         if (place == 3) add(d[1] - d[3], static_cast<float>(c));
       }
-    for (int i = 0; taps == 7 && i < s.ic; ++i) {
-      if (place == 0) add(source(3, i), weight(3, i));
-      if (place == 3) add(source(4, i), -weight(3, i));
-    }
     m[static_cast<size_t>(place)] = blocks + sum;
   }
   return (at % 2 == 0 ? m[0] + m[1] + m[2] : m[1] - m[2] - m[3]) + in.bias[static_cast<size_t>(o)];
