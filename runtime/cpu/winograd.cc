@@ -13,6 +13,7 @@ namespace couplet::cpu::own {
 namespace {
 
 constexpr size_t kPlaces = kWinogradPlaces;
+constexpr size_t kMostWindows = 2;
 
 // G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, and rounded to float at the end.
 std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
@@ -28,17 +29,21 @@ std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
   return rounded;
 }
 
+// Tiles lie in a grid, of which a 3x3 window sees one at a time. A 5x5 window sees two by two: the first with its upper left 3x3 taps,
+// the others, two pixels on, with those that are left, as 3x3 windows whose first row or column is zero, so that the tile's places of
+// that row or column have no part in it: 49 products for 2 x 2 results where the window takes 100. Its grid has a column more than
+// there are results; the products in there are nobody's.
 class Winograd final : public PreparedOp {
  public:
   Winograd(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
       : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), pads_(c.pads),
-        lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)), tile_columns_((c.dst.w + 1) / 2),
-        tiles_((c.dst.h + 1) / 2 * tile_columns_), bias_(std::move(bias)), clamp_(clamp) {
+        lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)), windows_(c.kh / 2),
+        columns_((c.dst.w + 1) / 2 + windows_ - 1), tiles_((c.dst.h + 1) / 2 * columns_), more_((windows_ - 1) * (columns_ + 1)), bias_(std::move(bias)), clamp_(clamp) {
     int widest = 0;
     for (int panel = 0; panel < panels_.count; ++panel) widest = std::max(widest, panels_.width(panel));
     const int64_t tile_bytes = int64_t{kWinogradPlaces} * (src_.c + widest) * static_cast<int64_t>(sizeof(float));
     block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / tile_bytes, kMinBlock, kMaxBlock));
-    source_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(src_.c) + kApart;
+    source_stride_ = static_cast<size_t>(block_ + more_) * static_cast<size_t>(src_.c) + kApart;
     product_stride_ = static_cast<size_t>(block_) * static_cast<size_t>(widest) + kApart;
     lane_floats_ = kPlaces * (source_stride_ + product_stride_ + static_cast<size_t>(src_.c));
     Pack(c);
@@ -61,52 +66,75 @@ class Winograd final : public PreparedOp {
 
  private:
   // The transformed sources of a block, and one panel's products with them, stay in the second cache.
-  static constexpr int64_t kBlockBytes = 384 << 10;
+  static constexpr int64_t kBlockBytes = 256 << 10;
   static constexpr int kMinBlock = 24, kMaxBlock = 96;
   static constexpr size_t kApart = 16;  // so that the places do not fall into one set of the first cache
 
-  // Panel by panel, place by place, [ic, width], times scale.
+  // Of the windows in row r and column c of a window of 5, those whose place is not zero: all, or the first row's or column's.
+  int window_rows(size_t place) const { return place / 4 == 0 ? 1 : windows_; }
+  int window_columns(size_t place) const { return place % 4 == 0 ? 1 : windows_; }
+  size_t segments(size_t place) const { return static_cast<size_t>(window_rows(place) * window_columns(place)); }
+
+  // Panel by panel, place by place, [window, ic, width], times scale.
   void Pack(const Convolution& c) {
-    const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c);
-    weights_ = MakeAligned(kPlaces * ic * oc);
-    std::vector<float> taps(9 * oc);  // of one channel of the source
+    const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), side = static_cast<size_t>(c.kw);
+    std::array<size_t, kPlaces + 1> before = {};  // segments of the places before
+    for (size_t p = 0; p < kPlaces; ++p) before[p + 1] = before[p] + segments(p);
+    weights_ = MakeAligned(before[kPlaces] * ic * oc);
+    std::vector<float> taps(side * side * oc);  // of one channel of the source
     for (size_t i = 0; i < ic; ++i) {
-      for (size_t tap = 0; tap < 9; ++tap) c.weights->copy_to(taps.data() + tap * oc, (tap * ic + i) * oc, oc);
-      float* panel_weights = weights_.get();
-      for (int panel = 0; panel < panels_.count; ++panel) {
-        const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
-        for (size_t o = 0; o < width; ++o) {
-          const float scale = c.scale.empty() ? 1.0f : c.scale[first + o];
-          std::array<float, 9> window;
-          for (size_t tap = 0; tap < 9; ++tap) window[tap] = taps[tap * oc + first + o] * scale;
-          const std::array<float, kPlaces> places = TransformWindow(window);
-          for (size_t p = 0; p < kPlaces; ++p) panel_weights[(p * ic + i) * width + o] = places[p];
-        }
-        panel_weights += kPlaces * ic * width;
-      }
+      for (size_t tap = 0; tap < side * side; ++tap) c.weights->copy_to(taps.data() + tap * oc, (tap * ic + i) * oc, oc);
+      for (int row = 0; row < windows_; ++row)
+        for (int column = 0; column < windows_; ++column)
+          for (int panel = 0; panel < panels_.count; ++panel) {
+            const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
+            float* const panel_weights = weights_.get() + before[kPlaces] * ic * first;
+            for (size_t o = 0; o < width; ++o) {
+              const float scale = c.scale.empty() ? 1.0f : c.scale[first + o];
+              std::array<float, 9> window;
+              for (size_t tap = 0; tap < 9; ++tap) {
+                const bool is_zero = (row > 0 && tap / 3 == 0) || (column > 0 && tap % 3 == 0);
+                const size_t at = (2 * static_cast<size_t>(row) + tap / 3) * side + 2 * static_cast<size_t>(column) + tap % 3;
+                window[tap] = is_zero ? 0.0f : taps[at * oc + first + o] * scale;
+              }
+              const std::array<float, kPlaces> places = TransformWindow(window);
+              for (size_t p = 0; p < kPlaces; ++p)
+                if (row < window_rows(p) && column < window_columns(p)) {
+                  const size_t segment = before[p] + static_cast<size_t>(row * window_columns(p) + column);
+                  panel_weights[(segment * ic + i) * width + o] = places[p];
+                }
+            }
+          }
     }
   }
 
   void RunBlock(const float* src, float* dst, int first, int count, float* scratch) const {
+    const size_t ic = static_cast<size_t>(src_.c);
     float* const products = scratch + kPlaces * source_stride_;
     float* const patch = products + kPlaces * product_stride_;
-    for (int i = 0; i < count; ++i) TransformSource(src, first + i, patch, scratch + static_cast<size_t>(i) * static_cast<size_t>(src_.c));
+    for (int i = 0; i < count + more_; ++i) TransformSource(src, first + i, patch, scratch + static_cast<size_t>(i) * ic);
     const float* weights = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
       const int width = panels_.width(panel);
-      GemmPanel gemm{.pixel_stride = static_cast<size_t>(src_.c), .pixels = count, .tile = panels_.tile, .segments = 1, .length = src_.c,
-                     .width = width, .dst_stride = static_cast<size_t>(width)};
-      for (size_t p = 0; p < kPlaces; ++p, weights += static_cast<size_t>(src_.c) * static_cast<size_t>(width)) {
-        const float* source = scratch + p * source_stride_;
-        gemm.src = &source, gemm.weights = weights, gemm.dst = products + p * product_stride_;
+      GemmPanel gemm{.pixel_stride = ic, .pixels = count, .tile = panels_.tile, .length = src_.c, .width = width,
+                     .dst_stride = static_cast<size_t>(width)};
+      for (size_t p = 0; p < kPlaces; ++p) {
+        std::array<const float*, kMostWindows * kMostWindows> sources;
+        for (int row = 0; row < window_rows(p); ++row)
+          for (int column = 0; column < window_columns(p); ++column)
+            sources[static_cast<size_t>(row * window_columns(p) + column)] =
+                scratch + p * source_stride_ + static_cast<size_t>(row * columns_ + column) * ic;
+        gemm.src = sources.data(), gemm.segments = static_cast<int>(segments(p));
+        gemm.weights = weights, gemm.dst = products + p * product_stride_;
         RunGemmPanel(gemm);
+        weights += segments(p) * ic * static_cast<size_t>(width);
       }
       for (int i = 0; i < count; ++i) TransformResult(products + static_cast<size_t>(i) * static_cast<size_t>(width), panel, dst, first + i);
     }
   }
 
   void TransformSource(const float* src, int tile, float* patch, float* dst) const {
-    const int y = tile / tile_columns_ * 2 - pads_.top, x = tile % tile_columns_ * 2 - pads_.left;
+    const int y = tile / columns_ * 2 - pads_.top, x = tile % columns_ * 2 - pads_.left;
     WinogradSource t{.row_stride = static_cast<size_t>(src_.w) * static_cast<size_t>(src_.c), .channels = src_.c, .dst = dst,
                      .place_stride = source_stride_};
     if (y >= 0 && x >= 0 && y + 4 <= src_.h && x + 4 <= src_.w) {
@@ -123,7 +151,8 @@ class Winograd final : public PreparedOp {
   }
 
   void TransformResult(const float* products, int panel, float* dst, int tile) const {
-    const int y = tile / tile_columns_ * 2, x = tile % tile_columns_ * 2, channel = panels_.first(panel);
+    const int y = tile / columns_ * 2, x = tile % columns_ * 2, channel = panels_.first(panel);
+    if (x >= dst_.w) return;
     RunWinogradResult({.src = products, .place_stride = product_stride_, .channels = panels_.width(panel), .bias = bias_.data() + channel,
                        .dst = dst + (int64_t{y} * dst_.w + x) * dst_stride_ + channel,
                        .row_stride = static_cast<size_t>(dst_.w) * static_cast<size_t>(dst_stride_),
@@ -136,7 +165,8 @@ class Winograd final : public PreparedOp {
   Pads pads_;
   int lanes_;
   Panels panels_;
-  int tile_columns_, tiles_, block_ = 0;  // tiles of 2 x 2 results
+  int windows_;  // of 3x3 in a row of the window
+  int columns_, tiles_, more_, block_ = 0;  // of the grid; tiles of 2 x 2 results; beyond a block's that its windows see
   size_t source_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
   AlignedFloats weights_;
   std::vector<float> bias_;
@@ -148,7 +178,7 @@ class Winograd final : public PreparedOp {
 bool FitsWinograd(const Convolution& c) {
   // With more channels, or fewer tiles, the 16 matrices of weights are what a core waits for.
   constexpr int kMostChannels = 128, kLeastTiles = 128;
-  return !c.depthwise && c.kh == 3 && c.kw == 3 && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 &&
+  return !c.depthwise && c.kh == c.kw && (c.kh == 3 || c.kh == 5) && c.sh == 1 && c.sw == 1 && c.dh == 1 && c.dw == 1 &&
          c.src.c % kWinogradChannels == 0 && c.dst.c % kWinogradChannels == 0 && c.src.c <= kMostChannels &&
          (c.dst.h + 1) / 2 * ((c.dst.w + 1) / 2) >= kLeastTiles;
 }

@@ -117,6 +117,7 @@ std::string LayerBits() {
   lines.Convolve<ConvAttrs>("valid", {.n = 1, .h = 9, .w = 9, .c = 32}, 48, 3, 2, {});
   lines.Convolve<ConvAttrs>("five", {.n = 1, .h = 8, .w = 8, .c = 16}, 64, 5, 1, {2, 2, 2, 2});
   lines.Convolve<ConvAttrs>("winograd", {.n = 1, .h = 23, .w = 26, .c = 80}, 48, 3, 1, {1, 1, 1, 1});
+  lines.Convolve<ConvAttrs>("winograd_five", {.n = 1, .h = 23, .w = 24, .c = 48}, 32, 5, 1, {2, 2, 2, 2});
   lines.Convolve<ConvAttrs>("winograd_row", {.n = 1, .h = 12, .w = 17, .c = 80}, 48, 1, 1, {0, 3, 0, 3}, 7);
   lines.Convolve<ConvAttrs>("winograd_column", {.n = 1, .h = 9, .w = 11, .c = 32}, 80, 3, 1, {1, 0, 1, 0}, 1);
   lines.Pool("max", PoolAttrs::Kind::kMax, {.n = 1, .h = 9, .w = 7, .c = 21}, 2);

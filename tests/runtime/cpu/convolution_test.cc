@@ -306,6 +306,8 @@ std::vector<ConvShape> TallShapes() {
   // By F(2x2, 3x3): sizes of both parities, pads wider than a window, more channels than a block of products, one panel and several.
   shapes.push_back(Named("tiles, even", 24, 26, 16, 16, 3, 3, 1, 1, {1, 1, 1, 1}));
   shapes.push_back(Named("tiles, pads of their own", 25, 22, 80, 112, 3, 3, 1, 1, {4, 0, 3, 5}));
+  shapes.push_back(Named("tiles two by two", 35, 35, 48, 64, 5, 5, 1, 1, {2, 2, 2, 2}));
+  shapes.push_back(Named("tiles two by two, pads of their own", 27, 24, 80, 48, 5, 5, 1, 1, {0, 4, 3, 1}));
   shapes.push_back(Named("tiles, 128 channels", 23, 40, 128, 48, 3, 3, 1, 1, {0, 1, 2, 0}));
   // By F(2, 3) along a line: rows and columns, three taps and seven, lengths of both parities, pads of their own.
   shapes.push_back(Named("lines of a row", 21, 17, 48, 80, 1, 7, 1, 1, {0, 3, 0, 3}));
@@ -382,7 +384,8 @@ TEST_CASE("cpu: a slice of a concatenation gets the dense result's bits, and not
   CHECK(own->writes_slice(MakeLayer(TallShapes()[0], RealInputs(TallShapes()[0], 1)), 0, 200));
 }
 
-// Result `at` of a 3x3 convolution by F(2x2, 3x3), to the bit (winograd_kernel.h): every place of its tile by products as below.
+// Result `at` of a 3x3 or 5x5 convolution by F(2x2, 3x3), to the bit (winograd.h): every place of a tile by products as below, of a 5x5
+// window with one tile after another, those left out whose place of the window is zero.
 float PromisedWinograd(const ConvShape& s, const Inputs& in, int y, int x, int o) {
   using Four = std::array<float, 4>;
   using Tile = std::array<Four, 4>;
@@ -397,33 +400,35 @@ float PromisedWinograd(const ConvShape& s, const Inputs& in, int y, int x, int o
     }
     return tile;
   };
+  const auto spread_window = [](double a, double b, double c, int place) {
+    return place == 0 ? a : place == 1 ? (a + b + c) / 2 : place == 2 ? (a - b + c) / 2 : c;
+  };
   Tile blocks{}, sums{};
-  for (int i = 0; i < s.ic; ++i) {
-    Tile source{}, weights{};
-    double window[3][3], down[4][3];
-    for (int r = 0; r < 4; ++r)
-      for (int c = 0; c < 4; ++c) {
-        const int sy = y / 2 * 2 - s.pads.top + r, sx = x / 2 * 2 - s.pads.left + c;
-        if (sy >= 0 && sy < s.ih && sx >= 0 && sx < s.iw)
-          source[static_cast<size_t>(r)][static_cast<size_t>(c)] = in.src[Count(sy, s.iw, s.ic) + Count(sx, s.ic, 1) + static_cast<size_t>(i)];
-        if (r < 3 && c < 3)
-          window[r][c] = in.weights[Count(r * 3 + c, s.ic, s.oc) + Count(i, s.oc, 1) + static_cast<size_t>(o)] * in.scale[static_cast<size_t>(o)];
+  int products[4][4] = {};
+  for (int top = 0; top + 2 < s.kh; top += 2)
+    for (int left = 0; left + 2 < s.kw; left += 2)
+      for (int i = 0; i < s.ic; ++i) {
+        Tile source{};
+        double window[3][3] = {}, down[4][3];
+        for (int r = 0; r < 4; ++r)
+          for (int c = 0; c < 4; ++c) {
+            const int sy = y / 2 * 2 - s.pads.top + top + r, sx = x / 2 * 2 - s.pads.left + left + c;
+            if (sy >= 0 && sy < s.ih && sx >= 0 && sx < s.iw)
+              source[static_cast<size_t>(r)][static_cast<size_t>(c)] = in.src[Count(sy, s.iw, s.ic) + Count(sx, s.ic, 1) + static_cast<size_t>(i)];
+            if (r == 3 || c == 3 || (top > 0 && r == 0) || (left > 0 && c == 0)) continue;
+            window[r][c] = in.weights[Count((top + r) * s.kw + left + c, s.ic, s.oc) + Count(i, s.oc, 1) + static_cast<size_t>(o)] * in.scale[static_cast<size_t>(o)];
+          }
+        for (int r = 0; r < 4; ++r)
+          for (int c = 0; c < 3; ++c) down[r][c] = spread_window(window[0][c], window[1][c], window[2][c], r);
+        source = both(source, [](const Four& d) { return Four{d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]}; });
+        for (size_t r = 0; r < 4; ++r)
+          for (size_t c = 0; c < 4; ++c) {
+            if ((top > 0 && r == 0) || (left > 0 && c == 0)) continue;
+            const float weight = static_cast<float>(spread_window(down[r][0], down[r][1], down[r][2], static_cast<int>(c)));
+            if (products[r][c]++ % 64 == 0) blocks[r][c] += std::exchange(sums[r][c], 0.0f);
+            sums[r][c] = std::fma(source[r][c], weight, sums[r][c]);
+          }
       }
-    const auto spread_window = [](double a, double b, double c, int place) {
-      return place == 0 ? a : place == 1 ? (a + b + c) / 2 : place == 2 ? (a - b + c) / 2 : c;
-    };
-    for (int r = 0; r < 4; ++r)
-      for (int c = 0; c < 3; ++c) down[r][c] = spread_window(window[0][c], window[1][c], window[2][c], r);
-    for (int r = 0; r < 4; ++r)
-      for (int c = 0; c < 4; ++c)
-        weights[static_cast<size_t>(r)][static_cast<size_t>(c)] = static_cast<float>(spread_window(down[r][0], down[r][1], down[r][2], c));
-    source = both(source, [](const Four& d) { return Four{d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]}; });
-    for (size_t r = 0; r < 4; ++r)
-      for (size_t c = 0; c < 4; ++c) {
-        if (i % 64 == 0) blocks[r][c] += std::exchange(sums[r][c], 0.0f);
-        sums[r][c] = std::fma(source[r][c], weights[r][c], sums[r][c]);
-      }
-  }
   for (size_t r = 0; r < 4; ++r)
     for (size_t c = 0; c < 4; ++c) blocks[r][c] += sums[r][c];
   const Tile results = both(blocks, [](const Four& m) { return Four{m[0] + m[1] + m[2], m[1] - m[2] - m[3], 0, 0}; });
