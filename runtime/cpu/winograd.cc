@@ -29,6 +29,15 @@ std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
   return rounded;
 }
 
+// The 3x3 window in a row and a column of a larger one's, of taps that no window before it has.
+template <class Tap>
+std::array<float, 9> WindowAt(int row, int column, const Tap& tap) {
+  std::array<float, 9> window{};
+  for (size_t y = row > 0 ? 1 : 0; y < 3; ++y)
+    for (size_t x = column > 0 ? 1 : 0; x < 3; ++x) window[3 * y + x] = tap(2 * static_cast<size_t>(row) + y, 2 * static_cast<size_t>(column) + x);
+  return window;
+}
+
 // Tiles lie in a grid, of which a 3x3 window sees one at a time. A 5x5 window sees two by two: the first with its upper left 3x3 taps,
 // the others, two pixels on, with those that are left, as 3x3 windows whose first row or column is zero, so that the tile's places of
 // that row or column have no part in it: 49 products for 2 x 2 results where the window takes 100. Its grid has a column more than
@@ -38,7 +47,8 @@ class Winograd final : public PreparedOp {
   Winograd(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
       : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), pads_(c.pads),
         lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)), windows_(c.kh / 2),
-        columns_((c.dst.w + 1) / 2 + windows_ - 1), tiles_((c.dst.h + 1) / 2 * columns_), more_((windows_ - 1) * (columns_ + 1)), bias_(std::move(bias)), clamp_(clamp) {
+        columns_((c.dst.w + 1) / 2 + windows_ - 1), tiles_((c.dst.h + 1) / 2 * columns_), more_((windows_ - 1) * (columns_ + 1)),
+        bias_(std::move(bias)), clamp_(clamp) {
     int widest = 0;
     for (int panel = 0; panel < panels_.count; ++panel) widest = std::max(widest, panels_.width(panel));
     const int64_t tile_bytes = int64_t{kWinogradPlaces} * (src_.c + widest) * static_cast<int64_t>(sizeof(float));
@@ -70,7 +80,7 @@ class Winograd final : public PreparedOp {
   static constexpr int kMinBlock = 24, kMaxBlock = 96;
   static constexpr size_t kApart = 16;  // so that the places do not fall into one set of the first cache
 
-  // Of the windows in row r and column c of a window of 5, those whose place is not zero: all, or the first row's or column's.
+  // How many rows and columns of 3x3 windows have a part in a place.
   int window_rows(size_t place) const { return place / 4 == 0 ? 1 : windows_; }
   int window_columns(size_t place) const { return place % 4 == 0 ? 1 : windows_; }
   size_t segments(size_t place) const { return static_cast<size_t>(window_rows(place) * window_columns(place)); }
@@ -91,13 +101,8 @@ class Winograd final : public PreparedOp {
             float* const panel_weights = weights_.get() + before[kPlaces] * ic * first;
             for (size_t o = 0; o < width; ++o) {
               const float scale = c.scale.empty() ? 1.0f : c.scale[first + o];
-              std::array<float, 9> window;
-              for (size_t tap = 0; tap < 9; ++tap) {
-                const bool is_zero = (row > 0 && tap / 3 == 0) || (column > 0 && tap % 3 == 0);
-                const size_t at = (2 * static_cast<size_t>(row) + tap / 3) * side + 2 * static_cast<size_t>(column) + tap % 3;
-                window[tap] = is_zero ? 0.0f : taps[at * oc + first + o] * scale;
-              }
-              const std::array<float, kPlaces> places = TransformWindow(window);
+              const auto tap = [&](size_t y, size_t x) { return taps[(y * side + x) * oc + first + o] * scale; };
+              const std::array<float, kPlaces> places = TransformWindow(WindowAt(row, column, tap));
               for (size_t p = 0; p < kPlaces; ++p)
                 if (row < window_rows(p) && column < window_columns(p)) {
                   const size_t segment = before[p] + static_cast<size_t>(row * window_columns(p) + column);
