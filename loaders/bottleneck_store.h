@@ -59,7 +59,7 @@ class BottleneckStore {
   };
   // Looks for many photos at once, reading none of them. `vectors` is [paths, dim]; rows of photos without
   // has_vector are left alone. The fast way: a SELECT a photo outside of a transaction costs locks. `threads` ask the file system
-  // for stamps, which on a network folder answers several as soon as one, and read the vectors.
+  // for stamps, which on a network folder answers several as soon as one, and read notes and vectors.
   virtual Result<std::vector<Found>> Find(std::span<const std::string> paths, std::span<float> vectors, int threads = 1) = 0;
 
   // The vector of a photo that was there when the store was opened. False: not there, or damaged (counted).

@@ -97,7 +97,10 @@ class WinogradLines final : public PreparedOp {
       return;
     }
     const double sign = place == 1 ? 1 : -1;
-    for (int o = 0; o < count; ++o) to[o] = static_cast<float>(((has_first ? double{a[o]} : 0.0) + sign * double{b[o]} + double{c[o]}) / 2);
+    for (int o = 0; o < count; ++o) {
+      const double first = has_first ? a[o] : 0.0f, second = b[o], third = c[o];
+      to[o] = static_cast<float>((first + sign * second + third) / 2);
+    }
   }
 
   void RunBlock(const float* src, float* dst, int first, int lines, float* scratch) const {
