@@ -83,13 +83,13 @@ class Winograd final : public PreparedOp {
   // How many rows and columns of 3x3 windows have a part in a place.
   int window_rows(size_t place) const { return place / 4 == 0 ? 1 : windows_; }
   int window_columns(size_t place) const { return place % 4 == 0 ? 1 : windows_; }
-  size_t segments(size_t place) const { return static_cast<size_t>(window_rows(place) * window_columns(place)); }
+  int segments(size_t place) const { return window_rows(place) * window_columns(place); }
 
   // Panel by panel, place by place, [window, ic, width], times scale.
   void Pack(const Convolution& c) {
     const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), side = static_cast<size_t>(c.kw);
     std::array<size_t, kPlaces + 1> before = {};  // segments of the places before
-    for (size_t p = 0; p < kPlaces; ++p) before[p + 1] = before[p] + segments(p);
+    for (size_t p = 0; p < kPlaces; ++p) before[p + 1] = before[p] + static_cast<size_t>(segments(p));
     weights_ = MakeAligned(before[kPlaces] * ic * oc);
     std::vector<float> taps(side * side * oc);  // of one channel of the source
     for (size_t i = 0; i < ic; ++i) {
@@ -125,14 +125,16 @@ class Winograd final : public PreparedOp {
                      .dst_stride = static_cast<size_t>(width)};
       for (size_t p = 0; p < kPlaces; ++p) {
         std::array<const float*, kMostWindows * kMostWindows> sources;
+        size_t segment = 0;
         for (int row = 0; row < window_rows(p); ++row)
-          for (int column = 0; column < window_columns(p); ++column)
-            sources[static_cast<size_t>(row * window_columns(p) + column)] =
-                scratch + p * source_stride_ + static_cast<size_t>(row * columns_ + column) * ic;
-        gemm.src = sources.data(), gemm.segments = static_cast<int>(segments(p));
+          for (int column = 0; column < window_columns(p); ++column) {
+            const int64_t tile = int64_t{row} * columns_ + column;
+            sources[segment++] = scratch + p * source_stride_ + tile * src_.c;
+          }
+        gemm.src = sources.data(), gemm.segments = segments(p);
         gemm.weights = weights, gemm.dst = products + p * product_stride_;
         RunGemmPanel(gemm);
-        weights += segments(p) * ic * static_cast<size_t>(width);
+        weights += static_cast<size_t>(gemm.segments) * ic * static_cast<size_t>(width);
       }
       for (int i = 0; i < count; ++i) TransformResult(products + static_cast<size_t>(i) * static_cast<size_t>(width), panel, dst, first + i);
     }

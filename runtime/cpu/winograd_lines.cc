@@ -130,7 +130,7 @@ class WinogradLines final : public PreparedOp {
         for (int line = 0; line < lines; ++line)
           RunWinogradLineResult({.src = products + static_cast<size_t>(pair * lines + line) * static_cast<size_t>(width), .place_stride = product_stride_,
                                  .channels = width, .bias = bias_.data() + channel,
-                                 .dst = dst + (first + line) * result_.apart + 2 * pair * result_.step + channel,
+                                 .dst = dst + (first + line) * result_.apart + int64_t{2} * pair * result_.step + channel,
                                  .pixel_stride = static_cast<size_t>(result_.step), .pixels = std::min(2, result_.length - 2 * pair), .clamp = clamp_});
     }
   }
