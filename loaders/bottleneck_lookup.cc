@@ -96,17 +96,16 @@ int EntryIndex::Refresh() {
   while ((code = newer_.Step()) == SQLITE_ROW) {
     last_ = newer_.Int(1);
     if (!ReadDigest(newer_.Blob(0), &photo)) continue;
-    if (has_first_) added_[photo] = last_;
+    if (!slots_.empty()) added_[photo] = last_;
     else first_.push_back({photo, last_});
   }
   newer_.Reset();
   if (code != SQLITE_DONE) return code;
-  if (!has_first_) {
+  if (slots_.empty()) {
     slots_.assign(std::bit_ceil(2 * first_.size() + 1), 0);
     // Of two rows of one photo the later one counts.
     for (size_t i = 0; i < first_.size(); ++i) slots_[SlotOf(first_[i].photo)] = static_cast<uint32_t>(i + 1);
     last_of_first_ = last_;
-    has_first_ = true;
   }
   return SQLITE_OK;
 }

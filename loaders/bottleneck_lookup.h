@@ -64,10 +64,9 @@ class EntryIndex {
   int64_t model_ = 0;
   std::vector<uint8_t> model_key_;
   Statement newer_;
-  bool has_first_ = false;
   int64_t last_ = 0, last_of_first_ = 0;
   std::vector<Row> first_;  // as read
-  std::vector<uint32_t> slots_;  // a hash table with linear probing: places in first_ counted from 1, 0 for an empty slot
+  std::vector<uint32_t> slots_;  // a hash table with linear probing: places in first_ counted from 1, 0 for an empty slot; none before the first Refresh
   std::unordered_map<Sha256Digest, int64_t, Hash> added_;
 };
 

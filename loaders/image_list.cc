@@ -31,8 +31,8 @@ std::string ExtensionOf(const std::string& file) {
   return dot == std::string::npos || dot == 0 ? "" : file.substr(dot + 1);
 }
 
-// re.sub(r'_nohash_.*$', '', path): '.' stops at a newline, '$' also matches before one that ends the path.
 constexpr std::string_view kNohash = "_nohash_";
+// re.sub(r'_nohash_.*$', '', path): '.' stops at a newline, '$' also matches before one that ends the path.
 std::string WithoutNohash(const std::string& path) {
   for (size_t at = path.find(kNohash); at != std::string::npos; at = path.find(kNohash, at + 1)) {
     const size_t newline = path.find('\n', at + kNohash.size());
@@ -98,12 +98,10 @@ std::string DescribeIgnored(const std::map<std::string, int>& ignored) {
 }
 
 // Where the photos are, when no sub-folder has any: said in the words of somebody who has to move them.
-std::string WhyNoClasses(const ImageListOptions& options, const std::vector<std::string>& names,
+std::string WhyNoClasses(const std::string& dir, const std::vector<Pattern>& patterns, const std::vector<std::string>& names,
                          const std::map<std::string, int>& ignored) {
-  const std::string& dir = options.image_dir;
   if (!ignored.empty())
     return fmt::format("; its folders hold {}: convert such photos to JPEG or PNG", DescribeIgnored(ignored));
-  const std::vector<Pattern> patterns = PatternsOf(options);
   if (!ListPhotos(names, patterns).empty())
     return "; the photos lie in it directly: put them into one folder a label, such as " + JoinPath(dir, "roses");
   // Other tools keep the splits apart (train, valid, test): all that hold folders of photos are named, the one to learn from first.
@@ -289,7 +287,7 @@ Result<ImageLists> CreateImageLists(const ImageListOptions& options, int threads
     if (listings[i].has_value()) COUPLET_RETURN_IF_ERROR(AddFolder(names[i], *std::move(listings[i]), options, &lists));
   if (lists.classes.empty())
     return BadInput(fmt::format("No valid folders of images found at {}{}", options.image_dir,
-                                WhyNoClasses(options, names, lists.ignored)));
+                                WhyNoClasses(options.image_dir, patterns, names, lists.ignored)));
   if (lists.classes.size() == 1)
     return BadInput(
         fmt::format("Only one valid folder of images found at {} - multiple classes are needed for "

@@ -168,7 +168,7 @@ Panels PanelsImpl(int channels) {
   panels.lanes = static_cast<int>(hn::MaxLanes(D()));
   panels.vectors = (channels + panels.lanes - 1) / panels.lanes;
   panels.count = (panels.vectors + kPanelVectors - 1) / kPanelVectors;
-  panels.tile = kTileRows[(panels.vectors + panels.count - 1) / panels.count];
+  panels.tile = kTileRows[panels.widest() / panels.lanes];
   return panels;
 }
 

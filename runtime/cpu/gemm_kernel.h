@@ -25,6 +25,7 @@ struct Panels {
   int lanes = 0, vectors = 0, count = 0, tile = 0;
   int first(int panel) const { return vectors * panel / count * lanes; }
   int width(int panel) const { return first(panel + 1) - first(panel); }
+  int widest() const { return (vectors + count - 1) / count * lanes; }
   int channels() const { return vectors * lanes; }  // padded
 };
 Panels PanelsFor(int channels);

@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kPlaces = kWinogradPlaces;
 constexpr size_t kMostWindows = 2;
 
-// G g G' of a 3x3 window: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, and rounded to float at the end.
+// G g G' of a 3x3 window.
 std::array<float, kPlaces> TransformWindow(const std::array<float, 9>& window) {
   const auto transform = [](double a, double b, double c, double* to, size_t step) {
-    to[0] = a, to[step] = (a + b + c) / 2, to[2 * step] = (a - b + c) / 2, to[3 * step] = c;
+    for (int place = 0; place < kWinogradQuad; ++place, to += step) *to = WinogradWeight(a, b, c, place);
   };
   double down[12];  // [4, 3]
   for (size_t x = 0; x < 3; ++x) transform(window[x], window[3 + x], window[6 + x], down + x, 3);
@@ -49,8 +49,7 @@ class Winograd final : public PreparedOp {
         lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)), windows_(c.kh / 2),
         columns_((c.dst.w + 1) / 2 + windows_ - 1), tiles_((c.dst.h + 1) / 2 * columns_), more_((windows_ - 1) * (columns_ + 1)),
         bias_(std::move(bias)), clamp_(clamp) {
-    int widest = 0;
-    for (int panel = 0; panel < panels_.count; ++panel) widest = std::max(widest, panels_.width(panel));
+    const int widest = panels_.widest();
     const int64_t tile_bytes = int64_t{kWinogradPlaces} * (src_.c + widest) * static_cast<int64_t>(sizeof(float));
     block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / tile_bytes, kMinBlock, kMaxBlock));
     source_stride_ = static_cast<size_t>(block_ + more_) * static_cast<size_t>(src_.c) + kApart;

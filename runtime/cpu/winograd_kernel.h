@@ -16,6 +16,11 @@ constexpr int kWinogradPlaces = 16, kWinogradQuad = 4;
 // Both ends take whole vectors of any instruction set.
 constexpr int kWinogradChannels = 16;
 
+// G of three taps, one place of it: G is 1 0 0 / .5 .5 .5 / .5 -.5 .5 / 0 0 1. In double, to be rounded to float once, at the end.
+constexpr double WinogradWeight(double a, double b, double c, int place) {
+  return place == 0 ? a : place == 1 ? (a + b + c) / 2 : place == 2 ? (a - b + c) / 2 : c;
+}
+
 // dst[place] = B' d B of a tile of 4 x 4 pixels: place (r, c) is 4 r + c, and B' is
 //   1  0 -1  0 / 0  1  1  0 / 0 -1  1  0 / 0  1  0 -1, columns of the tile first.
 struct WinogradSource {

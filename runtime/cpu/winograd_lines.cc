@@ -31,8 +31,7 @@ class WinogradLines final : public PreparedOp {
     source_ = LinesOf(c.src, c.src.c), result_ = LinesOf(c.dst, dst_stride);
     dst_image_ = int64_t{c.dst.h} * c.dst.w * dst_stride;
     pairs_ = (result_.length + 1) / 2, quads_ = pairs_ + triples_ - 1;
-    int widest = 0;
-    for (int panel = 0; panel < panels_.count; ++panel) widest = std::max(widest, panels_.width(panel));
+    const int widest = panels_.widest();
     const int64_t line_bytes = (int64_t{kQuad} * quads_ * src_.c + int64_t{kQuad} * pairs_ * widest) * static_cast<int64_t>(sizeof(float));
     const int share = (result_.count + lanes_ - 1) / lanes_;
     const int most = static_cast<int>(std::clamp<int64_t>(BlockBytes() / line_bytes, 1, share));
@@ -89,18 +88,10 @@ class WinogradLines final : public PreparedOp {
         }
   }
 
-  // What F(2, 3) makes of three taps, the first of which may be zero: in double, and rounded to float at the end.
+  // Of three taps, the first of which may be zero.
   static void PackTaps(const float* taps, size_t tap, bool has_first, int place, int count, float* to) {
     const float *a = taps, *b = taps + tap, *c = taps + 2 * tap;
-    if (place == 0 || place == kQuad - 1) {
-      std::copy_n(place == 0 ? a : c, count, to);
-      return;
-    }
-    const double sign = place == 1 ? 1 : -1;
-    for (int o = 0; o < count; ++o) {
-      const double first = has_first ? a[o] : 0.0f, second = b[o], third = c[o];
-      to[o] = static_cast<float>((first + sign * second + third) / 2);
-    }
+    for (int o = 0; o < count; ++o) to[o] = static_cast<float>(WinogradWeight(has_first ? a[o] : 0.0f, b[o], c[o], place));
   }
 
   void RunBlock(const float* src, float* dst, int first, int lines, float* scratch) const {
