@@ -155,9 +155,9 @@ Status Labelling::Run() {
     temperature_ = calibration.temperature;
   }
   // For a few photos nothing of NVIDIA's is even looked for: a driver takes longer to open than they take.
-  const bool few = o_.device.device == "auto" && photos_.size() < kPhotosWorthGpu;
-  auto opened = few ? MakeCpuBackend() : OpenDevice(o_.device, [] { return true; });
-  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, std::move(opened));
+  DeviceOptions device = o_.device;
+  if (device.device == "auto" && photos_.size() < kPhotosWorthGpu) device.device = "cpu";
+  COUPLET_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenDevice(device, [] { return true; }));
   Profile profile;
   o_.classifier.profile = WantedProfile(o_.device, *backend, &profile);
   const int threads = ThreadsAskedFor(o_.threads);

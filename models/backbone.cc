@@ -43,10 +43,6 @@ ImportOptions FromSpec(const ModelSpec& spec) {
   return import;
 }
 
-const char* PrecisionName(Precision precision) {
-  return precision == Precision::kTf32 ? "tf32" : precision == Precision::kFp16 ? "fp16" : "fp32";
-}
-
 std::string WithoutPort(const std::string& layer) { return std::string(NodeNameOf(layer)); }
 
 }  // namespace
@@ -95,7 +91,7 @@ FeatureKey Backbone::Key(const DecodeOptions& decode, const Backend& backend) co
   constexpr DecodeOptions kUsual;
   if (decode.max_pixels != kUsual.max_pixels || decode.max_pixels_buffered != kUsual.max_pixels_buffered)
     key.preprocessing += fmt::format(";max_pixels={},{}", decode.max_pixels, decode.max_pixels_buffered);
-  key.precision = PrecisionName(backend.precision());
+  key.precision = Name(backend.precision());
   // Algorithms chosen by measurement may change the last bits.
   if (const std::string tuning = backend.tuning(); !tuning.empty())
     key.precision += ";tuning=" + ToHex(Sha256(std::as_bytes(std::span(tuning))));

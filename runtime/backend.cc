@@ -29,6 +29,16 @@ class HostTimer final : public Timer {
 
 }  // namespace
 
+const char* Name(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32: return "fp32";
+    case Precision::kTf32: return "tf32";
+    case Precision::kFp16: return "fp16";
+    case Precision::kInt8: return "int8";
+  }
+  return "";
+}
+
 std::string Describe(const MemoryPlan& plan) {
   const auto mb = [](size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; };
   return fmt::format("GPU memory: {} MB may be taken, {} MB are planned for: weights {}, {} {} at a time {}, {}vectors {}",

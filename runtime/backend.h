@@ -23,8 +23,9 @@
 
 namespace couplet {
 
-// What activations and weights are on the device. The CPU knows float32 alone.
-enum class Precision { kFp32, kTf32, kFp16 };
+// What activations and weights are multiplied as. The CPU knows kFp32 and kInt8, a GPU all but kInt8.
+enum class Precision { kFp32, kTf32, kFp16, kInt8 };
+const char* Name(Precision precision);  // as --precision has it: "fp32"
 
 struct PrepareOptions {
   int max_batch = 1;
@@ -230,5 +231,9 @@ enum class CpuKernels { kOwn, kOneDnn };
 std::vector<CpuKernels> BuiltCpuKernels();
 // REQUIRES: one of them.
 std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels);
+// With --precision=int8: our kernels, bytes where they have those (runtime/cpu/int8_convolution.h). The same bits on every processor,
+// but fast only where it multiplies bytes (Int8IsFast).
+std::unique_ptr<Backend> MakeInt8CpuBackend();
+bool Int8IsFast();
 
 }  // namespace couplet

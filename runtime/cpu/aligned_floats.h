@@ -1,4 +1,4 @@
-// Floats for vectors to load, aligned to kArenaAlignment. SPDX-License-Identifier: Apache-2.0
+// Numbers for vectors to load, aligned to kArenaAlignment. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
@@ -11,13 +11,15 @@
 namespace couplet::cpu {
 
 struct FreeAligned {
-  void operator()(float* data) const { ::operator delete[](data, std::align_val_t{kArenaAlignment}); }
+  void operator()(void* data) const { ::operator delete[](data, std::align_val_t{kArenaAlignment}); }
 };
-using AlignedFloats = std::unique_ptr<float[], FreeAligned>;
+template <class T>
+using AlignedArray = std::unique_ptr<T[], FreeAligned>;
+using AlignedFloats = AlignedArray<float>;
 // Not initialised.
-inline AlignedFloats MakeAligned(size_t count) {
-  return AlignedFloats(static_cast<float*>(
-      ::operator new[](std::max<size_t>(count, 1) * sizeof(float), std::align_val_t{kArenaAlignment})));
+template <class T = float>
+AlignedArray<T> MakeAligned(size_t count) {
+  return AlignedArray<T>(static_cast<T*>(::operator new[](std::max<size_t>(count, 1) * sizeof(T), std::align_val_t{kArenaAlignment})));
 }
 
 }  // namespace couplet::cpu

@@ -11,6 +11,7 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/fma_peak.h"
 #include "runtime/cpu/head_trainer.h"
+#include "runtime/cpu/int8_kernel.h"
 #if COUPLET_ONEDNN
 #include "runtime/cpu/onednn.h"
 #endif
@@ -53,8 +54,8 @@ OpResult MakeLoop(Body body, size_t scratch_bytes = 0) {
 // Prepares one layer that CheckLayer has passed: each overload names the implementation.
 class Preparer {
  public:
-  Preparer(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options, CpuKernels kernels)
-      : layer_(layer), src_(src), dst_(layer.shape), options_(options), kernels_(kernels) {}
+  Preparer(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options, CpuKernels kernels, Precision precision)
+      : layer_(layer), src_(src), dst_(layer.shape), options_(options), kernels_(kernels), precision_(precision) {}
 
   OpResult operator()(const InputAttrs&) const {
     return MakeLoop([](const RunArgs&) { return Status(); });  // the session writes the values
@@ -85,7 +86,7 @@ class Preparer {
     cpu::Convolution c = Common(a);
     c.src = flat;
     c.dst = {.n = 1, .h = 1, .w = 1, .c = static_cast<int>(dst_.per_image())};
-    return Convolve(c);
+    return Convolve(c, Precision::kFp32);  // a head that was trained: in no hurry, and worth all its bits
   }
 
   OpResult operator()(const AffineAttrs& a) const {
@@ -175,13 +176,13 @@ class Preparer {
     c.sh = a.sh, c.sw = a.sw, c.dh = a.dh, c.dw = a.dw;
     c.pads = a.pads;
     c.depthwise = depthwise;
-    return Convolve(c);
+    return Convolve(c, precision_);
   }
-  OpResult Convolve(const cpu::Convolution& c) const {
+  OpResult Convolve(const cpu::Convolution& c, Precision precision) const {
 #if COUPLET_ONEDNN
     if (kernels_ == CpuKernels::kOneDnn) return cpu::MakeConvolution(c, options_.threads);
 #endif
-    return cpu::own::MakeConvolution(c, options_.threads);
+    return cpu::own::MakeConvolution(c, precision, options_.threads);
   }
   static Shape OnePhoto(Shape shape) {
     shape.n = 1;
@@ -193,19 +194,22 @@ class Preparer {
   Shape dst_;
   const PrepareOptions& options_;
   CpuKernels kernels_;
+  Precision precision_;
 };
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(CpuKernels kernels) : kernels_(kernels) {}
+  CpuBackend(CpuKernels kernels, Precision precision) : kernels_(kernels), precision_(precision) {}
 
   std::string_view kind() const override { return "cpu"; }
   std::string description() const override {
 #if COUPLET_ONEDNN
     if (kernels_ == CpuKernels::kOneDnn) return cpu::LibraryDescription();
 #endif
+    if (precision_ == Precision::kInt8) return fmt::format("own kernels, int8, {}", Name(cpu::BestInt8Dot()));
     return fmt::format("own kernels, {}", cpu::own::InstructionSet());
   }
+  Precision precision() const override { return precision_; }
 
   // Ours: one more wherever one of them changes a bit.
   std::string numerics() const override { return kernels_ == CpuKernels::kOwn ? "own3" : ""; }
@@ -213,7 +217,7 @@ class CpuBackend final : public Backend {
   // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
     COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
-    return std::visit(Preparer(layer, src, options, kernels_), layer.attrs);
+    return std::visit(Preparer(layer, src, options, kernels_, precision_), layer.attrs);
   }
 
   // What the catalogue's networks concatenate. (An average over the whole picture is no pool here, so none is a slice.)
@@ -246,8 +250,9 @@ class CpuBackend final : public Backend {
   Status wait(WorkerContext&) override { return {}; }
   Result<std::unique_ptr<Timer>> make_timer(WorkerContext&) override { return MakeHostTimer(); }
 
-  // Of one core; what it moves lies in caches whose speed is not known. The first call measures.
+  // Of one core; what it moves lies in caches whose speed is not known. The first call measures. Not known for bytes.
   double floor_ms(double /*bytes*/, double multiply_adds) const override {
+    if (precision_ == Precision::kInt8) return 0.0;
     std::call_once(measured_, [this] { flops_ = cpu::BestFmaPeak(0.02); });
     return 2e3 * multiply_adds / flops_;
   }
@@ -263,6 +268,7 @@ class CpuBackend final : public Backend {
   }
 
   CpuKernels kernels_;
+  Precision precision_;
   mutable std::once_flag measured_;
   mutable double flops_ = 0;
 };
@@ -278,6 +284,8 @@ std::vector<CpuKernels> BuiltCpuKernels() {
 }
 
 std::unique_ptr<Backend> MakeCpuBackend() { return MakeCpuBackend(BuiltCpuKernels().back()); }
-std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels) { return std::make_unique<CpuBackend>(kernels); }
+std::unique_ptr<Backend> MakeCpuBackend(CpuKernels kernels) { return std::make_unique<CpuBackend>(kernels, Precision::kFp32); }
+std::unique_ptr<Backend> MakeInt8CpuBackend() { return std::make_unique<CpuBackend>(CpuKernels::kOwn, Precision::kInt8); }
+bool Int8IsFast() { return cpu::BestInt8Dot() != cpu::Int8Dot::kPortable; }
 
 }  // namespace couplet

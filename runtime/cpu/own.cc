@@ -8,7 +8,9 @@
 #include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
+#include "runtime/cpu/int8_convolution.h"
 #include "runtime/cpu/window_kernels.h"
+#include "runtime/cpu/window_table.h"
 #include "runtime/cpu/winograd.h"
 #include "runtime/cpu/winograd_lines.h"
 #include "runtime/cpu/worker.h"
@@ -48,8 +50,7 @@ class Gemm final : public PreparedOp {
       : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw),
         dh_(c.dh), dw_(c.dw), pads_(c.pads),
         bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
-        clamp_(ClampOf(c.activation)), last_top_(c.src.h - 1 - (c.kh - 1) * c.dh),
-        last_left_(c.src.w - 1 - (c.kw - 1) * c.dw), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
+        clamp_(ClampOf(c.activation)), windows_(c, c.src.c), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
     by_rows_ = kw_ > 1 && dw_ == 1 && src_.c <= kRowChannels;
     dense_ = kh_ == 1 && kw_ == 1 && sh_ == 1 && sw_ == 1 && src_.h == dst_.h && src_.w == dst_.w;
     segments_ = by_rows_ ? kh_ : kh_ * kw_;
@@ -63,9 +64,7 @@ class Gemm final : public PreparedOp {
       row_bytes_ = pad_rows_ ? AlignUp(row_floats_ * sizeof(float)) : 0;
       lane_bytes_ += static_cast<size_t>(segments_) * row_bytes_;
     } else if (!dense_) {
-      for (int s = 0; s < segments_; ++s)
-        offsets_.push_back((int64_t{s / kw_} * dh_ * src_.w + int64_t{s % kw_} * dw_) * src_.c);
-      lane_bytes_ = AlignUp(static_cast<size_t>(block_) * static_cast<size_t>(segments_) * sizeof(const float*));
+      lane_bytes_ = AlignUp(windows_.bytes(block_));
     }
     far_weights_ = WindowFloats() * static_cast<size_t>(panels_.channels()) * sizeof(float) >= kFarWeights;
     zeros_.assign(std::max(row_floats_, static_cast<size_t>(length_)), 0.0f);
@@ -135,7 +134,11 @@ class Gemm final : public PreparedOp {
       const int end = first + static_cast<int>(int64_t{count} * (i + 1) / blocks);
       const float* dense = src + int64_t{begin} * src_.c;
       GemmPanel t{.src = &dense, .pixel_stride = static_cast<size_t>(src_.c), .pixels = end - begin};
-      if (!dense_) t.src = PointBlock(src, begin, end - begin, scratch), t.pixel_stride = 0;
+      if (!dense_) {
+        auto* table = reinterpret_cast<const float**>(scratch);
+        windows_.Point(src, begin, end - begin, panels_.tile, zeros_.data(), table);
+        t.src = table, t.pixel_stride = 0;
+      }
       RunPanels(t, dst + int64_t{begin} * dst_stride_);
     }
   }
@@ -181,36 +184,6 @@ class Gemm final : public PreparedOp {
     return rows;
   }
 
-  // The table of a block's sources, in `scratch`.
-  const float* const* PointBlock(const float* src, int first, int count, std::byte* scratch) const {
-    auto* table = reinterpret_cast<const float**>(scratch);
-    const Tiles tiles(count, panels_.tile);
-    int y = first / dst_.w, x = first % dst_.w;
-    for (int tile = 0; tile < tiles.count; ++tile)
-      for (int at = tiles.begin(tile), pixels = tiles.begin(tile + 1) - at, p = 0; p < pixels; ++p) {
-        Point(src, y, x, table + int64_t{at} * segments_ + p, pixels);
-        if (++x == dst_.w) ++y, x = 0;
-      }
-    return table;
-  }
-
-  // Where the window of result (y, x) lies: segment s at to[s * step].
-  void Point(const float* src, int y, int x, const float** to, int step) const {
-    const int top = y * sh_ - pads_.top, left = x * sw_ - pads_.left;
-    if (top >= 0 && left >= 0 && top <= last_top_ && left <= last_left_) {
-      const float* corner = src + (int64_t{top} * src_.w + left) * src_.c;
-      for (const int64_t offset : offsets_) *to = corner + offset, to += step;
-      return;
-    }
-    for (int ky = 0; ky < kh_; ++ky) {
-      const int sy = top + ky * dh_;
-      for (int kx = 0; kx < kw_; ++kx, to += step) {
-        const int sx = left + kx * dw_;
-        *to = sy >= 0 && sy < src_.h && sx >= 0 && sx < src_.w ? src + (int64_t{sy} * src_.w + sx) * src_.c : zeros_.data();
-      }
-    }
-  }
-
   Shape src_, dst_;
   int dst_stride_;
   int kh_, kw_, sh_, sw_, dh_, dw_;
@@ -222,8 +195,7 @@ class Gemm final : public PreparedOp {
   bool dense_ = false, by_rows_ = false, pad_rows_ = false;
   bool far_weights_ = false;
   int segments_ = 0, length_ = 0, block_ = 0;
-  int last_top_, last_left_;      // a window's corner: beyond it the window leaves the picture
-  std::vector<int64_t> offsets_;  // of a window's segments from its corner
+  WindowTable<float> windows_;
   size_t row_floats_ = 0, row_bytes_ = 0, lane_bytes_ = 0;
   AlignedFloats weights_;
   std::vector<float> bias_, zeros_;
@@ -345,7 +317,9 @@ class Pool final : public PreparedOp {
 
 }  // namespace
 
-std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, int threads) {
+std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, Precision precision, int threads) {
+  if (precision == Precision::kInt8 && FitsInt8(c))
+    return MakeInt8Convolution(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
   if (Window3x3::Fits(c, threads)) return std::make_unique<Window3x3>(c);
   if (FitsWinograd(c)) return MakeWinograd(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
   if (FitsWinogradLines(c)) return MakeWinogradLines(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);

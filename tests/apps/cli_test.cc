@@ -176,4 +176,5 @@ TEST_CASE("cli: options that contradict each other are refused") {
           o.device.precision = "fp16";
           o.device.device = "cpu";
         }).find("--precision=fp16") == 0);
+  CHECK((message([](RetrainOptions& o) { o.device.precision = "int8"; }) == "") == Int8IsFast());
 }

@@ -235,7 +235,8 @@ TEST_CASE("label_image: what cannot be done is one line and exit 2, with the nea
   CheckRefused(desk.Label({desk.dir / "retrained_labels.txt"}), 2, "retrained_labels.txt: expected a JPEG");
   CheckRefused(desk.Label({desk.dir / "missing.jpg"}), 2, "missing.jpg");
   CheckRefused(desk.Label({"--device=cuda", photo}), 3, "--device=cuda: no ");
-  CheckRefused(desk.Label({"--device=cpu", "--precision=tf32", photo}), 2, "--precision=tf32");
+  CheckRefused(desk.Label({"--device=cpu", "--precision=tf32", photo}), 2, "--precision=tf32: the CPU computes in fp32 or int8");
+  CheckRefused(desk.Label({"--device=cuda", "--precision=int8", photo}), 2, "--precision=int8: a GPU computes in fp32, tf32 or fp16");
   CheckRefused(desk.Label({"--top_k=0", photo}), 2, "top_k");
   CheckRefused(desk.Label({"--imgae=" + photo}), 2, "(nearest: --image)");
   fs::create_directory(desk.dir / "empty");

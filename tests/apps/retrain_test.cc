@@ -135,6 +135,40 @@ TEST_CASE("retrain: the same bytes with one thread and two, cold and warm; a war
   CHECK(graph != Slurp(shop.dir / "seed.pb"));
 }
 
+TEST_CASE("retrain: --precision=int8 trains on vectors of its own; label_image takes it as well") {
+  Workshop shop;
+  fs::copy_file("weights/couplet_mobilenet_v1_0.25_128.pb", shop.dir / "backbone.pb", fs::copy_options::overwrite_existing);
+  const ProcessResult first = shop.Retrain("first", {"--precision=int8", "--threads=1", "--bottleneck_dir=b1", "--learning_rate=0.01"}, 300);
+  if (!couplet::Int8IsFast()) {
+    CHECK(first.code == 2);
+    CHECK_HAS(LastLine(first.err), "--precision=int8: this processor multiplies bytes no faster than floats");
+    return;
+  }
+  REQUIRE_MESSAGE(first.code == 0, first.err);
+  CHECK_HAS(first.err, "own kernels, int8, AVX");
+  CHECK(shop.Json("first")["device"] == "cpu");
+  CHECK(shop.Json("first")["test"]["accuracy"] == 1.0);
+  REQUIRE(shop.Retrain("floats", {"--learning_rate=0.01"}, 300).code == 0);
+  CHECK(Slurp(shop.dir / "floats.pb") != Slurp(shop.dir / "first.pb"));
+  for (const int computed : {90, 0}) {  // beside vectors of floats, then beside its own
+    REQUIRE(shop.Retrain("again", {"--precision=int8", "--threads=2", "--learning_rate=0.01"}, 300).code == 0);
+    CHECK(shop.Json("again")["bottlenecks"]["computed"] == computed);
+    CHECK(Slurp(shop.dir / "again.pb") == Slurp(shop.dir / "first.pb"));
+  }
+  std::vector<std::string> label = {ProgramPath("label_image"), "--graph=" + (shop.dir / "first.pb"), "--labels=" + (shop.dir / "first.txt"),
+                                    "--format=tsv", "--top_k=1", shop.dir / "photos/red/red_0.jpg", shop.dir / "photos/blue/blue_1.jpg"};
+  const ProcessResult floats = RunProcess(label);
+  label.push_back("--precision=int8");
+  const ProcessResult bytes = RunProcess(label);
+  for (const ProcessResult& run : {floats, bytes}) {
+    INFO(run.err);
+    CHECK(run.code == 0);
+    CHECK_HAS(run.out, "red_0.jpg\t1\t2\tred\t");
+    CHECK_HAS(run.out, "blue_1.jpg\t1\t0\tblue\t");
+  }
+  CHECK(floats.out != bytes.out);
+}
+
 TEST_CASE("retrain: a changed photo is computed again, a renamed folder is not") {
   Workshop shop;
   REQUIRE(shop.Retrain("first").code == 0);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "runtime/backend.h"
@@ -89,6 +90,9 @@ class Lines {
     AddLine(name, logits);
   }
 
+  // What comes next is done by it.
+  void By(std::unique_ptr<Backend> backend) { backend_ = std::move(backend); }
+
   std::string text;
 
  private:
@@ -125,6 +129,9 @@ std::string LayerBits() {
   lines.Add({.name = "mean", .inputs = {}, .shape = {.n = 1, .h = 1, .w = 1, .c = 70}, .attrs = GlobalAverageAttrs{}},
             {.n = 1, .h = 7, .w = 7, .c = 70});
   lines.Head("head_of_many", 201, 61);
+  lines.By(MakeInt8CpuBackend());
+  lines.Convolve<ConvAttrs>("int8_pointwise", {.n = 1, .h = 7, .w = 5, .c = 67}, 41, 1, 1, {});
+  lines.Convolve<ConvAttrs>("int8_windows", {.n = 1, .h = 9, .w = 11, .c = 30}, 48, 3, 2, {1, 1, 0, 0});
   return lines.text;
 }
 

@@ -26,10 +26,6 @@ std::unique_ptr<Backend> OpenDevice(const std::string& device, Precision precisi
   return OrDie(LoadCudaBackend(options));
 }
 
-const char* Name(Precision precision) {
-  return precision == Precision::kFp16 ? "fp16" : precision == Precision::kTf32 ? "tf32" : "fp32";
-}
-
 Backbone OpenNetwork(const std::string& name, const std::string& temp) {
   BackboneOptions options;
   options.model_file = name;

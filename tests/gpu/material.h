@@ -26,7 +26,6 @@ inline void OrDie(const Status& status) {
 
 // "cpu" or "cuda"; `tune`: the ways to do each layer are raced here and now, as `make tune` does.
 std::unique_ptr<Backend> OpenDevice(const std::string& device, Precision precision, bool tune = false);
-const char* Name(Precision precision);
 
 // A graph file, or a network of the generator: "mobilenet_WIDTH_SIZE", "inception_v3", written below `temp` once.
 Backbone OpenNetwork(const std::string& name, const std::string& temp);

@@ -13,12 +13,12 @@
 namespace couplet::test {
 
 Result<std::unique_ptr<Network>> Network::Load(const std::string& graph_path, const ImportOptions& options,
-                                               Form form, bool keep_all) {
+                                               Form form, bool keep_all, std::unique_ptr<Backend> backend) {
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(graph_path));
   COUPLET_ASSIGN_OR_RETURN(Graph graph, ImportGraph(def, options));
   if (form == Form::kOptimized) graph = Optimize(std::move(graph));
   auto network = std::make_unique<Network>();
-  network->backend_ = MakeCpuBackend();
+  network->backend_ = std::move(backend);
   SessionOptions session_options;
   session_options.keep_all = keep_all;
   COUPLET_ASSIGN_OR_RETURN(network->session_,

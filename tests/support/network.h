@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loaders/import_tf.h"
+#include "runtime/backend.h"
 #include "runtime/session.h"
 
 namespace couplet::test {
@@ -15,9 +16,9 @@ namespace couplet::test {
 class Network {
  public:
   enum class Form { kAsFound, kOptimized };  // a layer a TensorFlow node, or after all rewrites
-  // Every layer keeps its output where `keep_all`. On the CPU backend, one thread.
+  // Every layer keeps its output where `keep_all`. On the CPU backend of this build, or `backend`; one thread.
   static Result<std::unique_ptr<Network>> Load(const std::string& graph_path, const ImportOptions& options,
-                                               Form form, bool keep_all);
+                                               Form form, bool keep_all, std::unique_ptr<Backend> backend = MakeCpuBackend());
 
   // The output layer's values for the photo.
   Result<std::vector<float>> Run(const std::string& photo_path);

@@ -4,7 +4,7 @@
 //   ours facts GRAPH                               its FLOP a photo and the size of its input, as JSON
 //   ours pixels GRAPH FILE PHOTO...                the photos as the network is fed them: float32, one after the other
 //   ours outputs GRAPH PIXELS FILE                 what the network makes of each
-//   ours backbone GRAPH PIXELS THREADS BATCH SECS  photos/s of the layers behind the pixels
+//   ours backbone GRAPH PIXELS THREADS BATCH SECS [int8]  photos/s of the layers behind the pixels
 //   ours vectors GRAPH PHOTO_DIR COUNT DIR         photos/s from files to stored vectors
 //   ours steps FEATURES CLASSES STEPS DIR          seconds of training, evaluated every 10 steps, event files written
 //   ours machine PHOTO_DIR SECS SIDE               the ceilings: FLOP/s, photos decoded a second, as JSON; SIDE > 0: decoded,
@@ -90,7 +90,7 @@ void Outputs(const Args& args) {
 // A worker a thread, as the programs do it. Batches of one are taken as they come; the photos of a larger batch are shared out, and
 // the next batch starts when all of them are done.
 double BackboneRate(const Args& args) {
-  const auto backend = MakeCpuBackend();
+  const auto backend = args.size() > 5 ? MakeInt8CpuBackend() : MakeCpuBackend();
   const Backbone backbone = gpu::OpenNetwork(args[0], "");
   const std::vector<float> pixels = ReadFloats(args[1]);
   const size_t threads = std::stoul(args[2]), batch = std::stoul(args[3]);

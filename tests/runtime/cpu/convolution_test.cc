@@ -11,6 +11,7 @@
 #include "runtime/cpu/winograd.h"
 #include "runtime/cpu/winograd_lines.h"
 #include "tests/reference/convolution.h"
+#include "tests/runtime/cpu/conv_cases.h"
 #include "tests/support/model_layers.h"
 #include "tests/support/run_layer.h"
 #include "tests/support/test.h"
@@ -20,69 +21,6 @@ using namespace couplet;
 using namespace couplet::test;
 
 namespace {
-
-struct Inputs {
-  std::vector<float> src, weights, scale, bias;
-};
-
-size_t Count(int64_t a, int64_t b, int64_t c, int64_t d = 1) {
-  return static_cast<size_t>(a * b * c * d);
-}
-
-// Integers whose sums of absolute products stay under 2^24: every order of adding is exact.
-Inputs IntegerInputs(const ConvShape& s, int n) {
-  Values values(7);
-  return {values.Integers(Count(n, s.ih, s.iw, s.ic), -4, 4),
-          values.Integers(Count(s.kh, s.kw, s.depthwise ? 1 : s.ic, s.oc), -4, 4),
-          values.Integers(static_cast<size_t>(s.oc), 1, 3),
-          values.Integers(static_cast<size_t>(s.oc), -50, 50)};
-}
-Inputs RealInputs(const ConvShape& s, int n) {
-  Values values(11);
-  Inputs in = {values.Reals(Count(n, s.ih, s.iw, s.ic)),
-               values.Reals(Count(s.kh, s.kw, s.depthwise ? 1 : s.ic, s.oc)),
-               values.Reals(static_cast<size_t>(s.oc)), values.Reals(static_cast<size_t>(s.oc))};
-  // Half to one and a half: where scale all but removes the products, a sum that begins with the bias rounds
-  // at the bias's size as often as there are products, and no bound of this kind holds.
-  for (float& scale : in.scale) scale = 1.0f + scale / 2.0f;
-  return in;
-}
-
-Layer MakeLayer(const ConvShape& s, const Inputs& in, Activation activation = Activation::kNone) {
-  Layer layer;
-  layer.name = s.name;
-  layer.inputs = {0};
-  layer.shape = {.n = 1, .h = s.oh(), .w = s.ow(), .c = s.oc};
-  const std::vector<int64_t> dims = {s.kh, s.kw, s.ic, s.depthwise ? s.oc / s.ic : s.oc};
-  const ConstTensor weights(dims, in.weights);
-  if (s.depthwise)
-    layer.attrs = DepthwiseAttrs{.sh = s.sh,
-                                 .sw = s.sw,
-                                 .dh = s.dh,
-                                 .dw = s.dw,
-                                 .pads = s.pads,
-                                 .weights = weights,
-                                 .scale = in.scale,
-                                 .bias = in.bias,
-                                 .activation = activation};
-  else
-    layer.attrs = ConvAttrs{.sh = s.sh,
-                            .sw = s.sw,
-                            .dh = s.dh,
-                            .dw = s.dw,
-                            .pads = s.pads,
-                            .weights = weights,
-                            .scale = in.scale,
-                            .bias = in.bias,
-                            .activation = activation};
-  return layer;
-}
-
-std::vector<float> Run(Backend& backend, const ConvShape& s, const Inputs& in, int n, int threads = 1,
-                       Activation activation = Activation::kNone) {
-  return RunLayer(MakeLayer(s, in, activation), {{.n = 1, .h = s.ih, .w = s.iw, .c = s.ic}}, {in.src}, n,
-                  threads, nullptr, &backend);
-}
 
 // The promises hold for each implementation of this build.
 template <class Body>
@@ -126,19 +64,6 @@ void Compare(const ConvShape& s, const Inputs& in, const std::vector<float>& got
 }
 
 constexpr double kEps = 8.0 / (1 << 24);
-
-ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads) {
-  return {.name = std::move(name),
-          .ih = ih,
-          .iw = iw,
-          .ic = ic,
-          .oc = oc,
-          .kh = kh,
-          .kw = kw,
-          .sh = sh,
-          .sw = sw,
-          .pads = pads};
-}
 
 // Small shapes around vector widths and tiles, prime sizes and strides, every parity of SAME, one-pixel
 // photos.
@@ -288,41 +213,6 @@ TEST_CASE("cpu: NaN in a photo reaches that photo's results and no other's") {
   });
 }
 
-// The promise behind "one seed, the same bytes": tested on every convolution of the models, real values. The
-// library's own threads would break it (8 of them on mixed_3/conv add the products in another order than one
-// does).
-// Work enough to be cut into bands: heights that no number of bands divides, padding above and below that is not the
-// same, strides, dilation, a band that lies in the padding for the most part.
-std::vector<ConvShape> TallShapes() {
-  std::vector<ConvShape> shapes = {
-      Named("1x1", 37, 31, 64, 96, 1, 1, 1, 1, {}),
-      Named("3x3 VALID", 43, 41, 32, 48, 3, 3, 1, 1, {}),
-      Named("3x3 SAME", 41, 43, 32, 48, 3, 3, 1, 1, {1, 1, 1, 1}),
-      Named("3x3/2 SAME of even size", 90, 46, 32, 64, 3, 3, 2, 2, {0, 0, 1, 1}),
-      Named("7x1", 33, 17, 64, 64, 7, 1, 1, 1, {3, 0, 3, 0}),
-      Named("5x5, pads of their own", 40, 30, 24, 40, 5, 5, 1, 1, {4, 1, 2, 3}),
-      Named("stride 3 leaves rows over", 112, 40, 16, 64, 3, 3, 3, 1, {1, 1, 0, 1}),
-  };
-  // By F(2x2, 3x3): sizes of both parities, pads wider than a window, more channels than a block of products, one panel and several.
-  shapes.push_back(Named("tiles, even", 24, 26, 16, 16, 3, 3, 1, 1, {1, 1, 1, 1}));
-  shapes.push_back(Named("tiles, pads of their own", 25, 22, 80, 112, 3, 3, 1, 1, {4, 0, 3, 5}));
-  shapes.push_back(Named("tiles two by two", 35, 35, 48, 64, 5, 5, 1, 1, {2, 2, 2, 2}));
-  shapes.push_back(Named("tiles two by two, pads of their own", 27, 24, 80, 48, 5, 5, 1, 1, {0, 4, 3, 1}));
-  shapes.push_back(Named("tiles, 128 channels", 23, 40, 128, 48, 3, 3, 1, 1, {0, 1, 2, 0}));
-  // By F(2, 3) along a line: rows and columns, three taps and seven, lengths of both parities, pads of their own.
-  shapes.push_back(Named("lines of a row", 21, 17, 48, 80, 1, 7, 1, 1, {0, 3, 0, 3}));
-  shapes.push_back(Named("lines of a column, pads of their own", 30, 19, 80, 48, 7, 1, 1, 1, {5, 0, 2, 0}));
-  shapes.push_back(Named("lines without pads", 24, 23, 32, 16, 1, 7, 1, 1, {}));
-  shapes.push_back(Named("lines of three", 19, 12, 80, 48, 1, 3, 1, 1, {0, 2, 0, 1}));
-  shapes.push_back(Named("lines with pads beside them", 18, 15, 32, 32, 1, 3, 1, 1, {1, 1, 2, 1}));
-  shapes.push_back(Named("lines of five", 22, 13, 80, 32, 5, 1, 1, 1, {2, 0, 1, 0}));
-  shapes.push_back(Named("columns of three", 26, 15, 16, 112, 3, 1, 1, 1, {1, 0, 1, 0}));
-  ConvShape dilated = Named("dilated", 45, 45, 32, 32, 3, 3, 1, 1, {3, 3, 3, 3});
-  dilated.dh = dilated.dw = 3;
-  shapes.push_back(dilated);
-  return shapes;
-}
-
 TEST_CASE("cpu: a photo's rows are shared out among threads, exact on integers [threads]") {
   EachKernels([&](Backend& backend) {
     for (const ConvShape& s : TallShapes())
@@ -333,6 +223,9 @@ TEST_CASE("cpu: a photo's rows are shared out among threads, exact on integers [
   });
 }
 
+// The promise behind "one seed, the same bytes": tested on every convolution of the models, real values. The
+// library's own threads would break it (8 of them on mixed_3/conv add the products in another order than one
+// does).
 TEST_CASE("cpu: convolutions give the same bits for any number of threads and any batch [threads]") {
   EachKernels([&](Backend& backend) {
     std::vector<ConvShape> shapes = ModelShapes();

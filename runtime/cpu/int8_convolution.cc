@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/int8_convolution.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "runtime/cpu/aligned_floats.h"
+#include "runtime/cpu/int8_kernel.h"
+#include "runtime/cpu/window_table.h"
+#include "runtime/cpu/worker.h"
+#include "runtime/planner.h"
+
+namespace couplet::cpu::own {
+namespace {
+
+// Weights as bytes, a step for every channel of the result.
+class Int8Weights {
+ public:
+  Int8Weights() = default;
+  Int8Weights(const Panels& panels, size_t rows, int channels)
+      : panels_(panels), bytes_(rows * static_cast<size_t>(panels.channels())), channels_(static_cast<size_t>(channels)),
+        weights_(MakeAligned<int8_t>(bytes_)), steps_(static_cast<size_t>(panels.channels())), sums_(steps_.size()) {
+    std::fill_n(weights_.get(), bytes_, int8_t{0});
+  }
+
+  // most: [channels], the greatest magnitude of each.
+  void set_most(const std::vector<float>& most) {
+    inverses_.assign(channels_, 0.0f);
+    constexpr float kSteps = 127.0f, kLeast = 1e-30f;  // GridOf's
+    for (size_t o = 0; o < channels_; ++o)
+      if (most[o] >= kLeast) steps_[o] = most[o] / kSteps, inverses_[o] = kSteps / most[o];
+  }
+  // Row `k` of the matrix; what its bytes lack is left in `row`.
+  void set_row(size_t k, std::vector<float>& row) {
+    constexpr float kWholeNumbers = 12582912.0f;  // int8_kernel.cc's
+    const size_t rows = bytes_ / steps_.size();
+    for (int panel = 0; panel < panels_.count; ++panel) {
+      const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
+      int8_t* const to = weights_.get() + rows * first + k / kInt8Group * width * kInt8Group + k % kInt8Group;
+      for (size_t o = first; o < std::min(first + width, channels_); ++o) {
+        const auto weight = static_cast<int8_t>(std::bit_cast<int32_t>(row[o] * inverses_[o] + kWholeNumbers));
+        to[(o - first) * kInt8Group] = weight;
+        sums_[o] += weight;
+        row[o] -= static_cast<float>(weight) * steps_[o];
+      }
+    }
+  }
+
+  // `t` knows its sources; bias: [panels.channels()]; dst: its first pixel.
+  void Run(Int8Panel t, const float* bias, float* dst) const {
+    t.tile = panels_.tile;
+    for (int panel = 0; panel < panels_.count; ++panel) {
+      const size_t first = static_cast<size_t>(panels_.first(panel));
+      t.width = panels_.width(panel);
+      t.channels = std::min(t.width, static_cast<int>(channels_ - first));
+      t.weights = weights_.get() + bytes_ / steps_.size() * first;
+      t.weight_steps = steps_.data() + first, t.weight_sums = sums_.data() + first, t.bias = bias + first;
+      t.dst = dst + first;
+      RunInt8Panel(t);
+    }
+  }
+
+ private:
+  Panels panels_;
+  size_t bytes_ = 0, channels_ = 0;
+  AlignedArray<int8_t> weights_;  // panel by panel, [rows / kInt8Group, width, kInt8Group]; zeros where there is no channel
+  std::vector<float> steps_, inverses_;
+  std::vector<int32_t> sums_;
+};
+
+// Rows of a picture that are worked on at once, dealt evenly: as few as have kLeast pixels.
+struct Groups {
+  static constexpr int kLeast = 128;
+  Groups() = default;
+  explicit Groups(const Shape& shape) : rows(shape.h), columns(shape.w), count(std::max(1, shape.h * shape.w / kLeast)) { count = std::min(count, rows); }
+  int first(int group) const { return static_cast<int>(int64_t{rows} * group / count); }
+  int most_pixels() const { return (rows + count - 1) / count * columns; }
+  int rows = 0, columns = 0, count = 0;
+};
+
+// A pixel's result would be off by the sum of its values times what each weight lost as it became a byte. Values behind a ReLU have a
+// mean, so most of that is the same for all pixels: their mean times what the weights lost, which goes to the bias. Where a pixel sees
+// its own place alone, a group of rows has its own grid and mean, and is made bytes right before it is worked on. Else windows of one
+// pixel see several rows, so all of a photo has one of each; what a window sees of the padding is then taken for the mean as well.
+class Int8Convolution final : public PreparedOp {
+ public:
+  Int8Convolution(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
+      : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), lanes_(threads), segments_(c.kh * c.kw),
+        length_(UpToGroup(c.src.c)), panels_(Int8PanelsFor(c.dst.c)), clamp_(clamp), windows_(c, length_), src_groups_(c.src),
+        dst_groups_(c.dst), bias_(std::move(bias)) {
+    pointwise_ = segments_ == 1 && c.sh == 1 && c.sw == 1 && src_.h == dst_.h && src_.w == dst_.w;
+    const size_t values = AlignUp(static_cast<size_t>(src_.c) * sizeof(float));
+    mean_bytes_ = values + AlignUp(static_cast<size_t>(length_)) + AlignUp(static_cast<size_t>(panels_.channels()) * sizeof(float));
+    if (pointwise_) {
+      lane_bytes_ = mean_bytes_ + AlignUp(static_cast<size_t>(src_groups_.most_pixels()) * static_cast<size_t>(length_));
+    } else {
+      lane_bytes_ = AlignUp(windows_.bytes(dst_groups_.most_pixels()));
+      photo_bytes_ = mean_bytes_ + AlignUp(static_cast<size_t>(src_groups_.count) * sizeof(Int8Extent)) +
+                     AlignUp(static_cast<size_t>(src_groups_.count) * static_cast<size_t>(src_.c) * sizeof(float)) +
+                     AlignUp(static_cast<size_t>(int64_t{src_.h} * src_.w + 1) * static_cast<size_t>(length_));
+    }
+    bias_.resize(static_cast<size_t>(panels_.channels()));
+    Pack(c);
+  }
+
+  size_t scratch_bytes() const override { return photo_bytes_ + static_cast<size_t>(lanes_) * lane_bytes_; }
+
+  Status run(const RunArgs& args) const override {
+    pointwise_ ? RunGroups(args) : RunPhotos(args);
+    return {};
+  }
+
+ private:
+  // Takes what it hands out off the front of a stretch of scratch.
+  struct Room {
+    std::byte* at;
+    template <class T>
+    T* take(size_t count) {
+      T* const taken = reinterpret_cast<T*>(at);
+      at += AlignUp(count * sizeof(T));
+      return taken;
+    }
+  };
+
+  void Pack(const Convolution& c) {
+    const size_t oc = static_cast<size_t>(dst_.c), ic = static_cast<size_t>(src_.c), taps = static_cast<size_t>(segments_);
+    std::vector<float> row(oc), most(oc, 0.0f), lost(ic * oc, 0.0f);  // lost: by the weights of all taps together
+    const auto load = [&](size_t r) {
+      c.weights->copy_to(row.data(), r * oc, oc);
+      if (!c.scale.empty())
+        for (size_t o = 0; o < oc; ++o) row[o] *= c.scale[o];
+    };
+    const auto take_most = [&](const float* of) {
+      for (size_t o = 0; o < oc; ++o) most[o] = std::max(most[o], std::fabs(of[o]));
+    };
+    weights_ = Int8Weights(panels_, taps * static_cast<size_t>(length_), dst_.c);
+    for (size_t r = 0; r < taps * ic; ++r) load(r), take_most(row.data());
+    weights_.set_most(most);
+    for (size_t r = 0; r < taps * ic; ++r) {
+      load(r);
+      weights_.set_row(r / ic * static_cast<size_t>(length_) + r % ic, row);
+      float* const sum = lost.data() + r % ic * oc;
+      for (size_t o = 0; o < oc; ++o) sum[o] += row[o];
+    }
+    lost_ = Int8Weights(panels_, static_cast<size_t>(length_), dst_.c);
+    std::fill(most.begin(), most.end(), 0.0f);
+    for (size_t i = 0; i < ic; ++i) take_most(lost.data() + i * oc);
+    lost_.set_most(most);
+    for (size_t i = 0; i < ic; ++i) {
+      std::copy_n(lost.data() + i * oc, oc, row.data());
+      lost_.set_row(i, row);
+    }
+  }
+
+  // The bias for pixels whose values add up to `sums`. room: mean_bytes_ behind the sums.
+  const float* BiasFor(float* sums, int pixels, Room* room) const {
+    if (pixels == 1) return bias_.data();
+    for (int c = 0; c < src_.c; ++c) sums[c] /= static_cast<float>(pixels);
+    auto* const bytes = room->take<uint8_t>(static_cast<size_t>(length_));
+    auto* const bias = room->take<float>(static_cast<size_t>(panels_.channels()));
+    const Int8Grid grid = GridOf(ExtentOf(sums, 1, src_.c, sums));
+    QuantizePixels(sums, 1, grid, bytes);
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const uint8_t* const source = bytes;
+    lost_.Run({.src = &source, .pixel_stride = static_cast<size_t>(length_), .pixels = 1, .segments = 1, .length = length_, .grid = grid,
+               .clamp = {-kInfinity, kInfinity}},
+              bias_.data(), bias);
+    return bias;
+  }
+
+  void RunGroups(const RunArgs& args) const {
+    ForEachPiece(args.worker, lanes_, args.n * src_groups_.count, [&](int lane, int index) {
+      const int group = index % src_groups_.count, first = index / src_groups_.count * src_.h + src_groups_.first(group);
+      const int pixels = (src_groups_.first(group + 1) - src_groups_.first(group)) * src_.w;
+      Room room{Lane(args, lane)};
+      auto* const sums = room.take<float>(static_cast<size_t>(src_.c));
+      const auto* const src = static_cast<const float*>(args.src[0]) + int64_t{first} * src_.w * src_.c;
+      const Int8Grid grid = GridOf(ExtentOf(src, pixels, src_.c, sums));
+      const float* const bias = BiasFor(sums, pixels, &room);
+      auto* const bytes = room.take<uint8_t>(0);
+      QuantizePixels(src, pixels, grid, bytes);
+      const uint8_t* const source = bytes;
+      weights_.Run({.src = &source, .pixel_stride = static_cast<size_t>(length_), .pixels = pixels, .segments = 1, .length = length_, .grid = grid,
+                    .dst_stride = static_cast<size_t>(dst_stride_), .clamp = clamp_},
+                   bias, static_cast<float*>(args.dst) + int64_t{first} * dst_.w * dst_stride_);
+    });
+  }
+
+  void RunPhotos(const RunArgs& args) const {
+    const size_t ic = static_cast<size_t>(src_.c), groups = static_cast<size_t>(src_groups_.count);
+    const auto* src = static_cast<const float*>(args.src[0]);
+    auto* dst = static_cast<float*>(args.dst);
+    for (int n = 0; n < args.n; ++n, src += src_.per_image(), dst += int64_t{dst_.h} * dst_.w * dst_stride_) {
+      Room room{static_cast<std::byte*>(args.scratch)};
+      auto* const sums = room.take<float>(ic);
+      auto* const extents = room.take<Int8Extent>(groups);
+      auto* const group_sums = room.take<float>(groups * ic);
+      const auto group_of = [&](int g) { return src + int64_t{src_groups_.first(g)} * src_.w * src_.c; };
+      const auto pixels_of = [&](int g) { return (src_groups_.first(g + 1) - src_groups_.first(g)) * src_.w; };
+      ForEachPiece(args.worker, lanes_, src_groups_.count, [&](int, int g) {
+        extents[g] = ExtentOf(group_of(g), pixels_of(g), src_.c, group_sums + static_cast<size_t>(g) * ic);
+      });
+      Int8Extent all;
+      std::fill_n(sums, ic, 0.0f);
+      for (size_t g = 0; g < groups; ++g) {
+        all = {.magnitude = std::max(all.magnitude, extents[g].magnitude), .negative = all.negative || extents[g].negative};
+        for (size_t i = 0; i < ic; ++i) sums[i] += group_sums[g * ic + i];
+      }
+      const Int8Grid grid = GridOf(all);
+      const float* const bias = BiasFor(sums, src_.h * src_.w, &room);
+      auto* const outside = room.take<uint8_t>(0);  // a pixel of padding, then the photo
+      std::fill_n(outside, length_, static_cast<uint8_t>(grid.zero));
+      uint8_t* const bytes = outside + length_;
+      ForEachPiece(args.worker, lanes_, src_groups_.count, [&](int, int g) {
+        QuantizePixels(group_of(g), pixels_of(g), grid, bytes + int64_t{src_groups_.first(g)} * src_.w * length_);
+      });
+      ForEachPiece(args.worker, lanes_, dst_groups_.count, [&](int lane, int g) {
+        const int first = dst_groups_.first(g) * dst_.w, end = dst_groups_.first(g + 1) * dst_.w;
+        auto** const table = reinterpret_cast<const uint8_t**>(Lane(args, lane));
+        windows_.Point(bytes, first, end - first, panels_.tile, outside, table);
+        weights_.Run({.src = table, .pixels = end - first, .segments = segments_, .length = length_, .grid = grid,
+                      .dst_stride = static_cast<size_t>(dst_stride_), .clamp = clamp_},
+                     bias, dst + int64_t{first} * dst_stride_);
+      });
+    }
+  }
+
+  std::byte* Lane(const RunArgs& args, int lane) const {
+    return static_cast<std::byte*>(args.scratch) + photo_bytes_ + static_cast<size_t>(lane) * lane_bytes_;
+  }
+
+  // Of channels that fill no group, what the rest of it holds meets weights of 0.
+  void QuantizePixels(const float* src, int pixels, const Int8Grid& grid, uint8_t* dst) const {
+    if (length_ == src_.c) return Quantize(src, static_cast<size_t>(pixels) * static_cast<size_t>(src_.c), grid, dst);
+    for (int p = 0; p < pixels; ++p, src += src_.c, dst += length_) {
+      Quantize(src, static_cast<size_t>(src_.c), grid, dst);
+      std::fill(dst + src_.c, dst + length_, uint8_t{0});
+    }
+  }
+
+  Shape src_, dst_;
+  int dst_stride_;
+  int lanes_;
+  int segments_, length_;  // length: of a pixel in bytes
+  Panels panels_;
+  Clamp clamp_;
+  WindowTable<uint8_t> windows_;
+  Groups src_groups_, dst_groups_;
+  bool pointwise_ = false;
+  size_t mean_bytes_ = 0, photo_bytes_ = 0, lane_bytes_ = 0;
+  Int8Weights weights_, lost_;
+  std::vector<float> bias_;
+};
+
+}  // namespace
+
+bool FitsInt8(const Convolution& c) {
+  // With fewer channels making bytes takes what they save; more products might leave 32 bits.
+  constexpr int64_t kLeastChannels = 16, kMostProducts = (int64_t{1} << 31) / (255 * 127 * 2);
+  return !c.depthwise && c.src.c >= kLeastChannels && int64_t{c.kh} * c.kw * UpToGroup(c.src.c) <= kMostProducts;
+}
+
+std::unique_ptr<PreparedOp> MakeInt8Convolution(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads) {
+  return std::make_unique<Int8Convolution>(convolution, std::move(bias), clamp, threads);
+}
+
+}  // namespace couplet::cpu::own
