@@ -14,7 +14,9 @@
 #include <cpuid.h>
 // g++ 12's own header begins some results with a variable that stands for "anything", and warns of it (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #endif
 
@@ -209,13 +211,15 @@ const char* Name(Int8Dot dot) {
 }
 
 Panels Int8PanelsFor(int channels) {
-  const bool wide = BestInt8Dot() == Int8Dot::kAvx512Vnni;
   Panels panels{.lanes = kInt8Lanes, .vectors = (channels + kInt8Lanes - 1) / kInt8Lanes};
-#if defined(__x86_64__)
-  panels.count = wide ? (panels.vectors + avx512_vnni::kPanel - 1) / avx512_vnni::kPanel : panels.vectors;
-  panels.tile = wide ? avx512_vnni::kTileRows[panels.widest() / kInt8Lanes] : avx_vnni::kTileRows[1];
-#else
   panels.count = panels.vectors, panels.tile = 1;
+#if defined(__x86_64__)
+  if (BestInt8Dot() == Int8Dot::kAvx512Vnni) {
+    panels.count = (panels.vectors + avx512_vnni::kPanel - 1) / avx512_vnni::kPanel;
+    panels.tile = avx512_vnni::kTileRows[panels.widest() / kInt8Lanes];
+  } else {
+    panels.tile = avx_vnni::kTileRows[avx_vnni::kPanel];
+  }
 #endif
   return panels;
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -27,12 +28,11 @@ GraphDef OpenGraph(const std::string& path) {
   return std::move(def).value();
 }
 
-std::vector<float> Logits(const std::vector<float>& pixels) {
+std::vector<float> Logits(const std::vector<float>& pixels, std::unique_ptr<Backend> backend = MakeCpuBackend()) {
   ImportOptions options = PhotoOptions("input", "MobilenetV1/Predictions/Reshape", 128, 127.5f, 127.5f, false);
   options.photos = false;
   auto graph = ImportGraph(OpenGraph(kGraph), options);
   REQUIRE_MESSAGE(graph.ok(), graph.status().message());
-  const auto backend = MakeCpuBackend();
   auto session = Session::Create(Optimize(std::move(graph).value()), *backend, {});
   REQUIRE_MESSAGE(session.ok(), session.status().message());
   auto worker = (*session)->NewWorker();
@@ -67,6 +67,12 @@ TEST_CASE("default backbone: two pictures give two finite vectors, far apart") {
   for (const float v : a) CHECK(std::isfinite(v));
   CHECK(RelativeL2(a, b) > 0.3);
   CHECK(RelativeL2(a, b) < 10);
+  // What bytes change is small beside what tells pictures apart. Without what goes to the bias it would be 0.5.
+  for (const auto& pixels : {stripes, disc}) {
+    const double error = RelativeL2(Logits(pixels, MakeInt8CpuBackend()), Logits(pixels));
+    CHECK(error < 0.15);
+    CHECK(error > 1e-4);
+  }
 }
 
 TEST_CASE("default backbone: Google's nodes in Google's order, with values of its own") {

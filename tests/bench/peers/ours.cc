@@ -4,11 +4,12 @@
 //   ours facts GRAPH                               its FLOP a photo and the size of its input, as JSON
 //   ours pixels GRAPH FILE PHOTO...                the photos as the network is fed them: float32, one after the other
 //   ours outputs GRAPH PIXELS FILE                 what the network makes of each
-//   ours backbone GRAPH PIXELS THREADS BATCH SECS [int8]  photos/s of the layers behind the pixels
-//   ours vectors GRAPH PHOTO_DIR COUNT DIR         photos/s from files to stored vectors
+//   ours backbone GRAPH PIXELS THREADS BATCH SECS [int8]
+//                                                  photos/s of the layers behind the pixels
+//   ours vectors GRAPH PHOTO_DIR COUNT DIR [int8]  photos/s from files to stored vectors
 //   ours steps FEATURES CLASSES STEPS DIR          seconds of training, evaluated every 10 steps, event files written
 //   ours machine PHOTO_DIR SECS SIDE               the ceilings: FLOP/s, photos decoded a second, as JSON; SIDE > 0: decoded,
-//                                                  resized to it and made a thumbnail of, as extraction does
+//                                                  resized to it and made a thumbnail of, as extraction does; and whether int8 is fast
 //   ours stat PHOTO_DIR                            seconds of one stat call a photo, each
 //   ours growth N FEATURES DIR                     seconds a photo: generated vectors stored, and found again by another run
 // SPDX-License-Identifier: Apache-2.0
@@ -87,10 +88,13 @@ void Outputs(const Args& args) {
   WriteFloats(args[2], outputs);
 }
 
+// Argument `at` may be "int8".
+std::unique_ptr<Backend> BackendFor(const Args& args, size_t at) { return args.size() > at ? MakeInt8CpuBackend() : MakeCpuBackend(); }
+
 // A worker a thread, as the programs do it. Batches of one are taken as they come; the photos of a larger batch are shared out, and
 // the next batch starts when all of them are done.
 double BackboneRate(const Args& args) {
-  const auto backend = args.size() > 5 ? MakeInt8CpuBackend() : MakeCpuBackend();
+  const auto backend = BackendFor(args, 5);
   const Backbone backbone = gpu::OpenNetwork(args[0], "");
   const std::vector<float> pixels = ReadFloats(args[1]);
   const size_t threads = std::stoul(args[2]), batch = std::stoul(args[3]);
@@ -139,7 +143,7 @@ double BackboneRate(const Args& args) {
 }
 
 double VectorRate(const Args& args) {
-  const auto backend = MakeCpuBackend();
+  const auto backend = BackendFor(args, 4);
   const Backbone network = gpu::OpenNetwork(args[0], "");
   PhotoFiles files = LoadPhotos(args[1]);
   std::vector<Photo> photos = std::move(files.photos);
@@ -180,6 +184,7 @@ std::string MachineRates(const Args& args) {
                                 {"peak1", cpu::MeasureFmaPeak(1, seconds)},
                                 {"peak", cpu::MeasureFmaPeak(threads, seconds)},
                                 {"decode", DecodeRate(files, threads, side)},
+                                {"int8", Int8IsFast()},
                                 {"backend", MakeCpuBackend()->description()}}
       .dump();
 }

@@ -25,7 +25,7 @@ from contestants import PEERS, PeerFailed, Workers
 from material import PHOTOS, TEMP, ours
 
 GROUPS = {"a": rows.backbone_rows, "b": rows.vector_rows, "c": rows.step_rows, "d": rows.retrain_rows, "e": program_rows.label_rows,
-          "f": program_rows.thousand_rows, "g": program_rows.growth_rows}
+          "f": program_rows.thousand_rows, "g": program_rows.growth_rows, "h": rows.int8_rows}
 
 
 def stolen():
@@ -114,7 +114,7 @@ def write(run):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(GROUPS), help="of a to g")
+    parser.add_argument("--rows", default=",".join(GROUPS), help="of a to h")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--commit", default="unknown")
     parser.add_argument("--keep", action="store_true", help="write docs/measured, too")

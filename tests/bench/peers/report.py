@@ -6,7 +6,7 @@ from contestants import PEERS
 from targets import judge
 
 TITLES = {"a": "backbone alone", "b": "photos to vectors", "c": "4,000 steps", "d": "whole retrain", "e": "label_image, one photo",
-          "f": "label_image, 1,000 photos", "g": "growth"}
+          "f": "label_image, 1,000 photos", "g": "growth", "h": "--precision=int8"}
 
 
 def quiet_rounds(machines, least):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import material
 from contestants import run_seconds
 from material import BUILD, PHOTOS, TEMP, ours
-from targets import at_most, of_the_floor, times
+from targets import at_least, at_most, of_the_floor, times
 
 STEPS = 4000
 
@@ -89,6 +89,23 @@ def step_rows(workers, networks, cores):
             }, lambda m, f=features, c=classes: 4.0 * 100 * f * c * STEPS / m["peak1" if c == 5 else "peak"],  # threads share a step of many classes
                 [at_most(seconds[features], "s"), times(700, "original")] if classes == 5 else [],
                 ["extrapolated from 30 steps of the original's and 500 of Keras's"])
+
+
+def int8_rows(workers, networks, cores):
+    """(h) --precision=int8, how many times as fast as fp32: ourselves alone"""
+    if not ours("machine", PHOTOS, 0.01, 0)["int8"]:
+        print("(h) left out: this processor multiplies bytes no faster than floats")
+        return
+    photos = {"0.25_128": 1000, "0.50_224": 500, "1.0_224": 200, "Inception v3": 100}
+    for net in networks:
+        def backbone(net=net):
+            return ours("backbone", net.graph, net.floats, 1, 1, 0.5, "int8") / ours("backbone", net.graph, net.floats, 1, 1, 0.5)
+        yield Row("h", f"backbone alone, {net.name}, 1 thread", "times fp32", {"ours": backbone}, lambda m: 0, [at_least(2, "times fp32")])
+
+        def vectors(net=net):
+            asked = ("vectors", net.graph, PHOTOS, photos[net.name], TEMP)
+            return ours(*asked, "int8") / ours(*asked)
+        yield Row("h", f"photos to vectors, {net.name}", "times fp32", {"ours": vectors}, lambda m: 0)
 
 
 class Phases:

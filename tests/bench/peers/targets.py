@@ -32,6 +32,11 @@ def of_the_floor(percent):
                   lambda figure: figure >= percent, lambda figure: f"{figure:.0f} %")
 
 
+def at_least(least, unit):
+    return Target(f"at least {least:g} {unit}", lambda result, _: result["ours"], lambda figure: figure >= least,
+                  lambda figure: f"{figure:.2f} {unit}")
+
+
 def at_most(most, unit):
     return Target(f"at most {most:g} {unit}", lambda result, _: result["ours"], lambda figure: figure <= most,
                   lambda figure: f"{figure:.3g} {unit}")
