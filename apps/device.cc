@@ -71,7 +71,7 @@ Status CheckDeviceOptions(const DeviceOptions& o) {
 }
 
 std::string DescribeDevices() {
-  return fmt::format("cpu: {}\n{}", MakeCpuBackend()->description(), DescribeCudaDevices());
+  return fmt::format("cpu: {}{}\n{}", MakeCpuBackend()->description(), Int8IsFast() ? "; --precision=int8" : "", DescribeCudaDevices());
 }
 
 Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o,
