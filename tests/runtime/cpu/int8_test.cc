@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -49,6 +50,7 @@ class Promise {
   Promise(const ConvShape& s, const Inputs& in) : s_(s), in_(in), groups_(s.ih, s.iw) {
     const size_t oc = static_cast<size_t>(s.oc), ic = static_cast<size_t>(s.ic);
     std::vector<float> folded;
+    folded.reserve(in.weights.size());
     for (size_t i = 0; i < in.weights.size(); ++i) folded.push_back(in.scale.empty() ? in.weights[i] : in.weights[i] * in.scale[i % oc]);
     std::vector<float> lost(ic * oc, 0.0f);
     for (size_t o = 0; o < oc; ++o) weight_grids_.push_back(GridAround(folded.data() + o, folded.size() / oc, true, oc));
@@ -104,6 +106,7 @@ class Promise {
   void AddSource(const Grid& grid, const std::vector<float>& sums, size_t pixels, const std::vector<float>& lost) {
     const size_t oc = static_cast<size_t>(s_.oc);
     std::vector<float> mean;
+    mean.reserve(sums.size());
     for (const float sum : sums) mean.push_back(sum / static_cast<float>(pixels));
     const Grid mean_grid = GridAround(mean.data(), mean.size());
     Source source{.grid = grid, .bias = {}};
@@ -163,7 +166,7 @@ TEST_CASE("int8: results are what their bytes promise, to the bit, on every inst
         double squares = 0, corrected = 0, uncorrected = 0;
         for (size_t i = 0; i < got.size(); i += got.size() / 499 + 1) {
           const Promise::Value want = promise.At(i);
-          wrong += std::memcmp(&got[i], &want.promised, sizeof(float)) != 0;
+          wrong += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want.promised);
           squares += want.exact * want.exact;
           corrected += std::pow(double{got[i]} - want.exact, 2);
           uncorrected += std::pow(double{want.uncorrected} - want.exact, 2);
