@@ -62,8 +62,8 @@ Status CheckDeviceOptions(const DeviceOptions& o) {
   if (o.precision == kInt8) {
     if (o.device == "cuda") return BadInput("--precision=int8: a GPU computes in fp32, tf32 or fp16; name one of them, or use --device=cpu");
     if (!Int8IsFast())
-      return BadInput("--precision=int8: this processor multiplies bytes no faster than floats (it has neither AVX-512 VNNI nor AVX-VNNI); "
-                      "leave it out");
+      return BadInput("--precision=int8: this processor multiplies bytes no faster than floats (it has none of AVX-512 VNNI, AVX-VNNI "
+                      "and Arm's SDOT); leave it out");
   } else if (o.device == "cpu" && o.precision != "fp32") {
     return BadInput(fmt::format("--precision={}: the CPU computes in fp32 or int8; leave it out, or use --device=cuda", o.precision));
   }

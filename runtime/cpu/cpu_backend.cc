@@ -212,7 +212,10 @@ class CpuBackend final : public Backend {
   Precision precision() const override { return precision_; }
 
   // Ours: one more wherever one of them changes a bit.
-  std::string numerics() const override { return kernels_ == CpuKernels::kOwn ? "own3" : ""; }
+  std::string numerics() const override {
+    if (precision_ == Precision::kInt8) return "own3,int8-1";
+    return kernels_ == CpuKernels::kOwn ? "own3" : "";
+  }
 
   // Thread-safe. Neither the batch nor the threads change how a value is computed, so they cannot change a bit either.
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {

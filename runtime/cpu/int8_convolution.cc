@@ -27,20 +27,20 @@ class Int8Weights {
 
   // most: [channels], the greatest magnitude of each.
   void set_most(const std::vector<float>& most) {
-    inverses_.assign(channels_, 0.0f);
-    constexpr float kSteps = 127.0f, kLeast = 1e-30f;  // GridOf's
-    for (size_t o = 0; o < channels_; ++o)
-      if (most[o] >= kLeast) steps_[o] = most[o] / kSteps, inverses_[o] = kSteps / most[o];
+    inverses_.resize(channels_);
+    for (size_t o = 0; o < channels_; ++o) {
+      const Int8Grid grid = GridOf({.magnitude = std::bit_cast<uint32_t>(most[o]), .negative = true});
+      steps_[o] = grid.step, inverses_[o] = grid.inverse;
+    }
   }
   // Row `k` of the matrix; what its bytes lack is left in `row`.
   void set_row(size_t k, std::vector<float>& row) {
-    constexpr float kWholeNumbers = 12582912.0f;  // int8_kernel.cc's
     const size_t rows = bytes_ / steps_.size();
     for (int panel = 0; panel < panels_.count; ++panel) {
       const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
       int8_t* const to = weights_.get() + rows * first + k / kInt8Group * width * kInt8Group + k % kInt8Group;
       for (size_t o = first; o < std::min(first + width, channels_); ++o) {
-        const auto weight = static_cast<int8_t>(std::bit_cast<int32_t>(row[o] * inverses_[o] + kWholeNumbers));
+        const auto weight = static_cast<int8_t>(std::bit_cast<int32_t>(row[o] * inverses_[o] + kInt8WholeNumbers));
         to[(o - first) * kInt8Group] = weight;
         sums_[o] += weight;
         row[o] -= static_cast<float>(weight) * steps_[o];

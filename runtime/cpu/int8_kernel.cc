@@ -18,14 +18,16 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>
+#elif defined(__aarch64__) && !defined(__clang__)  // clang's header knows the product only where all of a file may use it
+#include <arm_neon.h>
+#include <sys/auxv.h>
+#define COUPLET_INT8_NEON 1
 #endif
 
 namespace couplet::cpu {
 namespace {
 
 constexpr uint32_t kSignBit = 0x80000000u;
-// Added to a number below 2^22 it leaves the nearest integer in the lowest bits.
-constexpr float kWholeNumbers = 12582912.0f;  // 1.5 * 2^23
 
 #if defined(__x86_64__)
 
@@ -37,7 +39,7 @@ namespace avx512_vnni {
 
 using Ints = __m512i;
 using Floats = __m512;
-constexpr int kVectors = 1, kPanel = 4;
+constexpr int kVectors = 1, kPanel = 4, kByteShift = 0;
 constexpr int kTileRows[] = {0, 12, 12, 8, 6};  // by a panel's width: 32 registers, as in register_tiles-inl.h
 
 COUPLET_INT8_OP Ints ZeroInts() { return _mm512_setzero_si512(); }
@@ -88,7 +90,7 @@ namespace avx_vnni {
 
 using Ints = __m256i;
 using Floats = __m256;
-constexpr int kVectors = 2, kPanel = 1;
+constexpr int kVectors = 2, kPanel = 1, kByteShift = 0;
 constexpr int kTileRows[] = {0, 6};  // 16 registers
 
 COUPLET_INT8_OP Ints ZeroInts() { return _mm256_setzero_si256(); }
@@ -143,9 +145,79 @@ bool DetectAvxVnni() {
 }
 
 bool Has(Int8Dot dot) {
+  if (dot == Int8Dot::kNeonDot) return false;
   static const bool avx_vnni = DetectAvxVnni();  // under a hypervisor asking takes a microsecond
   if (dot == Int8Dot::kAvx512Vnni) return BestSimd() >= Simd::kAvx512 && __builtin_cpu_supports("avx512vnni");
   return BestSimd() >= Simd::kAvx2 && avx_vnni;
+}
+
+#elif COUPLET_INT8_NEON
+
+namespace neon_dot {
+
+#define COUPLET_INT8_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#define COUPLET_INT8_OP COUPLET_INT8_TARGET inline __attribute__((always_inline))
+
+using Ints = int32x4_t;
+using Floats = float32x4_t;
+constexpr int kVectors = 4, kPanel = 1;
+constexpr int kTileRows[] = {0, 6};
+// SDOT multiplies signed bytes alone, so a byte comes less 128 (SpreadGroup).
+constexpr int kByteShift = 128;
+
+COUPLET_INT8_OP Ints ZeroInts() { return vdupq_n_s32(0); }
+COUPLET_INT8_OP Ints LoadInts(const void* from) { return vld1q_s32(static_cast<const int32_t*>(from)); }
+COUPLET_INT8_OP Ints SpreadInt(int32_t value) { return vdupq_n_s32(value); }
+COUPLET_INT8_OP Ints SpreadGroup(const uint8_t* from) {
+  uint32_t group;
+  std::memcpy(&group, from, sizeof(group));
+  return vreinterpretq_s32_u32(vdupq_n_u32(group ^ 0x80808080u));
+}
+COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)); }
+COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return vsubq_s32(a, b); }
+COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return vmulq_s32(a, b); }
+COUPLET_INT8_OP Floats ToFloats(Ints a) { return vcvtq_f32_s32(a); }
+COUPLET_INT8_OP Floats Add(Floats a, Floats b) { return vaddq_f32(a, b); }
+COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) {
+  return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
+COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return vbicq_s32(b, a); }
+COUPLET_INT8_OP Ints AsInts(Floats a) { return vreinterpretq_s32_f32(a); }
+COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) {
+  float all[4] = {};
+  std::memcpy(all, from, static_cast<size_t>(count) * sizeof(float));
+  return vld1q_f32(all);
+}
+COUPLET_INT8_OP void StoreInts(Ints value, uint32_t* to) { vst1q_u32(to, vreinterpretq_u32_s32(value)); }
+COUPLET_INT8_OP void StoreBytes(Floats lowest, uint8_t* to) {
+  const uint16x4_t halves = vmovn_u32(vreinterpretq_u32_f32(lowest));
+  const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(halves, halves))), 0);
+  std::memcpy(to, &four, sizeof(four));
+}
+COUPLET_INT8_OP Floats SpreadFloat(float value) { return vdupq_n_f32(value); }
+COUPLET_INT8_OP Floats LoadFloats(const float* from) { return vld1q_f32(from); }
+COUPLET_INT8_OP Floats Multiply(Floats a, Floats b) { return vmulq_f32(a, b); }
+COUPLET_INT8_OP Floats MultiplyAdd(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+// Of two zeros, and of a number and NaN, the second, as on x86.
+COUPLET_INT8_OP Floats Least(Floats a, Floats b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+COUPLET_INT8_OP Floats Greatest(Floats a, Floats b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+COUPLET_INT8_OP void StoreFirst(Floats value, int count, float* to) {
+  if (count >= 4) return vst1q_f32(to, value);
+  float all[4];
+  vst1q_f32(all, value);
+  if (count > 0) std::memcpy(to, all, static_cast<size_t>(count) * sizeof(float));
+}
+
+#include "runtime/cpu/int8_loops-inl.h"
+
+#undef COUPLET_INT8_OP
+#undef COUPLET_INT8_TARGET
+
+}  // namespace neon_dot
+
+bool Has(Int8Dot dot) {
+  static const bool sdot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  return dot == Int8Dot::kNeonDot && sdot;
 }
 
 #else
@@ -167,7 +239,7 @@ Int8Extent PortableExtent(const float* values, int pixels, int channels, float* 
 }
 
 void PortableBytes(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
-  const float shift = kWholeNumbers + static_cast<float>(grid.zero);
+  const float shift = kInt8WholeNumbers + static_cast<float>(grid.zero);
   for (size_t i = 0; i < count; ++i) dst[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(std::fma(values[i], grid.inverse, shift)));
 }
 
@@ -196,14 +268,15 @@ void PortablePanel(const Int8Panel& t) {
 }  // namespace
 
 Int8Dot BestInt8Dot() {
-  for (const Int8Dot dot : {Int8Dot::kAvx512Vnni, Int8Dot::kAvxVnni})
+  for (const Int8Dot dot : {Int8Dot::kAvx512Vnni, Int8Dot::kAvxVnni, Int8Dot::kNeonDot})
     if (Has(dot)) return dot;
   return Int8Dot::kPortable;
 }
 
 const char* Name(Int8Dot dot) {
   switch (dot) {
-    case Int8Dot::kPortable: return "no VNNI";
+    case Int8Dot::kPortable: return "no product of bytes";
+    case Int8Dot::kNeonDot: return "NEON with SDOT";
     case Int8Dot::kAvxVnni: return "AVX-VNNI";
     case Int8Dot::kAvx512Vnni: return "AVX-512 VNNI";
   }
@@ -220,6 +293,8 @@ Panels Int8PanelsFor(int channels) {
   } else {
     panels.tile = avx_vnni::kTileRows[avx_vnni::kPanel];
   }
+#elif COUPLET_INT8_NEON
+  panels.tile = neon_dot::kTileRows[neon_dot::kPanel];
 #endif
   return panels;
 }
@@ -239,6 +314,8 @@ Int8Grid GridOf(const Int8Extent& extent) {
   (BestInt8Dot() == Int8Dot::kAvx512Vnni ? &avx512_vnni::LOOP              \
    : BestInt8Dot() == Int8Dot::kAvxVnni  ? &avx_vnni::LOOP                 \
                                          : &Portable##LOOP)
+#elif COUPLET_INT8_NEON
+#define COUPLET_INT8_DISPATCH(LOOP) (BestInt8Dot() == Int8Dot::kNeonDot ? &neon_dot::LOOP : &Portable##LOOP)
 #else
 #define COUPLET_INT8_DISPATCH(LOOP) (&Portable##LOOP)
 #endif

@@ -1,5 +1,5 @@
 // The inner loop of a convolution with --precision=int8: a tile of pixels by a panel of channels, products of bytes added up in
-// 32-bit integers, four at a time where the processor has an instruction for that (VNNI). Integers do not round, and what is computed
+// 32-bit integers, four at a time where the processor has an instruction for that (VNNI, SDOT). Integers do not round, and what is computed
 // from their sums takes one multiplication and one fused multiply-add, so a result has the same bits on every processor.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -12,13 +12,15 @@
 namespace couplet::cpu {
 
 // Ascending. Portable: for other processors' tests, far slower than floats.
-enum class Int8Dot { kPortable, kAvxVnni, kAvx512Vnni };
+enum class Int8Dot { kPortable, kNeonDot, kAvxVnni, kAvx512Vnni };
 // The best that the processor has and LimitSimd (dispatch.h) allows.
 Int8Dot BestInt8Dot();
 const char* Name(Int8Dot dot);
 
 constexpr int kInt8Lanes = 16;  // channels that a panel's width is a multiple of
 constexpr int kInt8Group = 4;   // values of a pixel whose products are added up at once: a segment's length is a multiple of it
+// Added to a number below 2^22 it leaves the nearest integer in the lowest bits.
+constexpr float kInt8WholeNumbers = 12582912.0f;  // 1.5 * 2^23
 inline int UpToGroup(int values) { return (values + kInt8Group - 1) / kInt8Group * kInt8Group; }
 Panels Int8PanelsFor(int channels);
 

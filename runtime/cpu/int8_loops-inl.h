@@ -1,5 +1,6 @@
 // The loops of int8_kernel.cc, included once an instruction set, in a namespace that has COUPLET_INT8_TARGET (the attribute), the vector
-// types Ints and Floats with the functions below, kVectors of them for kInt8Lanes channels, and kPanel, the widest panel in kInt8Lanes.
+// types Ints and Floats with the functions below, kVectors of them for kInt8Lanes channels, kPanel, the widest panel in kInt8Lanes, kTileRows by a
+// panel's width, and kByteShift, what SpreadGroup takes off a byte.
 // SPDX-License-Identifier: Apache-2.0
 
 constexpr size_t kStep = kInt8Lanes / kVectors;  // of 32-bit values in a vector
@@ -45,7 +46,7 @@ COUPLET_INT8_TARGET Int8Extent Extent(const float* values, int pixels, int chann
 }
 
 COUPLET_INT8_TARGET void Bytes(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
-  const Floats inverse = SpreadFloat(grid.inverse), shift = SpreadFloat(kWholeNumbers + static_cast<float>(grid.zero));
+  const Floats inverse = SpreadFloat(grid.inverse), shift = SpreadFloat(kInt8WholeNumbers + static_cast<float>(grid.zero));
   size_t i = 0;
   for (; i + kStep <= count; i += kStep) StoreBytes(MultiplyAdd(LoadFloats(values + i), inverse, shift), dst + i);
   if (i == count) return;
@@ -87,7 +88,7 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
   for (int v = 0; v < kV; ++v) {
     const size_t at = static_cast<size_t>(v) * kStep;
     const Floats step = Multiply(SpreadFloat(t.grid.step), LoadFloats(t.weight_steps + at)), bias = LoadFloats(t.bias + at);
-    const Ints zeros = Multiply(SpreadInt(t.grid.zero), LoadInts(t.weight_sums + at));
+    const Ints zeros = Multiply(SpreadInt(t.grid.zero - kByteShift), LoadInts(t.weight_sums + at));
     float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
 #pragma GCC unroll 12
     for (int p = 0; p < P; ++p, dst += t.dst_stride) {
