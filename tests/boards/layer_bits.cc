@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/boards/layer_bits.h"
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +41,9 @@ class Lines {
     const auto state = (*op)->make_state();
     auto scratch = backend_->allocate((*op)->scratch_bytes() + 64);
     if (!scratch.ok()) std::abort();
-    const std::vector<float> pixels = values_.Reals(static_cast<size_t>(n * src.per_image()));
+    std::vector<float> pixels = values_.Reals(static_cast<size_t>(n * src.per_image()));
+    if (behind_relu)
+      for (float& pixel : pixels) pixel = std::fabs(pixel);
     std::vector<float> dst(static_cast<size_t>(n * layer.shape.per_image()));
     const std::vector<const void*> sources(shapes.size(), pixels.data());
     if (!(*op)->run({.n = n, .src = sources, .images = images, .dst = dst.data(), .scratch = scratch->data(),
@@ -94,6 +97,7 @@ class Lines {
   void By(std::unique_ptr<Backend> backend) { backend_ = std::move(backend); }
 
   std::string text;
+  bool behind_relu = false;  // no source is negative
 
  private:
   void AddLine(const char* name, const std::vector<float>& values) {
@@ -132,6 +136,9 @@ std::string LayerBits() {
   lines.By(MakeInt8CpuBackend());
   lines.Convolve<ConvAttrs>("int8_pointwise", {.n = 1, .h = 7, .w = 5, .c = 67}, 41, 1, 1, {});
   lines.Convolve<ConvAttrs>("int8_windows", {.n = 1, .h = 9, .w = 11, .c = 30}, 48, 3, 2, {1, 1, 0, 0});
+  lines.behind_relu = true;
+  lines.Convolve<ConvAttrs>("int8_pointwise_relu", {.n = 1, .h = 7, .w = 5, .c = 67}, 41, 1, 1, {});
+  lines.Convolve<ConvAttrs>("int8_windows_relu", {.n = 1, .h = 9, .w = 11, .c = 30}, 48, 3, 2, {1, 1, 0, 0});
   return lines.text;
 }
 
