@@ -18,7 +18,6 @@ namespace couplet {
 namespace {
 
 constexpr const char* kGroup = "Device";
-constexpr std::string_view kInt8 = "int8";
 constexpr const char* kWatchVariable = "COUPLET_CUDA_WATCH";
 constexpr const char* kDiscarded = "unprinted";  // its value where standard output is
 
@@ -59,7 +58,7 @@ void DeclareDeviceFlags(CommandLine& flags, DeviceOptions& o) {
 }
 
 Status CheckDeviceOptions(const DeviceOptions& o) {
-  if (o.precision == kInt8) {
+  if (o.precision == Name(Precision::kInt8)) {
     if (o.device == "cuda") return BadInput("--precision=int8: a GPU computes in fp32, tf32 or fp16; name one of them, or use --device=cpu");
     if (!Int8IsFast())
       return BadInput("--precision=int8: this processor multiplies bytes no faster than floats (it has none of AVX-512 VNNI, AVX-VNNI "
@@ -76,7 +75,7 @@ std::string DescribeDevices() {
 
 Result<std::unique_ptr<Backend>> OpenDevice(const DeviceOptions& o,
                                             const std::function<Result<bool>()>& worth_a_gpu) {
-  if (o.precision == kInt8) {  // on no GPU, so that `auto` finds nothing to choose
+  if (o.precision == Name(Precision::kInt8)) {  // on no GPU, so that `auto` finds nothing to choose
     auto cpu = MakeInt8CpuBackend();
     LogInfo("Using " + cpu->description());
     return cpu;

@@ -163,14 +163,7 @@ void PanelImpl(const GemmPanel& t) {
 
 const char* TargetImpl() { return hwy::TargetName(HWY_TARGET); }
 
-Panels PanelsImpl(int channels) {
-  Panels panels;
-  panels.lanes = static_cast<int>(hn::MaxLanes(D()));
-  panels.vectors = (channels + panels.lanes - 1) / panels.lanes;
-  panels.count = (panels.vectors + kPanelVectors - 1) / kPanelVectors;
-  panels.tile = kTileRows[panels.widest() / panels.lanes];
-  return panels;
-}
+Panels PanelsImpl(int channels) { return DealPanels(channels, static_cast<int>(hn::MaxLanes(D())), kPanelVectors, kTileRows); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace couplet::cpu

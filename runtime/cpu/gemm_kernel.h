@@ -28,6 +28,13 @@ struct Panels {
   int widest() const { return (vectors + count - 1) / count * lanes; }
   int channels() const { return vectors * lanes; }  // padded
 };
+// lanes: of a vector. most: vectors that a panel may be wide. tile_rows: pixels of a tile by its panel's vectors.
+inline Panels DealPanels(int channels, int lanes, int most, const int* tile_rows) {
+  Panels panels{.lanes = lanes, .vectors = (channels + lanes - 1) / lanes};
+  panels.count = (panels.vectors + most - 1) / most;
+  panels.tile = tile_rows[panels.widest() / lanes];
+  return panels;
+}
 Panels PanelsFor(int channels);
 
 // `pixels` results times one panel, in tiles. `segments` stretches of `length` source values each. Where they lie: with

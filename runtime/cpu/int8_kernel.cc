@@ -29,6 +29,12 @@ namespace {
 
 constexpr uint32_t kSignBit = 0x80000000u;
 
+inline uint32_t GroupAt(const uint8_t* from) {
+  uint32_t group;
+  std::memcpy(&group, from, sizeof(group));
+  return group;
+}
+
 #if defined(__x86_64__)
 
 // Highway 1.0.3 has neither this product nor AVX-VNNI, hence intrinsics.
@@ -45,11 +51,6 @@ constexpr int kTileRows[] = {0, 12, 12, 8, 6};  // by a panel's width: 32 regist
 COUPLET_INT8_OP Ints ZeroInts() { return _mm512_setzero_si512(); }
 COUPLET_INT8_OP Ints LoadInts(const void* from) { return _mm512_loadu_si512(from); }
 COUPLET_INT8_OP Ints SpreadInt(int32_t value) { return _mm512_set1_epi32(value); }
-COUPLET_INT8_OP Ints SpreadGroup(const uint8_t* from) {
-  int32_t group;
-  std::memcpy(&group, from, sizeof(group));
-  return _mm512_set1_epi32(group);
-}
 COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return _mm512_dpbusd_epi32(sum, a, b); }
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm512_mullo_epi32(a, b); }
@@ -96,11 +97,6 @@ constexpr int kTileRows[] = {0, 6};  // 16 registers
 COUPLET_INT8_OP Ints ZeroInts() { return _mm256_setzero_si256(); }
 COUPLET_INT8_OP Ints LoadInts(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 COUPLET_INT8_OP Ints SpreadInt(int32_t value) { return _mm256_set1_epi32(value); }
-COUPLET_INT8_OP Ints SpreadGroup(const uint8_t* from) {
-  int32_t group;
-  std::memcpy(&group, from, sizeof(group));
-  return _mm256_set1_epi32(group);
-}
 COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm256_mullo_epi32(a, b); }
@@ -162,17 +158,12 @@ using Ints = int32x4_t;
 using Floats = float32x4_t;
 constexpr int kVectors = 4, kPanel = 1;
 constexpr int kTileRows[] = {0, 6};
-// SDOT multiplies signed bytes alone, so a byte comes less 128 (SpreadGroup).
+// SDOT multiplies signed bytes alone, so a byte comes less 128.
 constexpr int kByteShift = 128;
 
 COUPLET_INT8_OP Ints ZeroInts() { return vdupq_n_s32(0); }
 COUPLET_INT8_OP Ints LoadInts(const void* from) { return vld1q_s32(static_cast<const int32_t*>(from)); }
 COUPLET_INT8_OP Ints SpreadInt(int32_t value) { return vdupq_n_s32(value); }
-COUPLET_INT8_OP Ints SpreadGroup(const uint8_t* from) {
-  uint32_t group;
-  std::memcpy(&group, from, sizeof(group));
-  return vreinterpretq_s32_u32(vdupq_n_u32(group ^ 0x80808080u));
-}
 COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)); }
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return vsubq_s32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return vmulq_s32(a, b); }
@@ -243,6 +234,11 @@ void PortableBytes(const float* values, size_t count, const Int8Grid& grid, uint
   for (size_t i = 0; i < count; ++i) dst[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(std::fma(values[i], grid.inverse, shift)));
 }
 
+Panels PortablePanelsOf(int channels) {
+  constexpr int kTileRows[] = {0, 6};
+  return DealPanels(channels, kInt8Lanes, 1, kTileRows);
+}
+
 void PortablePanel(const Int8Panel& t) {
   const Tiles tiles(t.pixels, t.tile);
   for (int tile = 0; tile < tiles.count; ++tile)
@@ -283,22 +279,6 @@ const char* Name(Int8Dot dot) {
   return "";
 }
 
-Panels Int8PanelsFor(int channels) {
-  Panels panels{.lanes = kInt8Lanes, .vectors = (channels + kInt8Lanes - 1) / kInt8Lanes};
-  panels.count = panels.vectors, panels.tile = 1;
-#if defined(__x86_64__)
-  if (BestInt8Dot() == Int8Dot::kAvx512Vnni) {
-    panels.count = (panels.vectors + avx512_vnni::kPanel - 1) / avx512_vnni::kPanel;
-    panels.tile = avx512_vnni::kTileRows[panels.widest() / kInt8Lanes];
-  } else {
-    panels.tile = avx_vnni::kTileRows[avx_vnni::kPanel];
-  }
-#elif COUPLET_INT8_NEON
-  panels.tile = neon_dot::kTileRows[neon_dot::kPanel];
-#endif
-  return panels;
-}
-
 Int8Grid GridOf(const Int8Extent& extent) {
   constexpr float kLeast = 1e-30f;  // below it a step's inverse leaves a float's range; such values are as good as 0
   constexpr uint32_t kInfinity = 0x7f800000u;
@@ -326,6 +306,7 @@ Int8Extent ExtentOf(const float* values, int pixels, int channels, float* sums) 
 void Quantize(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
   COUPLET_INT8_DISPATCH(Bytes)(values, count, grid, dst);
 }
+Panels Int8PanelsFor(int channels) { return COUPLET_INT8_DISPATCH(PanelsOf)(channels); }
 void RunInt8Panel(const Int8Panel& panel) { COUPLET_INT8_DISPATCH(Panel)(panel); }
 
 }  // namespace couplet::cpu

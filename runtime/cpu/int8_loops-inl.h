@@ -1,9 +1,10 @@
 // The loops of int8_kernel.cc, included once an instruction set, in a namespace that has COUPLET_INT8_TARGET (the attribute), the vector
 // types Ints and Floats with the functions below, kVectors of them for kInt8Lanes channels, kPanel, the widest panel in kInt8Lanes, kTileRows by a
-// panel's width, and kByteShift, what SpreadGroup takes off a byte.
+// panel's width, and kByteShift, 0 or 128, what is taken off a byte before Dot.
 // SPDX-License-Identifier: Apache-2.0
 
 constexpr size_t kStep = kInt8Lanes / kVectors;  // of 32-bit values in a vector
+constexpr uint32_t kShiftGroup = kByteShift * 0x01010101u;  // less 128 is the other sign, four times
 
 // V vectors of channels.
 template <int V>
@@ -77,7 +78,7 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
       for (int v = 0; v < kV; ++v) b[v] = LoadInts(weights + static_cast<size_t>(v) * kStep * kInt8Group);
 #pragma GCC unroll 12
       for (int p = 0; p < P; ++p) {
-        const Ints a = SpreadGroup(src[p] + k);
+        const Ints a = SpreadInt(static_cast<int32_t>(GroupAt(src[p] + k) ^ kShiftGroup));
 #pragma GCC unroll 12
         for (int v = 0; v < kV; ++v) sum[p][v] = Dot(sum[p][v], a, b[v]);
       }
@@ -119,4 +120,5 @@ COUPLET_INT8_TARGET void PanelOfWidth(const Int8Panel& t) {
   }
 }
 
+Panels PanelsOf(int channels) { return DealPanels(channels, kInt8Lanes, kPanel, kTileRows); }
 COUPLET_INT8_TARGET void Panel(const Int8Panel& t) { PanelOfWidth<>(t); }

@@ -30,19 +30,14 @@ void Add(std::vector<ConvShape>& shapes, ConvShape shape, bool same) {
 }
 
 ConvShape Square(std::string name, int size, int ic, int oc, int kh, int kw, int stride) {
-  return {.name = std::move(name),
-          .ih = size,
-          .iw = size,
-          .ic = ic,
-          .oc = oc,
-          .kh = kh,
-          .kw = kw,
-          .sh = stride,
-          .sw = stride,
-          .pads = {}};
+  return Named(std::move(name), size, size, ic, oc, kh, kw, stride, stride, {});
 }
 
 }  // namespace
+
+ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads) {
+  return {.name = std::move(name), .ih = ih, .iw = iw, .ic = ic, .oc = oc, .kh = kh, .kw = kw, .sh = sh, .sw = sw, .pads = pads};
+}
 
 std::vector<ConvShape> MobileNetConvs(int width, int size) {
   struct Block {

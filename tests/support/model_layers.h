@@ -20,6 +20,8 @@ struct ConvShape {
   int ow() const { return (iw + pads.left + pads.right - (kw - 1) * dw - 1) / sw + 1; }
 };
 
+ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads);
+
 // TensorFlow's SAME for the shape's kernel, stride and dilation.
 Pads SamePads(const ConvShape& shape);
 

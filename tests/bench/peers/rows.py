@@ -11,6 +11,8 @@ from material import BUILD, PHOTOS, TEMP, ours
 from targets import at_least, at_most, of_the_floor, times
 
 STEPS = 4000
+# For us, for the original, for those that take batches.
+PHOTO_COUNTS = {"0.25_128": (1000, 200, 500), "0.50_224": (500, 100, 200), "1.0_224": (200, 60, 100), "Inception v3": (100, 16, 32)}
 
 
 @dataclass
@@ -58,11 +60,10 @@ def backbone_rows(workers, networks, cores):
 
 def vector_rows(workers, networks, cores):
     """(b) photos in a folder -> vectors, decode included"""
-    counts = {"0.25_128": (1000, 200, 500), "0.50_224": (500, 100, 200), "1.0_224": (200, 60, 100), "Inception v3": (100, 16, 32)}
     wanted = {"0.25_128": [times(3, "keras"), times(11, "original")], "0.50_224": [times(3, "keras")], "1.0_224": [times(2, "keras")],
               "Inception v3": [times(1.8, "keras")]}
     for net in networks:
-        own, one, batched = counts[net.name]
+        own, one, batched = PHOTO_COUNTS[net.name]
 
         def engine(peer, net=net, n=batched):
             return lambda: workers.ask(peer, "engine_peers", "vectors", peer, net.onnx, net.pixels, PHOTOS, n, TEMP)
@@ -96,14 +97,13 @@ def int8_rows(workers, networks, cores):
     if not ours("machine", PHOTOS, 0.01, 0)["int8"]:
         print("(h) left out: this processor multiplies bytes no faster than floats")
         return
-    photos = {"0.25_128": 1000, "0.50_224": 500, "1.0_224": 200, "Inception v3": 100}
     for net in networks:
         def backbone(net=net):
             return ours("backbone", net.graph, net.floats, 1, 1, 0.5, "int8") / ours("backbone", net.graph, net.floats, 1, 1, 0.5)
         yield Row("h", f"backbone alone, {net.name}, 1 thread", "times fp32", {"ours": backbone}, lambda m: 0, [at_least(2, "times fp32")])
 
         def vectors(net=net):
-            asked = ("vectors", net.graph, PHOTOS, photos[net.name], TEMP)
+            asked = ("vectors", net.graph, PHOTOS, PHOTO_COUNTS[net.name][0], TEMP)
             return ours(*asked, "int8") / ours(*asked)
         yield Row("h", f"photos to vectors, {net.name}", "times fp32", {"ours": vectors}, lambda m: 0)
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/runtime/cpu/conv_cases.h"
 
-#include <utility>
+#include <cstring>
 
 #include "tests/support/run_layer.h"
+#include "tests/support/test.h"
 #include "tests/support/values.h"
 
 namespace couplet::test {
@@ -30,33 +31,23 @@ Inputs RealInputs(const ConvShape& s, int n) {
   return in;
 }
 
+namespace {
+
+template <class Attrs>
+Attrs AttrsOf(const ConvShape& s, const Inputs& in, int outputs, Activation activation) {
+  return {.sh = s.sh, .sw = s.sw, .dh = s.dh, .dw = s.dw, .pads = s.pads, .weights = ConstTensor({s.kh, s.kw, s.ic, outputs}, in.weights),
+          .scale = in.scale, .bias = in.bias, .activation = activation};
+}
+
+}  // namespace
+
 Layer MakeLayer(const ConvShape& s, const Inputs& in, Activation activation) {
   Layer layer;
   layer.name = s.name;
   layer.inputs = {0};
   layer.shape = {.n = 1, .h = s.oh(), .w = s.ow(), .c = s.oc};
-  const std::vector<int64_t> dims = {s.kh, s.kw, s.ic, s.depthwise ? s.oc / s.ic : s.oc};
-  const ConstTensor weights(dims, in.weights);
-  if (s.depthwise)
-    layer.attrs = DepthwiseAttrs{.sh = s.sh,
-                                 .sw = s.sw,
-                                 .dh = s.dh,
-                                 .dw = s.dw,
-                                 .pads = s.pads,
-                                 .weights = weights,
-                                 .scale = in.scale,
-                                 .bias = in.bias,
-                                 .activation = activation};
-  else
-    layer.attrs = ConvAttrs{.sh = s.sh,
-                            .sw = s.sw,
-                            .dh = s.dh,
-                            .dw = s.dw,
-                            .pads = s.pads,
-                            .weights = weights,
-                            .scale = in.scale,
-                            .bias = in.bias,
-                            .activation = activation};
+  if (s.depthwise) layer.attrs = AttrsOf<DepthwiseAttrs>(s, in, s.oc / s.ic, activation);
+  else layer.attrs = AttrsOf<ConvAttrs>(s, in, s.oc, activation);
   return layer;
 }
 
@@ -66,17 +57,18 @@ std::vector<float> Run(Backend& backend, const ConvShape& s, const Inputs& in, i
                   threads, nullptr, &backend);
 }
 
-ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads) {
-  return {.name = std::move(name),
-          .ih = ih,
-          .iw = iw,
-          .ic = ic,
-          .oc = oc,
-          .kh = kh,
-          .kw = kw,
-          .sh = sh,
-          .sw = sw,
-          .pads = pads};
+void CheckSlice(Backend& backend, const Layer& layer, const Shape& src, const std::vector<float>& values, const std::vector<float>& dense,
+                int n, int threads) {
+  const size_t channels = static_cast<size_t>(layer.shape.c), stride = static_cast<size_t>(SliceStride(layer));
+  const auto op = backend.prepare(layer, std::span(&src, 1), {.max_batch = n, .threads = threads, .dst_stride = SliceStride(layer)});
+  REQUIRE(op.ok());
+  auto scratch = backend.allocate((*op)->scratch_bytes());
+  const auto worker = backend.make_worker(threads);
+  std::vector<float> wide(dense.size() / channels * stride, 0.5f), want = wide;
+  for (size_t i = 0; i < dense.size(); ++i) want[i / channels * stride + kSliceAt + i % channels] = dense[i];
+  const void* const source = values.data();
+  REQUIRE((*op)->run({.n = n, .src = std::span(&source, 1), .dst = wide.data() + kSliceAt, .scratch = scratch->data(), .worker = worker->get()}).ok());
+  CHECK(std::memcmp(wide.data(), want.data(), wide.size() * sizeof(float)) == 0);
 }
 
 std::vector<ConvShape> TallShapes() {

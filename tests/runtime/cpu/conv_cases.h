@@ -23,7 +23,12 @@ Layer MakeLayer(const ConvShape& s, const Inputs& in, Activation activation = Ac
 std::vector<float> Run(Backend& backend, const ConvShape& s, const Inputs& in, int n, int threads = 1,
                        Activation activation = Activation::kNone);
 
-ConvShape Named(std::string name, int ih, int iw, int ic, int oc, int kh, int kw, int sh, int sw, Pads pads);
+// A slice of a wider value: where it begins, and the wider value's channels.
+constexpr int kSliceAt = 3;
+inline int SliceStride(const Layer& layer) { return layer.shape.c + 8; }
+// Checks that the layer gives `dense` of n photos as such a slice, and touches nothing beside it.
+void CheckSlice(Backend& backend, const Layer& layer, const Shape& src, const std::vector<float>& values, const std::vector<float>& dense,
+                int n, int threads);
 
 // Work enough to be cut into bands: heights that no number of bands divides, padding above and below that is not the
 // same, strides, dilation, a band that lies in the padding for the most part.

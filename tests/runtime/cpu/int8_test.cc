@@ -3,7 +3,6 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <string>
 
 #include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/int8_convolution.h"
@@ -151,7 +150,6 @@ Inputs WithSign(Inputs in, bool negative) {
 }  // namespace
 
 TEST_CASE("int8: results are what their bytes promise, to the bit, on every instruction set of this machine") {
-  std::string last;
   for (const cpu::Simd simd : {cpu::Simd::kBaseline, cpu::Simd::kAvx2, cpu::Simd::kAvx512}) {
     cpu::LimitSimd(simd);
     const auto backend = MakeInt8CpuBackend();
@@ -196,18 +194,9 @@ TEST_CASE("int8: the same bits for any number of threads, any batch and any slic
         CHECK(std::memcmp(alone.data(), dense.data() + static_cast<size_t>(i) * photo, photo * sizeof(float)) == 0);
       }
     }
-    const size_t oc = static_cast<size_t>(s.oc), stride = oc + 8, at = 3;
     const Layer layer = MakeLayer(s, in);
-    REQUIRE(backend->writes_slice(layer, static_cast<int>(at), static_cast<int>(stride)));
-    const auto op = backend->prepare(layer, std::span(&src, 1), {.max_batch = n, .threads = 3, .dst_stride = static_cast<int>(stride)});
-    REQUIRE(op.ok());
-    const auto scratch = backend->allocate((*op)->scratch_bytes());
-    const auto worker = backend->make_worker(3);
-    std::vector<float> wide(dense.size() / oc * stride, 0.5f), want = wide;
-    for (size_t i = 0; i < dense.size(); ++i) want[i / oc * stride + at + i % oc] = dense[i];
-    const void* const source = in.src.data();
-    REQUIRE((*op)->run({.n = n, .src = std::span(&source, 1), .dst = wide.data() + at, .scratch = scratch->data(), .worker = worker->get()}).ok());
-    CHECK(std::memcmp(wide.data(), want.data(), wide.size() * sizeof(float)) == 0);
+    REQUIRE(backend->writes_slice(layer, kSliceAt, SliceStride(layer)));
+    CheckSlice(*backend, layer, src, in.src, dense, n, 3);
   }
 }
 
@@ -239,7 +228,7 @@ TEST_CASE("int8: nothing but zeros gives the bias; what is not finite stays visi
       const ConvShape s = Named("odd values", 60, 5, 20, 17, k, k, 1, 1, k == 1 ? Pads{} : Pads{1, 1, 1, 1});
       const size_t photo = Count(60, 5, 17), group = photo / 2;
       Inputs in = RealInputs(s, 2);
-      const std::vector<float> clean = Run(*backend, s, in, 2);
+      const std::vector<float> clean = Run(*backend, s, in, 2, 1, Activation::kRelu6);
       for (const float odd : {NAN, INFINITY, -INFINITY}) {
         Inputs with = in;
         with.src[Count(60, 5, 20) + Count(2, 5, 20) + 7] = odd;  // row 2 of the second photo
@@ -248,6 +237,7 @@ TEST_CASE("int8: nothing but zeros gives the bias; what is not finite stays visi
         int nans = 0;
         for (const float x : got) nans += std::isnan(x);
         CHECK(nans == static_cast<int>(k == 1 ? group : photo));
+        CHECK(std::equal(got.begin(), got.begin() + static_cast<long>(photo), clean.begin()));
         CHECK(std::isnan(got[photo]));
         CHECK(std::isnan(got[photo + group - 1]));
       }
