@@ -57,4 +57,13 @@ const char* Name(Simd simd) {
 Simd BestSimd() { return Best().load(std::memory_order_relaxed); }
 void LimitSimd(Simd most) { Best().store(std::min(most, Detect()), std::memory_order_relaxed); }
 
+bool MadeByIntel() {
+#if defined(__x86_64__) || defined(__i386__)
+  static const bool intel = (__builtin_cpu_init(), __builtin_cpu_is("intel"));
+  return intel;
+#else
+  return false;
+#endif
+}
+
 }  // namespace couplet::cpu

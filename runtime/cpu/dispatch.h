@@ -12,6 +12,8 @@ const char* Name(Simd simd);
 Simd BestSimd();
 // For tests, and for counting instructions: nothing beyond `most` from now on. Not while kernels run.
 void LimitSimd(Simd most);
+// For what processors of equal instructions do differently. It may change no result.
+bool MadeByIntel();
 
 // The best of those that were compiled; null is one that was not.
 template <class Function>

@@ -29,7 +29,10 @@ constexpr bool kManyRegisters = false;
 #endif
 constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
 constexpr int kManyChannels = 128;
-constexpr int kMostRgbChannels = 16;
+constexpr int kMostRgbChannels = 32;
+// Over three channels, as many columns as make chains enough of fused multiply-adds: vectors of 8 begin two of them a cycle.
+template <class D, int kIn>
+constexpr int kColumns = kIn > 1 && hn::MaxLanes(D()) == 8 ? 8 : kStrip;
 // Whether a strip holds the weights of the whole window, for results that see `in` channels each.
 constexpr bool HoldsWeights(int in) { return kManyRegisters && in == 1; }
 
@@ -50,26 +53,38 @@ template <int kIn, bool kLast, bool kMiddle, bool kFirst, int S, int T, bool kLe
 HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t channels, const V* held, const float* weights, V* last,
                        V* middle, V* fresh) {
   if (row == nullptr) return;
-  constexpr int kColumns = (T - 1) * S + 3;
+  constexpr int kLastColumn = (T - 1) * S + 2;
   const float* src = row + first;
   V w[9 * kIn];
 #pragma GCC unroll 27
   for (int i = 0; i < 9 * kIn; ++i)
     if ((kFirst && i < 3 * kIn) || (kMiddle && i >= 3 * kIn && i < 6 * kIn) || (kLast && i >= 6 * kIn))
       w[i] = HoldsWeights(kIn) ? held[i] : hn::LoadU(d, weights + static_cast<size_t>(i) * channels);
+  if constexpr (kIn == 1) {  // each value is loaded once
 #pragma GCC unroll 16
-  for (int j = 0; j < kColumns; ++j) {
-    if ((kLeft && j == 0) || (kRight && j == kColumns - 1)) continue;
-#pragma GCC unroll 3
-    for (int in = 0; in < kIn; ++in) {
-      const V value = kIn == 1 ? hn::LoadU(d, src + static_cast<size_t>(j) * channels) : hn::Set(d, src[j * kIn + in]);
+    for (int column = kLeft ? 1 : 0; column <= (kRight ? kLastColumn - 1 : kLastColumn); ++column) {
+      const V value = hn::LoadU(d, src + static_cast<size_t>(column) * channels);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
-        const int kx = j - t * S;
+        const int kx = column - t * S;
         if (kx < 0 || kx > 2) continue;
-        if (kLast) last[t] = hn::MulAdd(value, w[(6 + kx) * kIn + in], last[t]);
-        if (kMiddle) middle[t] = hn::MulAdd(value, w[(3 + kx) * kIn + in], middle[t]);
-        if (kFirst) fresh[t] = hn::MulAdd(value, w[kx * kIn + in], fresh[t]);
+        if (kLast) last[t] = hn::MulAdd(value, w[6 + kx], last[t]);
+        if (kMiddle) middle[t] = hn::MulAdd(value, w[3 + kx], middle[t]);
+        if (kFirst) fresh[t] = hn::MulAdd(value, w[kx], fresh[t]);
+      }
+    }
+  } else {  // each product for all columns, whose chains do not wait for each other
+    asm("" : "+r"(src));  // lest g++ keep the products' places, row by row the same, in memory
+#pragma GCC unroll 9
+    for (int i = 0; i < 3 * kIn; ++i) {
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) {
+        const int column = t * S + i / kIn;
+        if ((kLeft && column == 0) || (kRight && column == kLastColumn)) continue;
+        const V value = hn::Set(d, src[t * S * kIn + i]);
+        if (kLast) last[t] = hn::MulAdd(value, w[6 * kIn + i], last[t]);
+        if (kMiddle) middle[t] = hn::MulAdd(value, w[3 * kIn + i], middle[t]);
+        if (kFirst) fresh[t] = hn::MulAdd(value, w[i], fresh[t]);
       }
     }
   }
@@ -156,21 +171,26 @@ HWY_INLINE void StripAt(const Window3x3Band& band, int x) {
   Strip<D, kIn, S, T, false, false>(band, x);
 }
 
+// The strip of `columns`, at most T.
+template <class D, int kIn, int S, int T>
+void StripOf(const Window3x3Band& band, int x, int columns) {
+  if constexpr (T > 1) {
+    if (columns < T) return StripOf<D, kIn, S, T - 1>(band, x, columns);
+  }
+  StripAt<D, kIn, S, T>(band, x);
+}
+
 template <class D, int kIn, int S>
 void Strips(const Window3x3Band& band) {
   int x = 0;
   if constexpr (S == 1 && kLongStrip > kStrip && hn::MaxLanes(D()) > 1)
     for (; band.channels < kManyChannels && band.dst_columns - x >= kLongStrip; x += kLongStrip) StripAt<D, kIn, S, kLongStrip>(band, x);
   // What is left is dealt evenly: 7 columns as 3 + 4.
-  const int first = x, columns = band.dst_columns - x, strips = (columns + kStrip - 1) / kStrip;
+  constexpr int kMost = kColumns<D, kIn>;
+  const int first = x, columns = band.dst_columns - x, strips = (columns + kMost - 1) / kMost;
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
-    switch (first + columns * (i + 1) / strips - x) {
-      case 1: StripAt<D, kIn, S, 1>(band, x); break;
-      case 2: StripAt<D, kIn, S, 2>(band, x); break;
-      case 3: StripAt<D, kIn, S, 3>(band, x); break;
-      default: StripAt<D, kIn, S, kStrip>(band, x); break;
-    }
+    StripOf<D, kIn, S, kMost>(band, x, first + columns * (i + 1) / strips - x);
   }
 }
 
