@@ -131,5 +131,5 @@ def growth_rows(workers, networks, cores):
                   lambda m, n=n: before[photos[0]],
                   [at_most(round(1.2 * before[smaller], 1), "us")] if smaller in before else [],
                   [f"generated vectors: D={net.features}; the floor is the cost a photo of 1,000, wanted 1.2 times that of the row before; GROWTH=1000000 for a million"],
-                  most_rounds=2 if n < 100000 else 1)
+                  most_rounds=5 if n < 100000 else 1)
     shutil.rmtree(f"{TEMP}/growth", ignore_errors=True)
