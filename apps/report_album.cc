@@ -14,7 +14,8 @@ constexpr size_t kAlbumBytes = 2'300'000;
 }  // namespace
 
 PhotoAlbum::PhotoAlbum(const PhotoSet& set, const RetrainReport& report, std::string_view image_dir)
-    : set_(set), report_(report), image_dir_(image_dir), bytes_left_(kAlbumBytes) {}
+    : set_(set), report_(report), image_dir_(image_dir),
+      reading_(report.store == nullptr ? nullptr : report.store->ReadTogether()), bytes_left_(kAlbumBytes) {}
 
 std::string PhotoAlbum::Thumbnail(uint32_t row) {
   const Sha256Digest& hash = report_.photo_sha256[row];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,7 @@ class PhotoAlbum {
   const PhotoSet& set_;
   const RetrainReport& report_;
   const std::string image_dir_;
+  const std::shared_ptr<void> reading_;
   size_t bytes_left_;
 };
 

@@ -84,8 +84,11 @@ Status WritePhotosProjector(const RetrainOptions& o, const PhotoSet& set, const 
   for (size_t split = 0; split < data.rows.size(); ++split)
     for (size_t c = 0; c < data.rows[split].size(); ++c)
       for (const uint32_t row : data.rows[split][c]) points.photos.push_back({row, {set.labels[c], kSplitNames[split], set.photos[row].path}});
-  if (report->store != nullptr)
+  std::shared_ptr<void> reading;
+  if (report->store != nullptr) {
+    reading = report->store->ReadTogether();
     points.thumbnail = [&](uint32_t row) { return report->store->Thumbnail(report->photo_sha256[row]); };
+  }
   COUPLET_ASSIGN_OR_RETURN(const size_t kept, WriteProjector(ProjectorFolder(o), points));
   LogInfo(fmt::format("TensorBoard's projector has {} of {} photos", kept, points.photos.size()));
   report->Lap("projector");

@@ -88,6 +88,7 @@ class SqliteStore final : public BottleneckStore {
   Result<std::vector<Found>> Find(std::span<const std::string> paths, std::span<float> vectors, int threads) override;
   bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) override;
   std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) override;
+  std::shared_ptr<void> ReadTogether() override;
   Status Put(std::span<const Record> records) override;
   int damaged() const override { return lookup_->damaged(); }
 
@@ -350,6 +351,15 @@ bool SqliteStore::Get(const Sha256Digest& photo_sha256, std::span<float> dst) {
 std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& photo_sha256) {
   const std::lock_guard lock(mutex_);
   return lookup_->FindThumbnail(photo_sha256);
+}
+
+std::shared_ptr<void> SqliteStore::ReadTogether() {
+  const std::lock_guard lock(mutex_);
+  statements_->begin.Run();  // if it fails, each read locks for itself
+  return {this, [](SqliteStore* self) {
+            const std::lock_guard guard(self->mutex_);
+            if (sqlite3_get_autocommit(self->db_) == 0) self->statements_->commit.Run();
+          }};
 }
 
 // One photo's vector or thumbnail, in the place of the one it may have.

@@ -66,6 +66,9 @@ class BottleneckStore {
   // `dst` has dim floats. Costs next to nothing for a photo that is not there.
   virtual bool Get(const Sha256Digest& photo_sha256, std::span<float> dst) = 0;
   virtual std::optional<std::vector<uint8_t>> Thumbnail(const Sha256Digest& photo_sha256) = 0;
+  // Until the result goes, what is read is read in one transaction: alone, each read locks the file anew, which takes its time on a
+  // network folder. Writers wait. The store has to outlive the result, and neither Put nor Find may be called meanwhile.
+  virtual std::shared_ptr<void> ReadTogether() = 0;
 
   struct Record {
     std::string path;  // of the photo, as the run names it

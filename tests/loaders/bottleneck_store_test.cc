@@ -523,6 +523,28 @@ TEST_CASE("store: the second run waits while the first one writes [threads]") {
   CHECK(FindOne(*store, photo).has_vector);
 }
 
+TEST_CASE("store: what is read together is one transaction") {
+  test::TempDir dir;
+  const std::string photo = MakePhoto(dir, "a.jpg");
+  auto store = Open(dir);
+  auto record = RecordOf(photo, Vector(1));
+  const std::vector<uint8_t> thumbnail = {0xff, 0xd8, 0, 1};
+  record.thumbnail = thumbnail;
+  PutOne(*store, record);
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open((dir / "bottlenecks.sqlite").c_str(), &other) == SQLITE_OK);
+  const auto lock_out = [&] { return sqlite3_exec(other, "BEGIN EXCLUSIVE; COMMIT", nullptr, nullptr, nullptr); };
+  auto reading = store->ReadTogether();
+  for (int i = 0; i < 2; ++i) {
+    CHECK(store->Thumbnail(HashOf("photo")) == thumbnail);
+    CHECK(lock_out() == SQLITE_BUSY);
+  }
+  reading.reset();
+  CHECK(lock_out() == SQLITE_OK);
+  sqlite3_close(other);
+  PutOne(*store, record);
+}
+
 TEST_CASE("store: runs that open, write and read one new store at once all succeed [threads]") {
   test::TempDir dir;
   constexpr int kRuns = 4, kPuts = 10;
