@@ -6,7 +6,7 @@
 namespace couplet {
 namespace {
 
-constexpr size_t kTransactionPhotos = 2048;
+constexpr size_t kMostPhotos = 2048, kLeastPhotos = 128;
 constexpr auto kTransactionTime = std::chrono::seconds(1);
 
 }  // namespace
@@ -41,7 +41,9 @@ void ExtractionCollector::Take(ExtractionOutcome outcome) {
 
 void ExtractionCollector::Flush(bool all) {
   const Clock::time_point now = Clock::now();
-  if (!all && unsaved_.size() < kTransactionPhotos && now - last_flush_ < kTransactionTime) return;
+  // At most half of what is to come, so that the last ones, for which no thread has photos left, are short.
+  const size_t left = photos_.size() - progress().done;
+  if (!all && unsaved_.size() < std::clamp(left / 2, kLeastPhotos, kMostPhotos) && now - last_flush_ < kTransactionTime) return;
   last_flush_ = now;
   if (unsaved_.empty()) return;
   std::vector<BottleneckStore::Record> records;

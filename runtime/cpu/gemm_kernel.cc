@@ -49,18 +49,14 @@ struct Ahead {
   size_t a_product;
 };
 
-// Whether weights are asked for: kFar, the next panel's into the second cache; kNear, this panel's into the first, some products
-// ahead: a tile takes a line or four of them for each, as fast as the second cache gives them, and Intel's own prefetcher comes late.
-// AMD's does not, and asking costs a Zen 3 or 4 up to 1.5 %.
-template <bool far, bool near>
-struct Asking {
-  static constexpr bool kFar = far, kNear = near;
-};
-constexpr bool kMayAskNear = hn::MaxLanes(D()) >= 16;
+// This panel's weights are asked for into the first cache (kNear) so many products ahead: a tile takes a line or four of them for
+// each, as fast as the second cache gives them, and Intel's own prefetcher comes late. AMD's does not, and asking costs a Zen 3 or 4
+// up to 1.5 %. The next panel's (kFar) are asked for into the second.
 constexpr size_t kProductsAhead = 8;
+constexpr bool kMayAskNear = hn::MaxLanes(D()) >= 16;
 
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
-template <int P, int W, class A>
+template <int P, int W, bool kFar, bool kNear>
 HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
   const D d;
   constexpr size_t kLanes = hn::MaxLanes(D());
@@ -97,8 +93,8 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
       const size_t end = length - k < left ? length : k + left;
       left -= end - k;
       for (; k < end; ++k, weights += W * kLanes) {
-        if constexpr (A::kFar) __builtin_prefetch(next, 0, 2), next += ahead.a_product;  // into the second cache
-        if constexpr (A::kNear)
+        if constexpr (kFar) __builtin_prefetch(next, 0, 2), next += ahead.a_product;  // into the second cache
+        if constexpr (kNear)
 #pragma GCC unroll 12
           for (size_t i = 0; i < W * kLanes; i += kLineFloats) __builtin_prefetch(weights + kProductsAhead * W * kLanes + i);
         V b[W];
@@ -141,15 +137,15 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
 }
 
 // The tile of `pixels`, at most P.
-template <int P, int W, class A>
+template <int P, int W, bool kFar, bool kNear>
 void TileOf(const GemmPanel& t, int first, int pixels, const Ahead& ahead) {
   if constexpr (P > 1) {
-    if (pixels < P) return TileOf<P - 1, W, A>(t, first, pixels, ahead);
+    if (pixels < P) return TileOf<P - 1, W, kFar, kNear>(t, first, pixels, ahead);
   }
-  Tile<P, W, A>(t, first, ahead);
+  Tile<P, W, kFar, kNear>(t, first, ahead);
 }
 
-template <int W, class A>
+template <int W, bool kFar, bool kNear>
 void PanelAsking(const GemmPanel& t) {
   const Tiles tiles(t.pixels, t.tile);
   const size_t products = static_cast<size_t>(t.segments) * static_cast<size_t>(t.length), bytes = t.next_count * sizeof(float);
@@ -157,16 +153,15 @@ void PanelAsking(const GemmPanel& t) {
               .a_product = (bytes + static_cast<size_t>(tiles.count) * products - 1) / (static_cast<size_t>(tiles.count) * products)};
   for (int tile = 0, next, first = 0; tile < tiles.count; ++tile, first = next) {
     next = tiles.begin(tile + 1);
-    TileOf<kTileRows[W], W, A>(t, first, next - first, ahead);
+    TileOf<kTileRows[W], W, kFar, kNear>(t, first, next - first, ahead);
     ahead.next += ahead.a_product * products;
   }
 }
 
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
-  if (kMayAskNear && MadeByIntel())
-    return t.next_count != 0 ? PanelAsking<W, Asking<true, kMayAskNear>>(t) : PanelAsking<W, Asking<false, kMayAskNear>>(t);
-  t.next_count != 0 ? PanelAsking<W, Asking<true, false>>(t) : PanelAsking<W, Asking<false, false>>(t);
+  if (kMayAskNear && MadeByIntel()) return t.next_count != 0 ? PanelAsking<W, true, kMayAskNear>(t) : PanelAsking<W, false, kMayAskNear>(t);
+  t.next_count != 0 ? PanelAsking<W, true, false>(t) : PanelAsking<W, false, false>(t);
 }
 
 void PanelImpl(const GemmPanel& t) {
