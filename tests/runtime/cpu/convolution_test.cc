@@ -86,8 +86,8 @@ std::vector<ConvShape> OddShapes() {
         shapes.push_back(s);
       }
   // A network's first layer, and depthwise layers higher than a band.
-  for (const int size : {1, 2, 3, 5, 8, 13, 33})
-    for (const int c : {5, 8, 12, 16}) {
+  for (const int size : {1, 2, 3, 5, 8, 13, 16, 33})
+    for (const int c : {5, 8, 12, 16, 24, 32}) {
       ConvShape s = Named("3x3/2 of RGB to " + std::to_string(c), size + 2, size, 3, c, 3, 3, 2, 2, {});
       s.pads = SamePads(s);
       shapes.push_back(s);
