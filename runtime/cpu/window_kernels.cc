@@ -29,6 +29,8 @@ constexpr bool kManyRegisters = false;
 #endif
 constexpr int kStrip = 4, kLongStrip = kManyRegisters ? kStrip : 8;
 constexpr int kManyChannels = 128;
+// Whether a band may be of a layer over three channels: elsewhere the general kernel is faster.
+constexpr bool kRgbBands = kManyRegisters && hn::MaxLanes(hn::ScalableTag<float>()) >= 16;
 constexpr int kMostRgbChannels = 32;
 // Over three channels, as many columns as make chains enough of fused multiply-adds: vectors of 8 begin two of them a cycle.
 template <class D, int kIn>
@@ -196,7 +198,9 @@ void Strips(const Window3x3Band& band) {
 
 template <class D>
 void BandOfKind(const Window3x3Band& band) {
-  if (!band.depthwise) return Strips<D, 3, 2>(band);
+  if constexpr (kRgbBands) {
+    if (!band.depthwise) return Strips<D, 3, 2>(band);
+  }
   band.stride == 1 ? Strips<D, 1, 1>(band) : Strips<D, 1, 2>(band);
 }
 
@@ -211,7 +215,7 @@ void Window3x3BandImpl(const Window3x3Band& band) {
 
 // A strip's columns lie as far apart as there are channels: those of a high band would fall on the same few sets of the first cache.
 int Window3x3BandRowsImpl(bool depthwise, int channels, int stride) {
-  if (!depthwise) return kManyRegisters && hn::MaxLanes(hn::ScalableTag<float>()) >= 16 && channels <= kMostRgbChannels ? 14 : 0;
+  if (!depthwise) return kRgbBands && channels <= kMostRgbChannels ? 14 : 0;
   if (!kManyRegisters) return 1;
   if (stride == 2) return channels < 64 ? 14 : 2;
   return channels < 512 ? 14 : 4;
