@@ -527,8 +527,9 @@ TEST_CASE("store: what is read together is one transaction") {
   test::TempDir dir;
   const std::string photo = MakePhoto(dir, "a.jpg");
   auto store = Open(dir);
-  auto record = RecordOf(photo, Vector(1));
+  const std::vector<float> vector = Vector(1);
   const std::vector<uint8_t> thumbnail = {0xff, 0xd8, 0, 1};
+  auto record = RecordOf(photo, vector);
   record.thumbnail = thumbnail;
   PutOne(*store, record);
   sqlite3* other = nullptr;
