@@ -23,11 +23,11 @@ constexpr int kPanelVectors = 2;
 constexpr int kTileRows[] = {0, 12, 6};
 #endif
 
-// Calls f(integral_constant<W>) for the width of a panel in vectors.
+// Calls f(integral_constant<width>): a panel's in vectors, or a strip's in columns, W at most.
 template <int W = kPanelVectors, class F>
-HWY_INLINE void WithWidth(size_t vectors, const F& f) {
+HWY_INLINE void WithWidth(size_t width, const F& f) {
   if constexpr (W > 1) {
-    if (vectors < W) return WithWidth<W - 1>(vectors, f);
+    if (width < W) return WithWidth<W - 1>(width, f);
   }
   f(std::integral_constant<int, W>());
 }

@@ -3,6 +3,7 @@
 #include "runtime/cpu/window_kernels.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/window_kernels.cc"
@@ -11,6 +12,7 @@
 #include <hwy/highway.h>
 
 #include "runtime/cpu/clamp-inl.h"
+#include "runtime/cpu/register_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace couplet::cpu {
@@ -173,15 +175,6 @@ HWY_INLINE void StripAt(const Window3x3Band& band, int x) {
   Strip<D, kIn, S, T, false, false>(band, x);
 }
 
-// The strip of `columns`, at most T.
-template <class D, int kIn, int S, int T>
-void StripOf(const Window3x3Band& band, int x, int columns) {
-  if constexpr (T > 1) {
-    if (columns < T) return StripOf<D, kIn, S, T - 1>(band, x, columns);
-  }
-  StripAt<D, kIn, S, T>(band, x);
-}
-
 template <class D, int kIn, int S>
 void Strips(const Window3x3Band& band) {
   int x = 0;
@@ -192,7 +185,7 @@ void Strips(const Window3x3Band& band) {
   const int first = x, columns = band.dst_columns - x, strips = (columns + kMost - 1) / kMost;
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
-    StripOf<D, kIn, S, kMost>(band, x, first + columns * (i + 1) / strips - x);
+    WithWidth<kMost>(static_cast<size_t>(first + columns * (i + 1) / strips - x), [&](auto t) HWY_ATTR { StripAt<D, kIn, S, t()>(band, x); });
   }
 }
 

@@ -22,12 +22,17 @@ std::string LastLine(const std::string& text) {
 
 std::string Signal(int number, long at) { return "signal:io:" + std::to_string(at) + ":" + std::to_string(number); }
 
+// Calls count from when the training has left a checkpoint.
+std::string AfterCheckpoint(const FaultJob& job) {
+  return "COUPLET_FAULTS_AFTER=" + fs::absolute(job.path("out/graph.pb.checkpoint")).string();
+}
+
 // Ends the job some way into its training.
 void LeaveCheckpoint(FaultJob* job) {
   const std::string checkpoint = job->path("out/graph.pb.checkpoint");
   // At the first change to files after there is one. Which of all calls that is differs from run to run.
   job->Reset();
-  job->Run("kill:write:1", {}, {"COUPLET_FAULTS_AFTER=" + fs::absolute(checkpoint).string()});
+  job->Run("kill:write:1", {}, {AfterCheckpoint(*job)});
   REQUIRE(fs::exists(checkpoint));
   // Killed while it wrote, it leaves a file of that name: not what the cases below are about.
   for (const auto& entry : fs::directory_iterator(job->path("out")))
@@ -46,9 +51,8 @@ TEST_CASE("resume: interrupted by a signal at any time, retrain says how to go o
   Count count("signals", 200);
   const int rounds = Whole() ? 200 : 10;
   // The training makes few calls: of ten signals two in three are counted from where its checkpoint is there.
-  const std::string after = "COUPLET_FAULTS_AFTER=" + fs::absolute(job.path("out/graph.pb.checkpoint")).string();
   const auto run_until = [&](int number, int i) {
-    return Whole() || i % 3 == 0 ? job.Run(Signal(number, 1 + calls * i / rounds)) : job.Run(Signal(number, 1 + 3 * i), {}, {after});
+    return Whole() || i % 3 == 0 ? job.Run(Signal(number, 1 + calls * i / rounds)) : job.Run(Signal(number, 1 + 3 * i), {}, {AfterCheckpoint(job)});
   };
   int in_extraction = 0, in_training = 0;
   for (int i = 0; i < rounds; ++i) {
