@@ -94,6 +94,9 @@ ifneq ($(THREADS_ONLY),)
 APP_SRC  :=
 TEST_SRC := $(filter-out %_test.cc tests/fuzz/% tests/bench/% tests/support/standin/%,$(TEST_SRC)) $(shell grep -l '\[threads\]' $(filter %_test.cc,$(TEST_SRC)))
 endif
+# AddressSanitizer looks at what is tested: the tests' own code is a release's, which CI has compiled before. Not so tests that ask the
+# compiler whether it is there.
+SHARED_TESTS := $(if $(THOROUGH),,$(if $(filter asan,$(BUILD)),$(shell grep -L __SANITIZE_ $(filter %_test.cc,$(TEST_SRC)))))
 PROTO    := $(wildcard loaders/*.proto)
 
 PROTO_OBJ := $(PROTO:%.proto=$(OBJ)/%.pb.o)
@@ -103,7 +106,8 @@ APP_OBJ   := $(APP_SRC:%.cc=$(OBJ)/%.o)
 KERNEL_SRC := $(sort $(wildcard kernels/*.cu))
 KERNEL_OBJ := $(KERNEL_SRC:%=$(OBJ)/%.o)
 SIMT_OBJ   := $(KERNEL_SRC:%.cu=$(OBJ)/simt/%.o)
-TEST_OBJ   := $(TEST_SRC:%.cc=$(OBJ)/%.o) $(SIMT_OBJ)
+SHARED_OBJ := $(SHARED_TESTS:%.cc=build/obj/%.o)
+TEST_OBJ   := $(patsubst %.cc,$(OBJ)/%.o,$(filter-out $(SHARED_TESTS),$(TEST_SRC))) $(SIMT_OBJ) $(SHARED_OBJ)
 LIBRARY   := $(OUT)/libcouplet.a
 PROGRAM_OBJ := $(patsubst %,$(OBJ)/apps/%.o,$(PROGRAMS) $(TOOLS))
 # What the programs share; an archive too, so that label_image does not link what only retrain needs.
@@ -152,7 +156,7 @@ $(OBJ)/simt/%.o: %.cu $(OBJ)/flags
 
 # What only parses flags and prints, and the tests' own code, compile in half the time with little optimisation; what
 # the tests test, and what carries it in the harness and the stand-ins, keeps its own.
-LIGHT := $(OBJ)/apps/% $(filter-out $(SIMT_OBJ) $(OBJ)/tests/support/simt/% $(OBJ)/tests/support/standin/%,$(TEST_OBJ)) \
+LIGHT := $(OBJ)/apps/% $(filter-out $(SIMT_OBJ) $(SHARED_OBJ) $(OBJ)/tests/support/simt/% $(OBJ)/tests/support/standin/%,$(TEST_OBJ)) \
          $(filter $(OBJ)/tests/support/standin/%_test.o,$(TEST_OBJ))
 LIGHT_release := -O1
 LIGHT_asan    := -O0
@@ -328,6 +332,14 @@ NVML := $(OUT)/tests/nvml/libnvidia-ml.so.1
 $(NVML): $(OBJ)/tests/support/nvml/nvml.o
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) -shared -Wl,-soname,libnvidia-ml.so.1 $^ -o $@
+
+# They follow their sources in a make of their own, and what is linked with them follows them.
+.PHONY: shared-tests test-objects
+$(SHARED_OBJ): shared-tests
+	@:
+shared-tests:
+	@$(MAKE) --no-print-directory BUILD=release test-objects
+test-objects: $(filter %_test.o,$(TEST_OBJ))
 
 .PHONY: tests test
 # Not under ThreadSanitizer: the stand-ins hold one lock, behind which nothing races.

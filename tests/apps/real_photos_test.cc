@@ -35,7 +35,7 @@ TEST_CASE("real photos: the codelab's command gives retrain.py's split, and a se
                        "--output_graph=tf_files/" + json + ".pb", "--output_labels=tf_files/retrained_labels.txt",
                        "--architecture=mobilenet_0.25_128", "--image_dir=tf_files/flower_1000", "--json=" + json,
                        "--threads=" + threads};
-    if (kSanitized) argv.push_back("--how_many_training_steps=400");
+    if (Sanitized()) argv.push_back("--how_many_training_steps=400");
     return RunProcess(argv, {}, 300, dir.path());
   };
   const ProcessResult first = run("first", "2"), second = run("second", "1");
@@ -47,7 +47,7 @@ TEST_CASE("real photos: the codelab's command gives retrain.py's split, and a se
   CHECK(json["photos"]["training"] == 790);
   CHECK(json["photos"]["validation"] == 105);
   CHECK(json["photos"]["testing"] == 105);
-  CHECK(json["steps"] == (kSanitized ? 400 : 4000));
+  CHECK(json["steps"] == (Sanitized() ? 400 : 4000));
   CHECK(json["bottlenecks"]["computed"] == 1000);
   CHECK(json["test"]["accuracy"].get<double>() > 0.65);
   CHECK(ReadJson(dir / "second")["bottlenecks"]["computed"] == 0);

@@ -247,7 +247,7 @@ TEST_CASE("faults: loops of links, FIFOs, sockets and devices in the photo folde
 
 TEST_CASE("faults: very many photos in one class, one class alone, and very many classes") {
   Count count("sizes", 3);
-  const size_t many = Whole() ? 100'000 : kSanitized ? 200 : 1'000, classes = Whole() ? 1'000 : 120;
+  const size_t many = Whole() ? 100'000 : Sanitized() ? 200 : 1'000, classes = Whole() ? 1'000 : 120;
   Place place(0);
   WritePhotoFolders(place.dir / "photos", {"red", "blue"}, 3, 7);
   // Three photos under many names, as a file may have 65,000 at most.

@@ -132,7 +132,7 @@ TEST_CASE("kernel depthwise_pointwise: reals") {
 
 TEST_CASE("kernel depthwise_pointwise: MobileNet's blocks, every width") {
   for (const int percent : {25, 50, 75, 100}) {
-    if (test::kSanitized && percent > 25) break;
+    if (test::Sanitized() && percent > 25) break;
     for (const DepthwisePointwiseCase& c :
          test::MobileNetFusedCases(1, percent, percent == 25 ? 128 : 224, percent == 25 ? 128 : 8)) {
       Run<float>(c, false);

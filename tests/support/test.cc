@@ -29,6 +29,14 @@ namespace couplet::test {
 
 namespace fs = std::filesystem;
 
+bool Sanitized() {
+#if defined(__SANITIZE_ADDRESS__)
+  return true;
+#else
+  return false;
+#endif
+}
+
 std::string SharedDir() {
   const char* named = std::getenv("COUPLET_DATA");
   const std::string dir = named != nullptr ? named : "../shared";

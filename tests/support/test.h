@@ -9,12 +9,9 @@
 
 namespace couplet::test {
 
-// AddressSanitizer's build, where kernels played on the CPU take their time: it walks the same code with fewer shapes and steps.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
+// Whether what is tested is built with AddressSanitizer (the test itself need not be: SHARED_TESTS in the Makefile). Kernels played on
+// the CPU take their time there: it walks the same code with fewer shapes and steps.
+bool Sanitized();
 
 // Notes that the running test case was skipped; it is printed and counted at the end.
 void NoteSkip(const std::string& reason);

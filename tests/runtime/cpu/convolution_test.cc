@@ -423,7 +423,7 @@ TEST_CASE("cpu: a machine with AVX2 only keeps the same promises") {
   // sanitizer sees nothing new.
   if (BuiltCpuKernels().back() != CpuKernels::kOneDnn) return;
   std::vector<const char*> names = {"cpu: convolutions*exact*", "cpu: convolutions*bits*", "cpu: convolutions*rounding*"};
-  if (test::kSanitized) names.resize(1);
+  if (test::Sanitized()) names.resize(1);
   for (const char* name : names) {
     const ProcessResult result = RunProcess({"/proc/self/exe", std::string("--test-case=") + name},
                                             {"ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=AVX2"}, 300);

@@ -130,7 +130,7 @@ TEST_CASE("golden: Inception's bottlenecks are TensorFlow's, in batches too") {
     vectors.push_back(golden + vector);
   }
   REQUIRE(photos.size() == 6);
-  for (size_t i = 0; i < (test::kSanitized ? 3 : photos.size()); i += 3) {
+  for (size_t i = 0; i < (test::Sanitized() ? 3 : photos.size()); i += 3) {
     const std::vector<float> got =
         network.Run({photos.begin() + static_cast<long>(i), photos.begin() + static_cast<long>(i) + 3});
     for (size_t k = 0; k < 3; ++k)

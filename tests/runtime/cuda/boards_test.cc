@@ -103,7 +103,7 @@ TEST_CASE("cuda: boards: the codelab's networks fit into seven tenths of the les
   const Graph mobile = Photos(GenerateMobileNet({.width = 1.0, .size = 224}), "input", "MobilenetV1/Predictions/Reshape", 224);
   const Graph inception = Photos(GenerateInception2015({.divide_channels = 1}), "Mul", "pool_3/_reshape", 299);
   std::vector<Board> boards = {kNano, kTx2, kOrin};
-  if (test::kSanitized) boards.resize(1);  // the least memory
+  if (test::Sanitized()) boards.resize(1);  // the least memory
   for (const Board& board : boards) {
     CAPTURE(board.name);
     device.Reset();

@@ -97,7 +97,7 @@ TEST_CASE(
       CAPTURE(order);
       device.Order(order);
       const HeadData data = CloudsOf(70, classes);
-      TrainOptions options = ShortTraining(order[0] != 'e' ? 20 : test::kSanitized ? 30 : 100);
+      TrainOptions options = ShortTraining(order[0] != 'e' ? 20 : test::Sanitized() ? 30 : 100);
       options.eval_step_interval = order[0] == 'e' ? 1 : 7;
       const auto trainer = OnDevice(data);
       const TrainResult got = TrainWith(*trainer, data, options), want = TrainOnCpu(data, options);
@@ -118,7 +118,7 @@ TEST_CASE(
 TEST_CASE("cuda head trainer: after 4000 steps the accuracy is the CPU's to half a point") {
   COUPLET_NEEDS_STANDIN(device);
   const HeadData data = CloudsOf(20, kFused, 6.0);  // so wide that they overlap
-  const int steps = test::kSanitized ? 400 : 4000;
+  const int steps = test::Sanitized() ? 400 : 4000;
   const TrainOptions options = ShortTraining(steps);
   const auto trainer = OnDevice(data);
   const auto cpu = MakeCpuHeadTrainer({data.features, data.classes});
@@ -359,7 +359,7 @@ TEST_CASE("cuda head trainer: training that leaves the finite numbers ends where
   }
 }
 
-constexpr long kStride = test::kSanitized ? 7 : 1;
+const long kStride = test::Sanitized() ? 7 : 1;
 
 TEST_CASE("cuda head trainer: every call that fails ends in one clear line, and nothing is left behind") {
   COUPLET_NEEDS_STANDIN(device);

@@ -228,7 +228,7 @@ TEST_CASE("cuda: layers done in pairs where a race chose that: MobileNet as the 
     want.insert(want.end(), row.begin(), row.end());
   }
   for (const Tolerance& tolerance : kTolerances) {
-    if (test::kSanitized && tolerance.precision == Precision::kTf32) continue;  // blocks are fp16's, too
+    if (test::Sanitized() && tolerance.precision == Precision::kTf32) continue;  // blocks are fp16's, too
     CAPTURE(tolerance.name);
     const bool blocks = tolerance.precision != Precision::kFp32;
     const std::string tuning = Tuned(graph, tolerance.precision, 1);
@@ -520,7 +520,7 @@ TEST_CASE("cuda: the real MobileNet and Inception agree with the CPU layer by la
                                   .photos = false,
                                   .normalization = {}});
   for (const Tolerance& tolerance : kTolerances)
-    if (!test::kSanitized || &tolerance == kTolerances) CheckLayers(mobilenet, tolerance);
+    if (!test::Sanitized() || &tolerance == kTolerances) CheckLayers(mobilenet, tolerance);
   CheckLayers(Import(FileContents(dir + "/models/inception_2015/classify_image_graph_def.pb"),
                      {.input_layer = "Mul",
                       .output_layer = "softmax",

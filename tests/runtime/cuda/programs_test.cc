@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSteps = kSanitized ? "12" : "200";
+const char* const kSteps = Sanitized() ? "12" : "200";
 
 // Photos a label: with three labels more than a batch of 32, and a batch that is not full.
 constexpr int kPhotos = 11;
@@ -87,7 +87,7 @@ struct Workshop {
 };
 
 // Where training is not what is looked at.
-const char* const kFewSteps = kSanitized ? "--how_many_training_steps=4" : "--how_many_training_steps=20";
+const char* const kFewSteps = Sanitized() ? "--how_many_training_steps=4" : "--how_many_training_steps=20";
 
 // How often `part` is in `text`.
 int Count(const std::string& text, const std::string& part) {
@@ -174,7 +174,7 @@ TEST_CASE("programs: the same bytes from a device twice, and in the worst order 
     const std::string bytes = FileContents(shop.dir / (tag + ".pb"));
     if (graph.empty()) graph = bytes;
     CHECK(bytes == graph);
-    if (kSanitized && order[0] == 'l') break;
+    if (Sanitized() && order[0] == 'l') break;
   }
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("programs: where memory does not suffice the batch is halved, said onc
     CHECK(shop.Complaints() == "");
     CHECK(FileContents(shop.dir / "halved.pb") == graph);
     fs::remove_all(shop.dir / "halved_bottlenecks");
-    if (kSanitized) break;
+    if (Sanitized()) break;
   }
   // Little memory from the start: smaller batches without a word, and none at all where even one does not
   // fit.
@@ -237,7 +237,7 @@ TEST_CASE("programs: on a board the memory's plan is told first, and when it end
     CHECK(FileContents(shop.dir / "board.pb") == graph);
   };
   retrain(board("3964", "1500", "2800000", "5.3"), "1050", "cudaMalloc:40:oom");
-  if (kSanitized) return;
+  if (Sanitized()) return;
   retrain(board("7846", "1300", "6200000", "6.2"), "910", "cudaMalloc:40:oom");
   retrain(board("7620", "5200", "4198400", "8.7"), "2870", "");
   const ProcessResult label = shop.Label("board", "cuda", {}, board("7620", "5200", "4198400", "8.7"));
@@ -291,7 +291,7 @@ TEST_CASE("programs: auto takes a device for many photos, and the CPU after one 
                       Count(run.err, "The GPU could not do it, the CPU does it anew: ");
     CHECK(lines == 1);
     CHECK(shop.Complaints() == "");
-    if (kSanitized) break;
+    if (Sanitized()) break;
   }
 }
 
