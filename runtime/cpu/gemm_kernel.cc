@@ -42,6 +42,13 @@ HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
 
 constexpr size_t kLineFloats = 16;
 
+// Asking for what is not needed yet is no access that a sanitizer could see, and each way of it takes g++ as long as the loop itself.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMayAsk = false;
+#else
+constexpr bool kMayAsk = true;
+#endif
+
 // How many bytes of GemmPanel::next_weights are asked for with each product, and which come next. Evenly: many lines at once would
 // keep those that are needed now waiting, and asking for one again costs nothing.
 struct Ahead {
@@ -53,7 +60,7 @@ struct Ahead {
 // each, as fast as the second cache gives them, and Intel's own prefetcher comes late. AMD's does not, and asking costs a Zen 3 or 4
 // up to 1.5 %. The next panel's (kFar) are asked for into the second.
 constexpr size_t kProductsAhead = 8;
-constexpr bool kMayAskNear = hn::MaxLanes(D()) >= 16;
+constexpr bool kMayAskNear = kMayAsk && hn::MaxLanes(D()) >= 16;
 
 // P pixels by W vectors: the tile of `t` that begins with pixel `first`.
 template <int P, int W, bool kFar, bool kNear>
@@ -161,7 +168,7 @@ void PanelAsking(const GemmPanel& t) {
 template <int W>
 void PanelOfWidth(const GemmPanel& t) {
   if (kMayAskNear && MadeByIntel()) return t.next_count != 0 ? PanelAsking<W, true, kMayAskNear>(t) : PanelAsking<W, false, kMayAskNear>(t);
-  t.next_count != 0 ? PanelAsking<W, true, false>(t) : PanelAsking<W, false, false>(t);
+  kMayAsk && t.next_count != 0 ? PanelAsking<W, kMayAsk, false>(t) : PanelAsking<W, false, false>(t);
 }
 
 void PanelImpl(const GemmPanel& t) {
