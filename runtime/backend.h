@@ -184,6 +184,8 @@ class Backend {
   virtual Result<Buffer> allocate(size_t bytes) = 0;
   // Host memory that copies to the device fastest, and without making the caller wait.
   virtual Result<Buffer> allocate_pinned(size_t bytes) = 0;
+  // Whether ops read floats where the caller has them: nothing has to be copied in.
+  virtual bool reads_callers_memory() const { return false; }
   // `count` numbers of activations, host floats on the other side. In the worker's order; over after wait().
   virtual Status copy_in(void* dst, const float* src, size_t count, WorkerContext& worker) = 0;
   virtual Status copy_out(float* dst, const void* src, size_t count, WorkerContext& worker) = 0;

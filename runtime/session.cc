@@ -55,6 +55,7 @@ struct Session::Impl {
   std::vector<Place> places;
   std::vector<bool> leaves_clip;
   std::vector<size_t> offsets;  // of a layer's value in the arena
+  std::vector<std::pair<size_t, size_t>> pixel_readers;  // {layer, which source}: read the caller's pixels; none: they are copied in
   size_t arena_bytes = 0, scratch_bytes = 0;
 
   const Layer& output() const { return graph.layers[graph.output]; }
@@ -69,6 +70,7 @@ struct Session::Impl {
   PrepareOptions OptionsFor(size_t i) const;
   Status PrepareLayer(size_t i);
   Status PreparePair(size_t i, int first);
+  void FindPixelReaders();
   Status ForEachLayer(const std::function<Status(size_t)>& work) const;
   Status PrepareLayers();
   Status PlanMemory();
@@ -90,6 +92,11 @@ struct Session::Worker::Impl {
   std::vector<std::vector<const void*>> sources;  // one a layer
   bool ran_before = false, asked_to_record = false;
   std::unique_ptr<Recording> full_batch;
+
+  // From now on `readers` find the first layer's value there.
+  void ReadFirst(const std::vector<std::pair<size_t, size_t>>& readers, const void* value) {
+    for (const auto& [layer, k] : readers) sources[layer][k] = value;
+  }
 };
 
 Session::Worker::Worker() : impl_(std::make_unique<Impl>()) {}
@@ -198,6 +205,17 @@ Status Session::Impl::PlanMemory() {
   return {};
 }
 
+void Session::Impl::FindPixelReaders() {
+  const auto is_first = [this](int layer) { return places[layer].home == 0; };
+  // Who looks at the first layer's value after the run, or where it is a slice of another's, finds it in the arena.
+  if (!backend->reads_callers_memory() || options.keep_all || !is_first(0) || is_first(graph.output)) return;
+  for (size_t i = lead; i < graph.layers.size(); ++i) {
+    const std::vector<int>& sources = SourcesOf(i);
+    for (size_t k = 0; ops[i] != nullptr && k < sources.size(); ++k)
+      if (is_first(sources[k])) pixel_readers.emplace_back(i, k);
+  }
+}
+
 Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
                                                  const SessionOptions& options) {
   COUPLET_CHECK(options.max_batch >= 1 && options.threads >= 1 && options.prepare_threads >= 1);
@@ -212,6 +230,7 @@ Result<std::unique_ptr<Session>> Session::Create(Graph graph, Backend& backend,
   impl.leaves_clip = LeaveClips(impl.graph, backend);
   COUPLET_RETURN_IF_ERROR(impl.PrepareLayers());
   COUPLET_RETURN_IF_ERROR(impl.PlanMemory());
+  impl.FindPixelReaders();
   return session;
 }
 
@@ -301,6 +320,7 @@ Status Session::Impl::RunBatch(Worker::Impl& worker, int n, const ImageBatch* im
   COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output().shape.per_image()));
   if (images != nullptr) {
     const Range range(*backend, "photos in");
+    worker.ReadFirst(pixel_readers, worker.values[0]);
     for (size_t i = 0; i < lead; ++i) {
       COUPLET_RETURN_IF_ERROR(RunLayer(worker, i, n, images));
       if (!worker.ran_before) COUPLET_RETURN_IF_ERROR(WaitFor(worker, i));
@@ -336,8 +356,9 @@ Status Session::RunPixels(Worker& worker, std::span<const float> pixels, std::sp
   COUPLET_CHECK(n >= 1 && n <= static_cast<size_t>(impl_->options.max_batch) &&
                 n * per_image == pixels.size());
   Worker::Impl& mine = *worker.impl_;
-  COUPLET_RETURN_IF_ERROR(
-      impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size(), *mine.context));
+  mine.ReadFirst(impl_->pixel_readers, pixels.data());
+  if (impl_->pixel_readers.empty())
+    COUPLET_RETURN_IF_ERROR(impl_->backend->copy_in(mine.values[0], pixels.data(), pixels.size(), *mine.context));
   return impl_->RunBatch(mine, static_cast<int>(n), nullptr, dst, {});
 }
 
@@ -357,6 +378,7 @@ Status Session::RunTimed(Worker& worker, const ImageBatch& images, std::span<flo
   const int n = static_cast<int>(images.images.size());
   COUPLET_CHECK(IsPreprocess(impl.graph.layers[0]) && n >= 1 && n <= impl.options.max_batch);
   COUPLET_CHECK(dst.size() == static_cast<size_t>(n * output_size()));
+  mine.ReadFirst(impl.pixel_readers, mine.values[0]);
   COUPLET_ASSIGN_OR_RETURN(const std::unique_ptr<Timer> timer, impl.backend->make_timer(*mine.context));
   COUPLET_RETURN_IF_ERROR(timer->mark());
   for (size_t i = 0; i < impl.ops.size(); ++i) {

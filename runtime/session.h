@@ -66,7 +66,7 @@ class Session {
   // REQUIRES: the graph starts with Preprocess, 1 <= images.images.size() <= max_batch,
   // dst.size() == n * output_size(). The row of a photo does not depend on what else is in the batch.
   Status Run(Worker& worker, const ImageBatch& images, std::span<float> dst, const KeptRows& kept = {}) const;
-  // The same from floats that replace the first layer's output: pixels [n, h, w, c], already normalised.
+  // The same from floats in place of the first layer's output: pixels [n, h, w, c], already normalised.
   Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
   // As Run, but each layer is timed and nothing is replayed. times[i] belongs to graph().layers[i]; layers
   // that do no work take 0. Two layers that the backend does as one are one time, the second's, named by both.
@@ -74,7 +74,7 @@ class Session {
                   std::vector<LayerTime>* times, const KeptRows& kept = {}) const;
   // Runs every layer after the first `times` times, over what the first one holds since the last run of n photos,
   // and waits once: for benchmarks that leave the host out. (A first layer that is done together with the second
-  // holds what RunPixels gave it, or nothing that means anything.)
+  // holds what RunPixels gave it, or nothing that means anything. Pixels given to RunPixels have to be there still.)
   Status RunAgain(Worker& worker, int n, int times) const;
   // After a run with keep_all: the n rows of layer `index`.
   Result<std::vector<float>> Output(Worker& worker, int index, int n) const;

@@ -1,9 +1,13 @@
 // What the implementations of a convolution are asked for. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "runtime/cpu/gemm_kernel.h"
 #include "runtime/graph.h"
 
 namespace couplet::cpu {
@@ -20,5 +24,22 @@ struct Convolution {
   std::span<const float> scale, bias;    // [oc] or empty
   Activation activation = Activation::kNone;
 };
+
+// Whether each pixel sees its own place alone.
+inline bool IsPointwise(const Convolution& c) {
+  return c.kh == 1 && c.kw == 1 && c.sh == 1 && c.sw == 1 && c.src.h == c.dst.h && c.src.w == c.dst.w;
+}
+
+inline Clamp ClampOf(Activation activation) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  return {.low = activation == Activation::kNone ? -kInfinity : 0.0f, .high = activation == Activation::kRelu6 ? 6.0f : kInfinity};
+}
+
+// [padded]: zeros where there is none.
+inline std::vector<float> BiasOf(const Convolution& c, size_t padded) {
+  std::vector<float> bias(padded, 0.0f);
+  std::copy(c.bias.begin(), c.bias.end(), bias.begin());
+  return bias;
+}
 
 }  // namespace couplet::cpu

@@ -73,11 +73,16 @@ class Preparer {
   }
 
   OpResult operator()(const ConvAttrs& a) const {
-    return ConvolveWindows(a, false);
+    return Convolve(Windows(a, false), precision_);
   }
 
   OpResult operator()(const DepthwiseAttrs& a) const {
-    return ConvolveWindows(a, true);
+    return Convolve(Windows(a, true), precision_);
+  }
+
+  // This layer and the one that reads it.
+  OpResult Pair(const DepthwiseAttrs& a, const Preparer& second, const ConvAttrs& b) const {
+    return cpu::own::MakePair(Windows(a, true), second.Windows(b, false), precision_, options_.threads);
   }
 
   // A 1x1 convolution of a 1x1 picture. The library's inner product would cut the sum among its threads.
@@ -167,7 +172,7 @@ class Preparer {
     return c;
   }
   template <class Attrs>
-  OpResult ConvolveWindows(const Attrs& a, bool depthwise) const {
+  cpu::Convolution Windows(const Attrs& a, bool depthwise) const {
     cpu::Convolution c = Common(a);
     c.src = OnePhoto(src_[0]);
     c.dst = OnePhoto(dst_);
@@ -176,7 +181,7 @@ class Preparer {
     c.sh = a.sh, c.sw = a.sw, c.dh = a.dh, c.dw = a.dw;
     c.pads = a.pads;
     c.depthwise = depthwise;
-    return Convolve(c, precision_);
+    return c;
   }
   OpResult Convolve(const cpu::Convolution& c, Precision precision) const {
 #if COUPLET_ONEDNN
@@ -213,7 +218,7 @@ class CpuBackend final : public Backend {
 
   // Ours: one more wherever one of them changes a bit.
   std::string numerics() const override {
-    if (precision_ == Precision::kInt8) return "own3,int8-1";
+    if (precision_ == Precision::kInt8) return "own3,int8-2";
     return kernels_ == CpuKernels::kOwn ? "own3" : "";
   }
 
@@ -221,6 +226,19 @@ class CpuBackend final : public Backend {
   OpResult prepare(const Layer& layer, std::span<const Shape> src, const PrepareOptions& options) override {
     COUPLET_RETURN_IF_ERROR(CheckLayer(layer, src));
     return std::visit(Preparer(layer, src, options, kernels_, precision_), layer.attrs);
+  }
+
+  OpResult prepare_pair(const Layer& first, const Layer& second, std::span<const Shape> src, const PrepareOptions& first_options,
+                        const PrepareOptions& second_options) override {
+    const auto* const depthwise = std::get_if<DepthwiseAttrs>(&first.attrs);
+    const auto* const convolution = std::get_if<ConvAttrs>(&second.attrs);
+    if (kernels_ != CpuKernels::kOwn || depthwise == nullptr || convolution == nullptr) return std::unique_ptr<PreparedOp>();
+    COUPLET_RETURN_IF_ERROR(CheckLayer(first, src));
+    Shape between = first.shape;
+    between.n = src[0].n;
+    COUPLET_RETURN_IF_ERROR(CheckLayer(second, {&between, 1}));
+    const Preparer after(second, {&between, 1}, second_options, kernels_, precision_);
+    return Preparer(first, src, first_options, kernels_, precision_).Pair(*depthwise, after, *convolution);
   }
 
   // What the catalogue's networks concatenate. (An average over the whole picture is no pool here, so none is a slice.)
@@ -244,6 +262,7 @@ class CpuBackend final : public Backend {
 
   Result<Buffer> allocate_pinned(size_t bytes) override { return allocate(bytes); }
 
+  bool reads_callers_memory() const override { return true; }
   Status copy_in(void* dst, const float* src, size_t count, WorkerContext&) override {
     return Copy(dst, src, count);
   }

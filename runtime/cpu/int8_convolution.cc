@@ -72,7 +72,7 @@ class Int8Weights {
 
 // Rows of a picture that are worked on at once, dealt evenly: as few as have kLeast pixels.
 struct Groups {
-  static constexpr int kLeast = 128;
+  static constexpr int kLeast = 512;
   Groups() = default;
   explicit Groups(const Shape& shape) : rows(shape.h), columns(shape.w), count(std::max(1, shape.h * shape.w / kLeast)) { count = std::min(count, rows); }
   int first(int group) const { return static_cast<int>(int64_t{rows} * group / count); }
@@ -86,22 +86,23 @@ struct Groups {
 // pixel see several rows, so all of a photo has one of each; what a window sees of the padding is then taken for the mean as well.
 class Int8Convolution final : public PreparedOp {
  public:
-  Int8Convolution(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
-      : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), lanes_(threads), segments_(c.kh * c.kw),
-        length_(UpToGroup(c.src.c)), panels_(Int8PanelsFor(c.dst.c)), clamp_(clamp), windows_(c, length_), src_groups_(c.src),
-        dst_groups_(c.dst), bias_(std::move(bias)) {
-    pointwise_ = segments_ == 1 && c.sh == 1 && c.sw == 1 && src_.h == dst_.h && src_.w == dst_.w;
-    const size_t values = AlignUp(static_cast<size_t>(src_.c) * sizeof(float));
-    mean_bytes_ = values + AlignUp(static_cast<size_t>(length_)) + AlignUp(static_cast<size_t>(panels_.channels()) * sizeof(float));
+  Int8Convolution(const Convolution& c, std::unique_ptr<Window3x3> before, int threads)
+      : before_(std::move(before)), src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), lanes_(threads), segments_(c.kh * c.kw),
+        length_(UpToGroup(c.src.c)), panels_(Int8PanelsFor(c.dst.c)), clamp_(ClampOf(c.activation)), windows_(c, length_), src_groups_(c.src),
+        dst_groups_(c.dst), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
+    pointwise_ = IsPointwise(c);
+    COUPLET_CHECK(pointwise_ || before_ == nullptr);
+    const size_t pixels = static_cast<size_t>(src_groups_.most_pixels()), ic = static_cast<size_t>(src_.c);
+    const size_t mean_bytes = Room::Of<float>(ic) + Room::Of<uint8_t>(static_cast<size_t>(length_)) + Room::Of<float>(bias_.size());
     if (pointwise_) {
-      lane_bytes_ = mean_bytes_ + AlignUp(static_cast<size_t>(src_groups_.most_pixels()) * static_cast<size_t>(length_));
+      lane_bytes_ = (before_ != nullptr ? Room::Of<float>(pixels * ic) : 0) + Room::Of<uint8_t>(pixels * static_cast<size_t>(length_)) +
+                    Room::Of<int32_t>(sums()) + mean_bytes;
     } else {
+      const size_t groups = static_cast<size_t>(src_groups_.count);
       lane_bytes_ = AlignUp(windows_.bytes(dst_groups_.most_pixels()));
-      photo_bytes_ = mean_bytes_ + AlignUp(static_cast<size_t>(src_groups_.count) * sizeof(Int8Extent)) +
-                     AlignUp(static_cast<size_t>(src_groups_.count) * static_cast<size_t>(src_.c) * sizeof(float)) +
-                     AlignUp(static_cast<size_t>(int64_t{src_.h} * src_.w + 1) * static_cast<size_t>(length_));
+      photo_bytes_ = Room::Of<Int8Extent>(groups) + Room::Of<uint8_t>(static_cast<size_t>(int64_t{src_.h} * src_.w + 1) * static_cast<size_t>(length_)) +
+                     Room::Of<int32_t>(groups * sums()) + mean_bytes;
     }
-    bias_.resize(static_cast<size_t>(panels_.channels()));
     Pack(c);
   }
 
@@ -117,9 +118,13 @@ class Int8Convolution final : public PreparedOp {
   struct Room {
     std::byte* at;
     template <class T>
+    static size_t Of(size_t count) {
+      return AlignUp(count * sizeof(T));
+    }
+    template <class T>
     T* take(size_t count) {
       T* const taken = reinterpret_cast<T*>(at);
-      at += AlignUp(count * sizeof(T));
+      at += Of<T>(count);
       return taken;
     }
   };
@@ -154,17 +159,22 @@ class Int8Convolution final : public PreparedOp {
     }
   }
 
-  // The bias for pixels whose values add up to `sums`. room: mean_bytes_ behind the sums.
-  const float* BiasFor(float* sums, int pixels, Room* room) const {
+  // As many as Quantize writes.
+  size_t sums() const { return static_cast<size_t>((src_.c + kInt8Lanes - 1) / kInt8Lanes * kInt8Lanes); }
+
+  // The bias for pixels whose bytes add up to `sums`, which are lost.
+  const float* BiasFor(int32_t* sums, int pixels, const Int8Grid& grid, Room* room) const {
     if (pixels == 1) return bias_.data();
-    for (int c = 0; c < src_.c; ++c) sums[c] /= static_cast<float>(pixels);
+    auto* const mean = room->take<float>(static_cast<size_t>(src_.c));
+    const float step = grid.step / static_cast<float>(pixels);
+    for (int c = 0; c < src_.c; ++c) mean[c] = static_cast<float>(sums[c] - grid.zero * pixels) * step;
     auto* const bytes = room->take<uint8_t>(static_cast<size_t>(length_));
-    auto* const bias = room->take<float>(static_cast<size_t>(panels_.channels()));
-    const Int8Grid grid = GridOf(ExtentOf(sums, 1, src_.c, sums));
-    QuantizePixels(sums, 1, grid, bytes);
+    auto* const bias = room->take<float>(bias_.size());
+    const Int8Grid mean_grid = GridOf(ExtentOf(mean, static_cast<size_t>(src_.c)));
+    Quantize(mean, 1, src_.c, mean_grid, bytes, sums);
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const uint8_t* const source = bytes;
-    lost_.Run({.src = &source, .pixel_stride = static_cast<size_t>(length_), .pixels = 1, .segments = 1, .length = length_, .grid = grid,
+    lost_.Run({.src = &source, .pixel_stride = static_cast<size_t>(length_), .pixels = 1, .segments = 1, .length = length_, .grid = mean_grid,
                .clamp = {-kInfinity, kInfinity}},
               bias_.data(), bias);
     return bias;
@@ -172,50 +182,55 @@ class Int8Convolution final : public PreparedOp {
 
   void RunGroups(const RunArgs& args) const {
     ForEachPiece(args.worker, lanes_, args.n * src_groups_.count, [&](int lane, int index) {
-      const int group = index % src_groups_.count, first = index / src_groups_.count * src_.h + src_groups_.first(group);
-      const int pixels = (src_groups_.first(group + 1) - src_groups_.first(group)) * src_.w;
+      const int photo = index / src_groups_.count, group = index % src_groups_.count;
+      const int first = src_groups_.first(group), rows = src_groups_.first(group + 1) - first, pixels = rows * src_.w;
       Room room{Lane(args, lane)};
-      auto* const sums = room.take<float>(static_cast<size_t>(src_.c));
-      const auto* const src = static_cast<const float*>(args.src[0]) + int64_t{first} * src_.w * src_.c;
-      const Int8Grid grid = GridOf(ExtentOf(src, pixels, src_.c, sums));
-      const float* const bias = BiasFor(sums, pixels, &room);
-      auto* const bytes = room.take<uint8_t>(0);
-      QuantizePixels(src, pixels, grid, bytes);
+      const auto* src = static_cast<const float*>(args.src[0]);
+      if (before_ != nullptr) {
+        auto* const values = room.take<float>(static_cast<size_t>(pixels) * static_cast<size_t>(src_.c));
+        before_->RunRows(src + photo * before_->src().per_image(), first, rows, values);
+        src = values;
+      } else {
+        src += photo * src_.per_image() + int64_t{first} * src_.w * src_.c;
+      }
+      const Int8Grid grid = GridOf(ExtentOf(src, static_cast<size_t>(pixels) * static_cast<size_t>(src_.c)));
+      auto* const bytes = room.take<uint8_t>(static_cast<size_t>(pixels) * static_cast<size_t>(length_));
+      auto* const group_sums = room.take<int32_t>(sums());
+      Quantize(src, pixels, src_.c, grid, bytes, group_sums);
       const uint8_t* const source = bytes;
       weights_.Run({.src = &source, .pixel_stride = static_cast<size_t>(length_), .pixels = pixels, .segments = 1, .length = length_, .grid = grid,
                     .dst_stride = static_cast<size_t>(dst_stride_), .clamp = clamp_},
-                   bias, static_cast<float*>(args.dst) + int64_t{first} * dst_.w * dst_stride_);
+                   BiasFor(group_sums, pixels, grid, &room), static_cast<float*>(args.dst) + (int64_t{photo} * dst_.h + first) * dst_.w * dst_stride_);
     });
   }
 
   void RunPhotos(const RunArgs& args) const {
-    const size_t ic = static_cast<size_t>(src_.c), groups = static_cast<size_t>(src_groups_.count);
+    const size_t groups = static_cast<size_t>(src_groups_.count);
     const auto* src = static_cast<const float*>(args.src[0]);
     auto* dst = static_cast<float*>(args.dst);
     for (int n = 0; n < args.n; ++n, src += src_.per_image(), dst += int64_t{dst_.h} * dst_.w * dst_stride_) {
       Room room{static_cast<std::byte*>(args.scratch)};
-      auto* const sums = room.take<float>(ic);
       auto* const extents = room.take<Int8Extent>(groups);
-      auto* const group_sums = room.take<float>(groups * ic);
+      auto* const all_sums = room.take<int32_t>(groups * sums());
       const auto group_of = [&](int g) { return src + int64_t{src_groups_.first(g)} * src_.w * src_.c; };
       const auto pixels_of = [&](int g) { return (src_groups_.first(g + 1) - src_groups_.first(g)) * src_.w; };
-      ForEachPiece(args.worker, lanes_, src_groups_.count, [&](int, int g) {
-        extents[g] = ExtentOf(group_of(g), pixels_of(g), src_.c, group_sums + static_cast<size_t>(g) * ic);
-      });
+      ForEachPiece(args.worker, lanes_, src_groups_.count,
+                   [&](int, int g) { extents[g] = ExtentOf(group_of(g), static_cast<size_t>(pixels_of(g)) * static_cast<size_t>(src_.c)); });
       Int8Extent all;
-      std::fill_n(sums, ic, 0.0f);
-      for (size_t g = 0; g < groups; ++g) {
+      for (size_t g = 0; g < groups; ++g)
         all = {.magnitude = std::max(all.magnitude, extents[g].magnitude), .negative = all.negative || extents[g].negative};
-        for (size_t i = 0; i < ic; ++i) sums[i] += group_sums[g * ic + i];
-      }
       const Int8Grid grid = GridOf(all);
-      const float* const bias = BiasFor(sums, src_.h * src_.w, &room);
-      auto* const outside = room.take<uint8_t>(0);  // a pixel of padding, then the photo
+      // A pixel of padding, then the photo.
+      auto* const outside = room.take<uint8_t>(static_cast<size_t>(int64_t{src_.h} * src_.w + 1) * static_cast<size_t>(length_));
       std::fill_n(outside, length_, static_cast<uint8_t>(grid.zero));
       uint8_t* const bytes = outside + length_;
       ForEachPiece(args.worker, lanes_, src_groups_.count, [&](int, int g) {
-        QuantizePixels(group_of(g), pixels_of(g), grid, bytes + int64_t{src_groups_.first(g)} * src_.w * length_);
+        Quantize(group_of(g), pixels_of(g), src_.c, grid, bytes + int64_t{src_groups_.first(g)} * src_.w * length_,
+                 all_sums + static_cast<size_t>(g) * sums());
       });
+      for (size_t g = 1; g < groups; ++g)
+        for (int c = 0; c < src_.c; ++c) all_sums[c] += all_sums[g * sums() + static_cast<size_t>(c)];
+      const float* const bias = BiasFor(all_sums, src_.h * src_.w, grid, &room);
       ForEachPiece(args.worker, lanes_, dst_groups_.count, [&](int lane, int g) {
         const int first = dst_groups_.first(g) * dst_.w, end = dst_groups_.first(g + 1) * dst_.w;
         auto** const table = reinterpret_cast<const uint8_t**>(Lane(args, lane));
@@ -231,15 +246,7 @@ class Int8Convolution final : public PreparedOp {
     return static_cast<std::byte*>(args.scratch) + photo_bytes_ + static_cast<size_t>(lane) * lane_bytes_;
   }
 
-  // Of channels that fill no group, what the rest of it holds meets weights of 0.
-  void QuantizePixels(const float* src, int pixels, const Int8Grid& grid, uint8_t* dst) const {
-    if (length_ == src_.c) return Quantize(src, static_cast<size_t>(pixels) * static_cast<size_t>(src_.c), grid, dst);
-    for (int p = 0; p < pixels; ++p, src += src_.c, dst += length_) {
-      Quantize(src, static_cast<size_t>(src_.c), grid, dst);
-      std::fill(dst + src_.c, dst + length_, uint8_t{0});
-    }
-  }
-
+  std::unique_ptr<Window3x3> before_;
   Shape src_, dst_;
   int dst_stride_;
   int lanes_;
@@ -249,7 +256,7 @@ class Int8Convolution final : public PreparedOp {
   WindowTable<uint8_t> windows_;
   Groups src_groups_, dst_groups_;
   bool pointwise_ = false;
-  size_t mean_bytes_ = 0, photo_bytes_ = 0, lane_bytes_ = 0;
+  size_t photo_bytes_ = 0, lane_bytes_ = 0;
   Int8Weights weights_, lost_;
   std::vector<float> bias_;
 };
@@ -262,8 +269,8 @@ bool FitsInt8(const Convolution& c) {
   return !c.depthwise && c.src.c >= kLeastChannels && int64_t{c.kh} * c.kw * UpToGroup(c.src.c) <= kMostProducts;
 }
 
-std::unique_ptr<PreparedOp> MakeInt8Convolution(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads) {
-  return std::make_unique<Int8Convolution>(convolution, std::move(bias), clamp, threads);
+std::unique_ptr<PreparedOp> MakeInt8Convolution(const Convolution& convolution, std::unique_ptr<Window3x3> before, int threads) {
+  return std::make_unique<Int8Convolution>(convolution, std::move(before), threads);
 }
 
 }  // namespace couplet::cpu::own

@@ -5,18 +5,18 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "runtime/backend.h"
 #include "runtime/cpu/convolution.h"
-#include "runtime/cpu/gemm_kernel.h"
+#include "runtime/cpu/window3x3.h"
 
 namespace couplet::cpu::own {
 
 // By the layer's shape alone, so that every machine computes it in the same way. What does not fit is computed in floats: depthwise
 // layers, and the first one, which sees three channels.
 bool FitsInt8(const Convolution& convolution);
-// `bias`: [dst.c]
-std::unique_ptr<PreparedOp> MakeInt8Convolution(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads);
+// `before`: the depthwise layer that it reads, in one op with it, to the bits of both apart; null where it reads a value that is there.
+// REQUIRES: IsPointwise(convolution), or no layer before
+std::unique_ptr<PreparedOp> MakeInt8Convolution(const Convolution& convolution, std::unique_ptr<Window3x3> before, int threads);
 
 }  // namespace couplet::cpu::own

@@ -55,9 +55,9 @@ COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return _mm512_dpbusd_epi32(
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm512_mullo_epi32(a, b); }
 COUPLET_INT8_OP Floats ToFloats(Ints a) { return _mm512_cvtepi32_ps(a); }
-COUPLET_INT8_OP Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) { return _mm512_max_epu32(a, b); }
-COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return _mm512_andnot_si512(a, b); }
+COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return _mm512_castps_si512(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
@@ -101,9 +101,9 @@ COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return _mm256_dpbusd_avx_ep
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm256_mullo_epi32(a, b); }
 COUPLET_INT8_OP Floats ToFloats(Ints a) { return _mm256_cvtepi32_ps(a); }
-COUPLET_INT8_OP Floats Add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) { return _mm256_max_epu32(a, b); }
-COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return _mm256_andnot_si256(a, b); }
+COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
 COUPLET_INT8_OP Ints FirstLanes(int count) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return _mm256_castps_si256(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) { return _mm256_maskload_ps(from, FirstLanes(count)); }
@@ -168,11 +168,11 @@ COUPLET_INT8_OP Ints Dot(Ints sum, Ints a, Ints b) { return vdotq_s32(sum, vrein
 COUPLET_INT8_OP Ints Subtract(Ints a, Ints b) { return vsubq_s32(a, b); }
 COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return vmulq_s32(a, b); }
 COUPLET_INT8_OP Floats ToFloats(Ints a) { return vcvtq_f32_s32(a); }
-COUPLET_INT8_OP Floats Add(Floats a, Floats b) { return vaddq_f32(a, b); }
+COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return vaddq_s32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) {
   return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
-COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return vbicq_s32(b, a); }
+COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return vmaxq_s32(a, b); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return vreinterpretq_s32_f32(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) {
   float all[4] = {};
@@ -215,23 +215,24 @@ bool Has(Int8Dot dot) {
 bool Has(Int8Dot) { return false; }
 #endif
 
-Int8Extent PortableExtent(const float* values, int pixels, int channels, float* sums) {
+Int8Extent PortableExtent(const float* values, size_t count) {
   Int8Extent extent;
-  uint32_t most = 0;
-  for (int pixel = 0; pixel < pixels; ++pixel)
-    for (int c = 0; c < channels; ++c, ++values) {
-      sums[c] = (pixel == 0 ? 0.0f : sums[c]) + *values;
-      const auto bits = std::bit_cast<uint32_t>(*values);
-      most = std::max(most, bits);
-      extent.magnitude = std::max(extent.magnitude, bits & ~kSignBit);
-    }
-  extent.negative = most > kSignBit;
+  for (size_t i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<uint32_t>(values[i]);
+    extent.magnitude = std::max(extent.magnitude, bits & ~kSignBit);
+    extent.negative |= bits > kSignBit;
+  }
   return extent;
 }
 
-void PortableBytes(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
+void PortableBytes(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
   const float shift = kInt8WholeNumbers + static_cast<float>(grid.zero);
-  for (size_t i = 0; i < count; ++i) dst[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(std::fma(values[i], grid.inverse, shift)));
+  std::fill_n(sums, channels, 0);
+  for (int pixel = 0; pixel < pixels; ++pixel, values += channels, dst += UpToGroup(channels))
+    for (int c = 0; c < channels; ++c) {
+      dst[c] = static_cast<uint8_t>(std::bit_cast<uint32_t>(std::fma(values[c], grid.inverse, shift)));
+      sums[c] += dst[c];
+    }
 }
 
 Panels PortablePanelsOf(int channels) {
@@ -300,11 +301,11 @@ Int8Grid GridOf(const Int8Extent& extent) {
 #define COUPLET_INT8_DISPATCH(LOOP) (&Portable##LOOP)
 #endif
 
-Int8Extent ExtentOf(const float* values, int pixels, int channels, float* sums) {
-  return COUPLET_INT8_DISPATCH(Extent)(values, pixels, channels, sums);
-}
-void Quantize(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
-  COUPLET_INT8_DISPATCH(Bytes)(values, count, grid, dst);
+Int8Extent ExtentOf(const float* values, size_t count) { return COUPLET_INT8_DISPATCH(Extent)(values, count); }
+void Quantize(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
+  COUPLET_INT8_DISPATCH(Bytes)(values, pixels, channels, grid, dst, sums);
+  if (const int length = UpToGroup(channels); length != channels)
+    for (int pixel = 0; pixel < pixels; ++pixel, dst += length) std::fill(dst + channels, dst + length, uint8_t{0});
 }
 Panels Int8PanelsFor(int channels) { return COUPLET_INT8_DISPATCH(PanelsOf)(channels); }
 void RunInt8Panel(const Int8Panel& panel) { COUPLET_INT8_DISPATCH(Panel)(panel); }

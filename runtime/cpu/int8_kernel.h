@@ -29,8 +29,7 @@ struct Int8Extent {
   uint32_t magnitude = 0;  // bits of the greatest absolute value, which compare as integers; NaN is greater than infinity
   bool negative = false;
 };
-// Of values [pixels, channels]. sums: [channels], a pixel after another; may be `values` where there is one.
-Int8Extent ExtentOf(const float* values, int pixels, int channels, float* sums);
+Int8Extent ExtentOf(const float* values, size_t count);
 
 // Floats as bytes: x is about step * (q - zero). Where no value is negative, as behind a ReLU, zero is 0 and all 256 bytes count; else
 // it is 128, and 127 steps lie on either side.
@@ -41,8 +40,9 @@ struct Int8Grid {
 };
 Int8Grid GridOf(const Int8Extent& extent);
 
-// dst[i] = values[i] * grid.inverse, rounded to the nearest integer (ties to even) and not before, + grid.zero.
-void Quantize(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst);
+// values: [pixels, channels]. Each times grid.inverse, rounded to the nearest integer (ties to even) and not before, + grid.zero: to
+// dst, [pixels, UpToGroup(channels)], where zeros fill a group. sums: of what was written, [channels up to a multiple of kInt8Lanes]
+void Quantize(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums);
 
 // As GemmPanel, of bytes.
 struct Int8Panel {

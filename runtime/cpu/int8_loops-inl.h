@@ -6,54 +6,69 @@
 constexpr size_t kStep = kInt8Lanes / kVectors;  // of 32-bit values in a vector
 constexpr uint32_t kShiftGroup = kByteShift * 0x01010101u;  // less 128 is the other sign, four times
 
-// V vectors of channels.
-template <int V>
-COUPLET_INT8_TARGET void Span(const float* values, int pixels, int channels, int count, float* sums, Ints* magnitude, Ints* bits) {
-  const Ints sign = SpreadInt(INT32_MIN);
-  Floats sum[V];
+// Of bits as integers the greatest signed one is the greatest value's, unless all are negative; the greatest unsigned one is the
+// least value's, if one is negative.
+COUPLET_INT8_TARGET Int8Extent Extent(const float* values, size_t count) {
+  constexpr size_t kMost = 4;
+  Ints most[kMost], least[kMost];
 #pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) sum[v] = SpreadFloat(0.0f);
-  for (int pixel = 0; pixel < pixels; ++pixel, values += channels)
+  for (size_t v = 0; v < kMost; ++v) most[v] = least[v] = ZeroInts();
+  size_t i = 0;
+  for (; i + kMost * kStep <= count; i += kMost * kStep)
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kMost; ++v) {
+      const Ints bits = AsInts(LoadFloats(values + i + v * kStep));
+      most[v] = Greatest(most[v], bits), least[v] = GreatestUnsigned(least[v], bits);
+    }
+  for (; i < count; i += kStep) {
+    const Ints bits = AsInts(count - i >= kStep ? LoadFloats(values + i) : LoadFirst(values + i, static_cast<int>(count - i)));
+    most[0] = Greatest(most[0], bits), least[0] = GreatestUnsigned(least[0], bits);
+  }
+#pragma GCC unroll 4
+  for (size_t v = 1; v < kMost; ++v) most[0] = Greatest(most[0], most[v]), least[0] = GreatestUnsigned(least[0], least[v]);
+  uint32_t lanes[2][kStep];
+  StoreInts(most[0], lanes[0]), StoreInts(least[0], lanes[1]);
+  const uint32_t positive = *std::max_element(lanes[0], lanes[0] + kStep), all = *std::max_element(lanes[1], lanes[1] + kStep);
+  return {.magnitude = std::max(positive, all > kSignBit ? all & ~kSignBit : 0), .negative = all > kSignBit};
+}
+
+// V vectors of channels, of which `count` exist.
+template <int V>
+COUPLET_INT8_TARGET void ByteColumns(const float* values, int pixels, int channels, int count, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
+  constexpr int kLanes = static_cast<int>(kStep);
+  const Floats inverse = SpreadFloat(grid.inverse), shift = SpreadFloat(kInt8WholeNumbers + static_cast<float>(grid.zero));
+  const bool whole = count == V * kLanes;
+  Ints sum[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) sum[v] = ZeroInts();
+  for (int pixel = 0; pixel < pixels; ++pixel, values += channels, dst += UpToGroup(channels))
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      const int at = v * static_cast<int>(kStep);
-      const Floats value = v + 1 < V || count - at >= static_cast<int>(kStep) ? LoadFloats(values + at) : LoadFirst(values + at, count - at);
-      sum[v] = Add(sum[v], value);
-      bits[v] = GreatestUnsigned(bits[v], AsInts(value));
-      magnitude[v] = GreatestUnsigned(magnitude[v], AndNot(sign, AsInts(value)));
+      const int at = v * kLanes;
+      if (v + 1 < V || whole) {
+        const Floats value = MultiplyAdd(LoadFloats(values + at), inverse, shift);
+        sum[v] = Add(sum[v], AsInts(value));
+        StoreBytes(value, dst + at);
+      } else {
+        const Floats value = MultiplyAdd(LoadFirst(values + at, count - at), inverse, shift);
+        uint8_t last[kStep];
+        sum[v] = Add(sum[v], AsInts(value));
+        StoreBytes(value, last);
+        std::memcpy(dst + at, last, static_cast<size_t>(count - at));
+      }
     }
+  const Ints shifts = SpreadInt(static_cast<int32_t>(std::bit_cast<uint32_t>(kInt8WholeNumbers) * static_cast<uint32_t>(pixels)));
 #pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) StoreFirst(sum[v], count - v * static_cast<int>(kStep), sums + static_cast<size_t>(v) * kStep);
+  for (int v = 0; v < V; ++v) StoreInts(Subtract(sum[v], shifts), reinterpret_cast<uint32_t*>(sums + v * kLanes));
 }
 
-COUPLET_INT8_TARGET Int8Extent Extent(const float* values, int pixels, int channels, float* sums) {
+COUPLET_INT8_TARGET void Bytes(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
   constexpr int kMost = 4, kLanes = static_cast<int>(kStep);
-  Ints magnitude[kMost], bits[kMost];  // as integers, negative values are those greater than minus zero's bits
-#pragma GCC unroll 4
-  for (int v = 0; v < kMost; ++v) magnitude[v] = bits[v] = ZeroInts();
   for (int c = 0; c < channels; c += kMost * kLanes) {
-    const int count = channels - c;
-    const auto span = count > 3 * kLanes ? Span<4> : count > 2 * kLanes ? Span<3> : count > kLanes ? Span<2> : Span<1>;
-    span(values + c, pixels, channels, count, sums + c, magnitude, bits);
+    const int count = std::min(channels - c, kMost * kLanes);
+    const auto columns = count > 3 * kLanes ? ByteColumns<4> : count > 2 * kLanes ? ByteColumns<3> : count > kLanes ? ByteColumns<2> : ByteColumns<1>;
+    columns(values + c, pixels, channels, count, grid, dst + c, sums + c);
   }
-  uint32_t most[2][kStep];
-#pragma GCC unroll 4
-  for (int v = 1; v < kMost; ++v) {
-    bits[0] = GreatestUnsigned(bits[0], bits[v]);
-    magnitude[0] = GreatestUnsigned(magnitude[0], magnitude[v]);
-  }
-  StoreInts(bits[0], most[0]), StoreInts(magnitude[0], most[1]);
-  return {.magnitude = *std::max_element(most[1], most[1] + kStep), .negative = *std::max_element(most[0], most[0] + kStep) > kSignBit};
-}
-
-COUPLET_INT8_TARGET void Bytes(const float* values, size_t count, const Int8Grid& grid, uint8_t* dst) {
-  const Floats inverse = SpreadFloat(grid.inverse), shift = SpreadFloat(kInt8WholeNumbers + static_cast<float>(grid.zero));
-  size_t i = 0;
-  for (; i + kStep <= count; i += kStep) StoreBytes(MultiplyAdd(LoadFloats(values + i), inverse, shift), dst + i);
-  if (i == count) return;
-  uint8_t last[kStep];
-  StoreBytes(MultiplyAdd(LoadFirst(values + i, static_cast<int>(count - i)), inverse, shift), last);
-  std::memcpy(dst + i, last, count - i);
 }
 
 // The tile of `t` that begins with pixel `first`: P pixels by W times kInt8Lanes channels.

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/int8_convolution.h"
+#include "runtime/cpu/window3x3.h"
 #include "runtime/cpu/window_kernels.h"
 #include "runtime/cpu/window_table.h"
 #include "runtime/cpu/winograd.h"
@@ -18,18 +18,6 @@
 
 namespace couplet::cpu::own {
 namespace {
-
-Clamp ClampOf(Activation activation) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  return {.low = activation == Activation::kNone ? -kInfinity : 0.0f,
-          .high = activation == Activation::kRelu6 ? 6.0f : kInfinity};
-}
-
-std::vector<float> BiasOf(const Convolution& c, size_t padded) {
-  std::vector<float> bias(padded, 0.0f);
-  std::copy(c.bias.begin(), c.bias.end(), bias.begin());
-  return bias;
-}
 
 // The source's rows (or columns) that window `out` sees, as a range of its own.
 struct Range {
@@ -52,7 +40,7 @@ class Gemm final : public PreparedOp {
         bands_(CutIntoBands(c)), lanes_(bands_.whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
         clamp_(ClampOf(c.activation)), windows_(c, c.src.c), bias_(BiasOf(c, static_cast<size_t>(panels_.channels()))) {
     by_rows_ = kw_ > 1 && dw_ == 1 && src_.c <= kRowChannels;
-    dense_ = kh_ == 1 && kw_ == 1 && sh_ == 1 && sw_ == 1 && src_.h == dst_.h && src_.w == dst_.w;
+    dense_ = IsPointwise(c);
     segments_ = by_rows_ ? kh_ : kh_ * kw_;
     length_ = by_rows_ ? kw_ * src_.c : src_.c;
     const int64_t bytes = int64_t{src_.c} * sh_ * sw_ * static_cast<int64_t>(sizeof(float));
@@ -201,53 +189,6 @@ class Gemm final : public PreparedOp {
   std::vector<float> bias_, zeros_;
 };
 
-// Depthwise, or the first layer of a network, which sees three channels.
-class Window3x3 final : public PreparedOp {
- public:
-  explicit Window3x3(const Convolution& c)
-      : depthwise_(c.depthwise), src_(c.src), dst_(c.dst), stride_(c.sh), pads_(c.pads), weights_(Folded(*c.weights, c.scale)),
-        bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {}
-
-  static bool Fits(const Convolution& c, int threads) {
-    if (c.kh != 3 || c.kw != 3 || c.dh != 1 || c.dw != 1 || c.sh != c.sw || c.sh > 2 || c.pads.left > 1 ||
-        (c.dst.w - 1) * c.sw - c.pads.left + 2 > c.src.w || Window3x3BandRows(c.depthwise, c.dst.c, c.sh) == 0)
-      return false;
-    if (c.depthwise) return c.dst.c == c.src.c;
-    return c.src.c == 3 && c.sh == 2 && c.dst_stride == 0 && (threads == 1 || CutIntoBands(c).whole());
-  }
-
-  Status run(const RunArgs& args) const override {
-    const auto* src = static_cast<const float*>(args.src[0]);
-    auto* dst = static_cast<float*>(args.dst);
-    const int64_t row_floats = int64_t{src_.w} * src_.c;
-    const float* rows[kMaxBandRows * 2 + 1];
-    Window3x3Band band{.depthwise = depthwise_, .rows = rows, .columns = src_.w, .channels = dst_.c, .dst_rows = 0,
-                       .dst_columns = dst_.w, .stride = stride_, .pad_left = pads_.left, .weights = weights_.data(),
-                       .bias = bias_.data(), .dst = dst, .clamp = clamp_};
-    const int height = std::min(Window3x3BandRows(depthwise_, dst_.c, stride_), kMaxBandRows);
-    for (int n = 0; n < args.n; ++n, src += src_.per_image())
-      for (int y = 0; y < dst_.h; y += band.dst_rows, band.dst += int64_t{band.dst_rows} * dst_.w * dst_.c) {
-        band.dst_rows = std::min(height, dst_.h - y);
-        for (int r = 0; r < (band.dst_rows - 1) * stride_ + 3; ++r) {
-          const int sy = y * stride_ - pads_.top + r;
-          rows[r] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
-        }
-        RunWindow3x3Band(band);
-      }
-    return {};
-  }
-
- private:
-  static constexpr int kMaxBandRows = 16;
-
-  bool depthwise_;
-  Shape src_, dst_;
-  int stride_;
-  Pads pads_;
-  std::vector<float> weights_, bias_;
-  Clamp clamp_;
-};
-
 // Any window, dilation and multiplier, in no hurry: no network of the catalogue has them.
 class AnyDepthwise final : public PreparedOp {
  public:
@@ -319,12 +260,17 @@ class Pool final : public PreparedOp {
 
 std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, Precision precision, int threads) {
   if (precision == Precision::kInt8 && FitsInt8(c))
-    return MakeInt8Convolution(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
+    return MakeInt8Convolution(c, nullptr, threads);
   if (Window3x3::Fits(c, threads)) return std::make_unique<Window3x3>(c);
-  if (FitsWinograd(c)) return MakeWinograd(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
-  if (FitsWinogradLines(c)) return MakeWinogradLines(c, BiasOf(c, static_cast<size_t>(c.dst.c)), ClampOf(c.activation), threads);
+  if (FitsWinograd(c)) return MakeWinograd(c, threads);
+  if (FitsWinogradLines(c)) return MakeWinogradLines(c, threads);
   if (!c.depthwise) return std::make_unique<Gemm>(c, threads);
   return std::make_unique<AnyDepthwise>(c);
+}
+
+std::unique_ptr<PreparedOp> MakePair(const Convolution& first, const Convolution& second, Precision precision, int threads) {
+  if (precision != Precision::kInt8 || !first.depthwise || !Window3x3::Fits(first, threads) || !IsPointwise(second) || !FitsInt8(second)) return nullptr;
+  return MakeInt8Convolution(second, std::make_unique<Window3x3>(first), threads);
 }
 
 std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs, int dst_stride) {

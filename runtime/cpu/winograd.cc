@@ -44,11 +44,11 @@ std::array<float, 9> WindowAt(int row, int column, const Tap& tap) {
 // there are results; the products in there are nobody's.
 class Winograd final : public PreparedOp {
  public:
-  Winograd(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
+  Winograd(const Convolution& c, int threads)
       : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), pads_(c.pads),
         lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)), windows_(c.kh / 2),
         columns_((c.dst.w + 1) / 2 + windows_ - 1), tiles_((c.dst.h + 1) / 2 * columns_), more_((windows_ - 1) * (columns_ + 1)),
-        bias_(std::move(bias)), clamp_(clamp) {
+        bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {
     const int widest = panels_.widest();
     const int64_t tile_bytes = int64_t{kWinogradPlaces} * (src_.c + widest) * static_cast<int64_t>(sizeof(float));
     block_ = static_cast<int>(std::clamp<int64_t>(kBlockBytes / tile_bytes, kMinBlock, kMaxBlock));
@@ -189,8 +189,8 @@ bool FitsWinograd(const Convolution& c) {
          (c.dst.h + 1) / 2 * ((c.dst.w + 1) / 2) >= kLeastTiles;
 }
 
-std::unique_ptr<PreparedOp> MakeWinograd(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads) {
-  return std::make_unique<Winograd>(convolution, std::move(bias), clamp, threads);
+std::unique_ptr<PreparedOp> MakeWinograd(const Convolution& convolution, int threads) {
+  return std::make_unique<Winograd>(convolution, threads);
 }
 
 }  // namespace couplet::cpu::own

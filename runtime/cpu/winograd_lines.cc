@@ -23,10 +23,10 @@ constexpr int kMostTriples = 3;
 // distances, and the next quad's sources lie a fixed distance away.
 class WinogradLines final : public PreparedOp {
  public:
-  WinogradLines(const Convolution& c, std::vector<float> bias, const Clamp& clamp, int threads)
+  WinogradLines(const Convolution& c, int threads)
       : src_(c.src), dst_(c.dst), is_column_(c.kw == 1), triples_((c.kh * c.kw - 1) / 2),
         pad_(is_column_ ? c.pads.top : c.pads.left), lanes_(CutIntoBands(c).whole() ? 1 : threads), panels_(PanelsFor(c.dst.c)),
-        bias_(std::move(bias)), clamp_(clamp) {
+        bias_(BiasOf(c, static_cast<size_t>(c.dst.c))), clamp_(ClampOf(c.activation)) {
     const int dst_stride = c.dst_stride != 0 ? c.dst_stride : c.dst.c;
     source_ = LinesOf(c.src, c.src.c), result_ = LinesOf(c.dst, dst_stride);
     dst_image_ = int64_t{c.dst.h} * c.dst.w * dst_stride;
@@ -158,8 +158,8 @@ bool FitsWinogradLines(const Convolution& c) {
          c.src.c % kWinogradChannels == 0 && c.dst.c % kWinogradChannels == 0;
 }
 
-std::unique_ptr<PreparedOp> MakeWinogradLines(const Convolution& convolution, std::vector<float> bias, const Clamp& clamp, int threads) {
-  return std::make_unique<WinogradLines>(convolution, std::move(bias), clamp, threads);
+std::unique_ptr<PreparedOp> MakeWinogradLines(const Convolution& convolution, int threads) {
+  return std::make_unique<WinogradLines>(convolution, threads);
 }
 
 }  // namespace couplet::cpu::own

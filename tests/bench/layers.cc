@@ -102,6 +102,7 @@ void BenchNetwork(const std::string& file, int rounds) {
     std::unique_ptr<Backend> backend;
     std::shared_ptr<const Session> session;
     std::unique_ptr<Session::Worker> worker;
+    std::vector<float> pixels;
     std::vector<double> milliseconds = {};
   };
   std::vector<Network> networks;
@@ -114,7 +115,7 @@ void BenchNetwork(const std::string& file, int rounds) {
     std::vector<float> pixels(static_cast<size_t>((*session)->input_shape().per_image()), 0.25f);
     std::vector<float> dst(static_cast<size_t>((*session)->output_size()));
     if (!worker.ok() || !(*session)->RunPixels(**worker, pixels, dst).ok()) std::abort();
-    networks.push_back({std::move(backend), std::move(*session), std::move(*worker)});
+    networks.push_back({std::move(backend), std::move(*session), std::move(*worker), std::move(pixels)});
   }
   constexpr int kRuns = 7;
   for (int round = 0; round < rounds; ++round)

@@ -16,6 +16,9 @@ namespace couplet::test {
 std::vector<float> RunLayer(const Layer& layer, const std::vector<Shape>& shapes,
                             const std::vector<std::vector<float>>& srcs, int n = 1, int threads = 1,
                             const ImageBatch* images = nullptr, Backend* backend = nullptr);
+// As RunLayer, of an op that is prepared already and gives `per_photo` values of each photo.
+std::vector<float> RunOp(const PreparedOp& op, int64_t per_photo, const std::vector<std::vector<float>>& srcs, int n, int threads,
+                         Backend& backend, const ImageBatch* images = nullptr);
 
 // What prepare() says when it refuses; "" when it does not.
 std::string Refusal(const Layer& layer, const std::vector<Shape>& shapes);

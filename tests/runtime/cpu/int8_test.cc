@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -31,9 +32,9 @@ Grid GridAround(const float* values, size_t count, bool weights = false, size_t 
   return {.step = most / steps, .inverse = most > 0 ? steps / most : 0.0f, .zero = negative && !weights ? 128 : 0};
 }
 
-// Rows [first(i), first(i + 1)) for each of `count` groups of about 128 pixels.
+// Rows [first(i), first(i + 1)) for each of `count` groups of about 512 pixels.
 struct RowGroups {
-  RowGroups(int of_rows, int columns) : rows(of_rows), count(std::clamp(of_rows * columns / 128, 1, of_rows)) {}
+  RowGroups(int of_rows, int columns) : rows(of_rows), count(std::clamp(of_rows * columns / 512, 1, of_rows)) {}
   int first(int i) const { return rows * i / count; }
   int of(int row) const {
     int i = 0;
@@ -61,15 +62,9 @@ class Promise {
     for (size_t o = 0; o < oc; ++o) lost_grids_.push_back(GridAround(lost.data() + o, ic, true, oc));
     folded_ = folded;
     pointwise_ = s.kh * s.kw * s.sh * s.sw == 1 && s.oh() == s.ih && s.ow() == s.iw;
-    std::vector<float> all(ic, 0.0f);
-    for (int g = 0; g < groups_.count; ++g) {
-      const size_t begin = Count(groups_.first(g), s.iw, s.ic), end = Count(groups_.first(g + 1), s.iw, s.ic);
-      std::vector<float> sums(ic, 0.0f);
-      for (size_t i = begin; i < end; ++i) sums[i % ic] += in.src[i];
-      for (size_t i = 0; i < ic; ++i) all[i] += sums[i];
-      if (pointwise_) AddSource(GridAround(in.src.data() + begin, end - begin), sums, (end - begin) / ic, lost);
-    }
-    if (!pointwise_) AddSource(GridAround(in.src.data(), in.src.size()), all, in.src.size() / ic, lost);
+    if (!pointwise_) AddSource(in.src, lost);
+    for (int g = 0; pointwise_ && g < groups_.count; ++g)
+      AddSource({in.src.begin() + static_cast<long>(Count(groups_.first(g), s.iw, s.ic)), in.src.begin() + static_cast<long>(Count(groups_.first(g + 1), s.iw, s.ic))}, lost);
   }
 
   struct Value {
@@ -102,11 +97,14 @@ class Promise {
     std::vector<float> bias;  // with what the mean of the pixels and what the weights lost make of it
   };
   float Bias(size_t o) const { return in_.bias.empty() ? 0.0f : in_.bias[o]; }
-  void AddSource(const Grid& grid, const std::vector<float>& sums, size_t pixels, const std::vector<float>& lost) {
-    const size_t oc = static_cast<size_t>(s_.oc);
+  void AddSource(const std::vector<float>& values, const std::vector<float>& lost) {
+    const size_t oc = static_cast<size_t>(s_.oc), ic = static_cast<size_t>(s_.ic), pixels = values.size() / ic;
+    const Grid grid = GridAround(values.data(), values.size());
+    std::vector<int> sums(ic, 0);
+    for (size_t i = 0; i < values.size(); ++i) sums[i % ic] += grid.Of(values[i]);
     std::vector<float> mean;
-    mean.reserve(sums.size());
-    for (const float sum : sums) mean.push_back(sum / static_cast<float>(pixels));
+    mean.reserve(ic);
+    for (const int sum : sums) mean.push_back(static_cast<float>(sum) * (grid.step / static_cast<float>(pixels)));
     const Grid mean_grid = GridAround(mean.data(), mean.size());
     Source source{.grid = grid, .bias = {}};
     for (size_t o = 0; o < oc; ++o) {
@@ -200,6 +198,44 @@ TEST_CASE("int8: the same bits for any number of threads, any batch and any slic
   }
 }
 
+TEST_CASE("int8: a depthwise layer and the 1x1 behind it are one op, to the bits of both apart, for any threads [threads]") {
+  const auto backend = MakeInt8CpuBackend();
+  const auto depthwise = [](int h, int w, int c, int stride) {
+    ConvShape s = Named("depthwise", h, w, c, c, 3, 3, stride, stride, {1, 1, 1, 1});
+    s.depthwise = true;
+    if (stride == 2) s.pads = {h % 2, w % 2, 1, 1};
+    return s;
+  };
+  for (const auto& [h, w, ic, oc, stride] : {std::array{64, 30, 16, 40, 1}, {31, 64, 24, 16, 2}, {1, 1, 16, 16, 1}, {5, 4, 130, 70, 1}, {8, 9, 516, 20, 2}}) {
+    const ConvShape first = depthwise(h, w, ic, stride), second = Named("pointwise", first.oh(), first.ow(), ic, oc, 1, 1, 1, 1, {});
+    INFO(h, " x ", w, " x ", ic, " to ", oc, ", stride ", stride);
+    const int n = 2;
+    Inputs in = RealInputs(first, n);
+    for (float& x : in.src) x *= 9.0f;
+    const Layer a = MakeLayer(first, in, Activation::kRelu6), b = MakeLayer(second, RealInputs(second, 1));
+    const Shape src = {.n = n, .h = h, .w = w, .c = ic}, between = {.n = 1, .h = first.oh(), .w = first.ow(), .c = ic};
+    const std::vector<float> apart = RunLayer(b, {between}, {RunLayer(a, {src}, {in.src}, n, 1, nullptr, backend.get())}, n, 1, nullptr, backend.get());
+    for (const int threads : {1, 3}) {
+      const auto pair = backend->prepare_pair(a, b, std::span(&src, 1), {.max_batch = n, .threads = threads}, {.max_batch = n, .threads = threads});
+      REQUIRE(pair.ok());
+      REQUIRE(*pair != nullptr);
+      CHECK(RunOp(**pair, b.shape.per_image(), {in.src}, n, threads, *backend) == apart);
+    }
+  }
+  // Nothing else, and nothing in floats.
+  const ConvShape first = depthwise(9, 9, 16, 1);
+  const Shape src = {.n = 1, .h = 9, .w = 9, .c = 16};
+  const auto none = [&](Backend& of, const ConvShape& one, const ConvShape& other) {
+    const auto pair = of.prepare_pair(MakeLayer(one, RealInputs(one, 1)), MakeLayer(other, RealInputs(other, 1)), std::span(&src, 1), {}, {});
+    return pair.ok() && *pair == nullptr;
+  };
+  const ConvShape pointwise = Named("pointwise", 9, 9, 16, 20, 1, 1, 1, 1, {});
+  CHECK(none(*MakeCpuBackend(CpuKernels::kOwn), first, pointwise));
+  CHECK(none(*backend, pointwise, Named("pointwise", 9, 9, 20, 20, 1, 1, 1, 1, {})));
+  CHECK(none(*backend, first, Named("windows", 9, 9, 16, 20, 3, 3, 1, 1, {1, 1, 1, 1})));
+  CHECK(none(*backend, first, Named("of stride 2", 9, 9, 16, 20, 1, 1, 2, 2, {})));
+}
+
 TEST_CASE("int8: an activation ends a convolution; scale and bias may be left out") {
   const auto backend = MakeInt8CpuBackend();
   const ConvShape s = Named("activated", 11, 13, 20, 20, 3, 3, 1, 1, {1, 1, 1, 1});
@@ -225,13 +261,13 @@ TEST_CASE("int8: nothing but zeros gives the bias; what is not finite stays visi
     cpu::LimitSimd(simd);
     const auto backend = MakeInt8CpuBackend();
     for (const int k : {1, 3}) {
-      const ConvShape s = Named("odd values", 60, 5, 20, 17, k, k, 1, 1, k == 1 ? Pads{} : Pads{1, 1, 1, 1});
-      const size_t photo = Count(60, 5, 17), group = photo / 2;
+      const ConvShape s = Named("odd values", 240, 5, 20, 17, k, k, 1, 1, k == 1 ? Pads{} : Pads{1, 1, 1, 1});
+      const size_t photo = Count(240, 5, 17), group = photo / 2;
       Inputs in = RealInputs(s, 2);
       const std::vector<float> clean = Run(*backend, s, in, 2, 1, Activation::kRelu6);
       for (const float odd : {NAN, INFINITY, -INFINITY}) {
         Inputs with = in;
-        with.src[Count(60, 5, 20) + Count(2, 5, 20) + 7] = odd;  // row 2 of the second photo
+        with.src[Count(240, 5, 20) + Count(2, 5, 20) + 7] = odd;  // row 2 of the second photo
         const std::vector<float> got = Run(*backend, s, with, 2, 1, Activation::kRelu6);
         CAPTURE(odd);
         int nans = 0;
