@@ -14,6 +14,9 @@ namespace {
 TEST_CASE("budget: never overdrawn but by one alone, and all get their turn [threads]") {
   constexpr int kLimit = 100;
   ByteBudget budget(kLimit);
+  {  // Together, if there is enough for both: else the second would wait forever.
+    const ByteBudget::Hold some(budget, 7), more(budget, 93);
+  }
   std::atomic<int> used{0}, holders{0}, most_shared{0}, turns{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
@@ -37,8 +40,7 @@ TEST_CASE("budget: never overdrawn but by one alone, and all get their turn [thr
   for (std::thread& thread : threads) thread.join();
   CHECK(turns == 800);
   CHECK(used == 0);
-  CHECK(most_shared > 0);
-  CHECK(most_shared <= kLimit);
+  CHECK(most_shared <= kLimit);  // whether threads held any together is chance
 }
 
 }  // namespace
