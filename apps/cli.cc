@@ -207,7 +207,7 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& run) 
   InstallSignalHandlers();
   Status status = Parse(argc, argv);
   if (status.ok()) status = run();
-  if (CaughtSignal() != 0) return 128 + CaughtSignal();
+  if (Interrupted()) return 128 + CaughtSignal();
   return FinishOutput(program, status.ok() ? 0 : Fail(program, status));
 }
 

@@ -65,6 +65,11 @@ int Fail(const std::string& program, const Status& status) {
   return status.exit_code();
 }
 
+int Finish(const std::string& program, const Status& status) {
+  const int code = status.ok() ? 0 : Fail(program, status);
+  return status.code() == Code::kInterrupted ? 128 + CaughtSignal() : FinishOutput(program, code);
+}
+
 void LogInfo(const std::string& line) {
   if (!quiet) Err("INFO:tensorflow:{}\n", OneLine(line));
 }

@@ -36,6 +36,8 @@ std::string OneLine(std::string_view text);
 
 // Prints `<program>: error: <message>` on stderr and gives the exit code.
 int Fail(const std::string& program, const Status& status);
+// What a program ends with: FinishOutput, after Fail unless all went well. An interruption is said, too, and gives 128 + the signal.
+int Finish(const std::string& program, const Status& status);
 
 // The original's log form on stderr: "INFO:tensorflow:<line>".
 void LogInfo(const std::string& line);
@@ -48,5 +50,6 @@ void SetQuiet(bool quiet);
 void InstallSignalHandlers();
 // 0, or the signal that came.
 int CaughtSignal();
+inline bool Interrupted() { return CaughtSignal() != 0; }
 
 }  // namespace couplet

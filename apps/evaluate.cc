@@ -69,7 +69,7 @@ Status EvaluateOn(const Options& o, const Photos& photos, Backend& backend, Grap
   LogMemoryPlan(classifier->memory());
   std::string warning;
   COUPLET_ASSIGN_OR_RETURN(*result, EvaluateGraph(*classifier, photos.paths, classes,
-                                                  [] { return CaughtSignal() != 0; }, &warning));
+                                                  Interrupted, &warning));
   if (!warning.empty()) LogWarning(warning);
   return {};
 }

@@ -33,7 +33,7 @@ Status FetchFlowers(const std::string& dir) {
     return {};
   }
   auto request = couplet::FlowerPhotos(dir);
-  request.interrupted = [] { return couplet::CaughtSignal() != 0; };
+  request.interrupted = couplet::Interrupted;
   Show("flower_photos.tgz: 229 MB, 3,670 photos", false);
   COUPLET_ASSIGN_OR_RETURN(const std::string archive, couplet::ObtainArchive(request, Show));
   COUPLET_RETURN_IF_ERROR(couplet::ExtractTree(archive, dir, uint64_t{1} << 30));
@@ -44,7 +44,7 @@ Status FetchFlowers(const std::string& dir) {
 Status FetchModel(const std::string& architecture, const std::string& dir) {
   COUPLET_ASSIGN_OR_RETURN(const auto spec, couplet::FindModel(architecture));
   auto request = couplet::RequestFor(spec, dir, /*offline=*/false);
-  request.interrupted = [] { return couplet::CaughtSignal() != 0; };
+  request.interrupted = couplet::Interrupted;
   COUPLET_ASSIGN_OR_RETURN(const std::string path, couplet::ObtainGraph(spec, request, Show));
   COUPLET_ASSIGN_OR_RETURN(const auto graph, couplet::GraphDef::Open(path));
   COUPLET_RETURN_IF_ERROR(couplet::CheckGraph(spec, graph));

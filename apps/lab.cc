@@ -76,7 +76,7 @@ Result<Backbone> OpenBackbone(const LabOptions& o, const std::string& architectu
   BackboneOptions options;
   options.model_dir = o.model_dir;
   options.offline = o.offline;
-  options.interrupted = [] { return CaughtSignal() != 0; };
+  options.interrupted = Interrupted;
   (architecture.ends_with(".pb") ? options.model_file : options.architecture) = architecture;
   return Backbone::Open(options, [](const std::string& line, bool transient) {
     if (!transient) LogInfo(line);
@@ -170,11 +170,7 @@ int Main(int argc, char** argv) {
   DeclareFlags(flags, options);
   Status status = flags.Parse(argc, argv);
   if (status.ok()) status = Run(options);
-  if (status.code() == Code::kInterrupted) {
-    Fail(kProgram, status);
-    return 128 + CaughtSignal();
-  }
-  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+  return Finish(kProgram, status);
 }
 
 }  // namespace

@@ -161,7 +161,7 @@ Result<ExtractResult> ExtractCold(const LabOptions& o, const std::string& dir, c
   LogMemoryPlan(network.memory);
   return ExtractFeatures(set.photos, backbone.features(), network, options,
                          [&](const ExtractProgress& p) { progress.Show(p.done, p.total, p.seconds, WatchText(watch.latest())); },
-                         [] { return CaughtSignal() != 0; });
+                         Interrupted);
 }
 
 Status Sweep(const LabOptions& o, const std::string& name, Backend& backend, const PhotoSet& set, const HeadData& data, Json* json) {
@@ -172,7 +172,7 @@ Status Sweep(const LabOptions& o, const std::string& name, Backend& backend, con
   COUPLET_ASSIGN_OR_RETURN(const std::vector<SweepResult> results,
                            RunSweep(backend, data, jobs, threads,
                                     [&](size_t job, const SweepResult& result) { PrintResult(name, jobs[job], result); },
-                                    [] { return CaughtSignal() != 0; }));
+                                    Interrupted));
   (*json)["training_seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   (*json)["training_threads"] = threads;
   (*json)["runs"] = Json::array();

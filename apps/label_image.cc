@@ -139,7 +139,7 @@ Status Labelling::RunOn(Backend& backend, int threads) {
   std::string warning;
   Status status = classifier->Classify(
       std::span(photos_).subspan(done_), o_.threshold ? classifier->classes() : o_.top_k, [this](const PhotoPrediction& photo) { Print(photo); },
-      [] { return CaughtSignal() != 0 || std::ferror(stdout) != 0; }, &warning);
+      [] { return Interrupted() || std::ferror(stdout) != 0; }, &warning);
   if (!warning.empty()) LogWarning(warning);
   return status;
 }
@@ -187,14 +187,13 @@ int Main(int argc, char** argv) {
   if (status.ok()) {
     Labelling labelling(options);
     status = AfterWatch(labelling.Run());
-    if (CaughtSignal() == 0) RunAgainWatched(options.device, status, labelling.printed(), argv);
+    if (!Interrupted()) RunAgainWatched(options.device, status, labelling.printed(), argv);
   }
-  if (CaughtSignal() != 0) {
-    Fail(kProgram, {Code::kInterrupted, "interrupted; what is printed is complete, photo by photo"});
-    return 128 + CaughtSignal();
-  }
-  if (std::ferror(stdout) != 0) status = Status();  // FinishOutput says it
-  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+  if (Interrupted())
+    status = {Code::kInterrupted, "interrupted; what is printed is complete, photo by photo"};
+  else if (std::ferror(stdout) != 0)
+    status = Status();  // Finish says it
+  return Finish(kProgram, status);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
   hooks.progress = [&](size_t done, size_t total) {
     progress.Show(done, total, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   };
-  hooks.interrupted = [] { return CaughtSignal() != 0; };
+  hooks.interrupted = Interrupted;
   COUPLET_RETURN_IF_ERROR(keep(FindNearDuplicates(data, kNearDuplicate, ThreadsAskedFor(o.threads), hooks), &report->near_duplicates));
   report->Lap("checks");
   return {};
@@ -138,7 +138,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   TrainHooks hooks;
   hooks.log = LogInfo;
   if (report->watch != nullptr) hooks.log = LogAndWatch(*report->watch);
-  hooks.interrupted = [] { return CaughtSignal() != 0; };
+  hooks.interrupted = Interrupted;
   hooks.store_intermediate = [&](int step, const HeadParams& params) {
     return StoreIntermediate(o, backbone, data.classes, step, params);
   };
@@ -270,18 +270,14 @@ int Main(int argc, char** argv) {
   RetrainOptions options;
   Status status = ParseRetrainFlags(kProgram, argc, argv, &options);
   SetQuiet(options.quiet);
-  options.backbone.interrupted = [] { return CaughtSignal() != 0; };
+  options.backbone.interrupted = Interrupted;
   if (status.ok() && options.device.list_devices) {
     Out("{}", DescribeDevices());
     return FinishOutput(kProgram, 0);
   }
   if (status.ok()) status = Run(options);
   RunAgainWatched(options.device, status, false, argv);
-  if (status.code() == Code::kInterrupted) {
-    Fail(kProgram, status);
-    return 128 + CaughtSignal();
-  }
-  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+  return Finish(kProgram, status);
 }
 
 }  // namespace

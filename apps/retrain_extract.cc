@@ -45,7 +45,7 @@ Result<HeadData> ExtractVectors(const RetrainOptions& o, const Backbone& backbon
                                [&](const ExtractProgress& p) {
                                  progress.Show(p.done, p.total, p.seconds, watch != nullptr ? WatchText(watch->latest()) : "");
                                },
-                               [] { return CaughtSignal() != 0; }));
+                               Interrupted));
   report->device = backend.kind();
   if (watch != nullptr)
     if (const auto joules = watch->joules()) report->photo_joules = *joules - joules_before.value_or(0);

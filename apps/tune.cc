@@ -63,7 +63,7 @@ int Main(int argc, char** argv) {
   flags.Add("--gpu_memory_mb", &o.gpu_memory_mb, "as in retrain").AtLeast(0);
   Status status = flags.Parse(argc, argv);
   if (status.ok()) status = Run(o);
-  return FinishOutput(kProgram, status.ok() ? 0 : Fail(kProgram, status));
+  return Finish(kProgram, status);
 }
 
 }  // namespace

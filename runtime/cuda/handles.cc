@@ -91,33 +91,22 @@ Result<LtHandle> MakeLtHandle() {
   return LtHandle(made);
 }
 
-Result<DeviceBuffer> DeviceBuffer::Allocate(size_t bytes) {
-  DeviceBuffer buffer;
-  if (bytes == 0) return buffer;
-  if (const Status status = ToStatus(cudaMalloc(&buffer.data_, bytes), "cudaMalloc", __FILE__, __LINE__);
-      !status.ok())
-    return Status(status.code(), fmt::format("{} MB of device memory: {}", (bytes + (1u << 20) - 1) >> 20,
-                                             status.message()));
-  buffer.bytes_ = bytes;
-  return buffer;
-}
-DeviceBuffer::~DeviceBuffer() {
-  if (data_ != nullptr) COUPLET_DEVICE_LOG(cudaFree(data_));
+namespace {
+
+Status Told(cudaError_t error, const char* call, size_t bytes, const char* kind) {
+  const Status status = ToStatus(error, call, __FILE__, __LINE__);
+  if (status.ok()) return status;
+  return Status(status.code(), fmt::format("{} MB of {} memory: {}", (bytes + (1u << 20) - 1) >> 20, kind, status.message()));
 }
 
-Result<PinnedBuffer> PinnedBuffer::Allocate(size_t bytes) {
-  PinnedBuffer buffer;
-  if (bytes == 0) return buffer;
-  if (const Status status = ToStatus(cudaHostAlloc(&buffer.data_, bytes, cudaHostAllocMapped),
-                                     "cudaHostAlloc", __FILE__, __LINE__);
-      !status.ok())
-    return Status(status.code(), fmt::format("{} MB of pinned memory: {}", (bytes + (1u << 20) - 1) >> 20,
-                                             status.message()));
-  buffer.bytes_ = bytes;
-  return buffer;
+}  // namespace
+
+Status DeviceMemory::Allocate(size_t bytes, void** data) { return Told(cudaMalloc(data, bytes), "cudaMalloc", bytes, "device"); }
+void DeviceMemory::Free(void* data) { COUPLET_DEVICE_LOG(cudaFree(data)); }
+
+Status PinnedMemory::Allocate(size_t bytes, void** data) {
+  return Told(cudaHostAlloc(data, bytes, cudaHostAllocMapped), "cudaHostAlloc", bytes, "pinned");
 }
-PinnedBuffer::~PinnedBuffer() {
-  if (data_ != nullptr) COUPLET_DEVICE_LOG(cudaFreeHost(data_));
-}
+void PinnedMemory::Free(void* data) { COUPLET_DEVICE_LOG(cudaFreeHost(data)); }
 
 }  // namespace couplet::cuda

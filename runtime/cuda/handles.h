@@ -110,19 +110,27 @@ Result<ActivationDescriptor> MakeActivationDescriptor();
 Result<BlasHandle> MakeBlasHandle(cudaStream_t stream);
 Result<LtHandle> MakeLtHandle();
 
-// Device memory; null and 0 bytes when empty.
-class DeviceBuffer {
+// Memory of a kind; null and 0 bytes when empty.
+template <class Kind>
+class CudaBuffer {
  public:
-  DeviceBuffer() = default;
-  DeviceBuffer(DeviceBuffer&& other) noexcept { *this = std::move(other); }
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+  CudaBuffer() = default;
+  CudaBuffer(CudaBuffer&& other) noexcept { *this = std::move(other); }
+  CudaBuffer& operator=(CudaBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~DeviceBuffer();
+  ~CudaBuffer() {
+    if (data_ != nullptr) Kind::Free(data_);
+  }
   // The error's code is kOutOfMemory when it does not fit.
-  static Result<DeviceBuffer> Allocate(size_t bytes);
+  static Result<CudaBuffer> Allocate(size_t bytes) {
+    CudaBuffer buffer;
+    if (bytes != 0) COUPLET_RETURN_IF_ERROR(Kind::Allocate(bytes, &buffer.data_));
+    buffer.bytes_ = bytes;
+    return buffer;
+  }
   void* data() const { return data_; }
   template <class T>
   T* as() const {
@@ -140,33 +148,17 @@ class DeviceBuffer {
   size_t bytes_ = 0;
 };
 
-// Page-locked host memory.
-class PinnedBuffer {
- public:
-  PinnedBuffer() = default;
-  PinnedBuffer(PinnedBuffer&& other) noexcept { *this = std::move(other); }
-  PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
-  }
-  ~PinnedBuffer();
-  static Result<PinnedBuffer> Allocate(size_t bytes);
-  void* data() const { return data_; }
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-  size_t bytes() const { return bytes_; }
-  // The memory is the caller's from now on.
-  void* release() {
-    bytes_ = 0;
-    return std::exchange(data_, nullptr);
-  }
-
- private:
-  void* data_ = nullptr;
-  size_t bytes_ = 0;
+struct DeviceMemory {
+  static Status Allocate(size_t bytes, void** data);
+  static void Free(void* data);
 };
+using DeviceBuffer = CudaBuffer<DeviceMemory>;
+
+// Page-locked, on the host.
+struct PinnedMemory {
+  static Status Allocate(size_t bytes, void** data);
+  static void Free(void* data);
+};
+using PinnedBuffer = CudaBuffer<PinnedMemory>;
 
 }  // namespace couplet::cuda
