@@ -57,7 +57,7 @@ COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm512_mullo_epi32(a, b);
 COUPLET_INT8_OP Floats ToFloats(Ints a) { return _mm512_cvtepi32_ps(a); }
 COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) { return _mm512_max_epu32(a, b); }
-COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
+COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return _mm512_andnot_si512(a, b); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return _mm512_castps_si512(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
@@ -103,7 +103,7 @@ COUPLET_INT8_OP Ints Multiply(Ints a, Ints b) { return _mm256_mullo_epi32(a, b);
 COUPLET_INT8_OP Floats ToFloats(Ints a) { return _mm256_cvtepi32_ps(a); }
 COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) { return _mm256_max_epu32(a, b); }
-COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
+COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return _mm256_andnot_si256(a, b); }
 COUPLET_INT8_OP Ints FirstLanes(int count) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return _mm256_castps_si256(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) { return _mm256_maskload_ps(from, FirstLanes(count)); }
@@ -172,7 +172,7 @@ COUPLET_INT8_OP Ints Add(Ints a, Ints b) { return vaddq_s32(a, b); }
 COUPLET_INT8_OP Ints GreatestUnsigned(Ints a, Ints b) {
   return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
-COUPLET_INT8_OP Ints Greatest(Ints a, Ints b) { return vmaxq_s32(a, b); }
+COUPLET_INT8_OP Ints AndNot(Ints a, Ints b) { return vbicq_s32(b, a); }
 COUPLET_INT8_OP Ints AsInts(Floats a) { return vreinterpretq_s32_f32(a); }
 COUPLET_INT8_OP Floats LoadFirst(const float* from, int count) {
   float all[4] = {};

@@ -6,30 +6,32 @@
 constexpr size_t kStep = kInt8Lanes / kVectors;  // of 32-bit values in a vector
 constexpr uint32_t kShiftGroup = kByteShift * 0x01010101u;  // less 128 is the other sign, four times
 
-// Of bits as integers the greatest signed one is the greatest value's, unless all are negative; the greatest unsigned one is the
-// least value's, if one is negative.
-COUPLET_INT8_TARGET Int8Extent Extent(const float* values, size_t count) {
+// The greatest of the values' bits as unsigned integers, less those that `without` has.
+COUPLET_INT8_TARGET uint32_t GreatestBits(const float* values, size_t count, uint32_t without) {
   constexpr size_t kMost = 4;
-  Ints most[kMost], least[kMost];
+  const Ints mask = SpreadInt(static_cast<int32_t>(without));
+  Ints most[kMost];
 #pragma GCC unroll 4
-  for (size_t v = 0; v < kMost; ++v) most[v] = least[v] = ZeroInts();
+  for (size_t v = 0; v < kMost; ++v) most[v] = ZeroInts();
   size_t i = 0;
   for (; i + kMost * kStep <= count; i += kMost * kStep)
 #pragma GCC unroll 4
-    for (size_t v = 0; v < kMost; ++v) {
-      const Ints bits = AsInts(LoadFloats(values + i + v * kStep));
-      most[v] = Greatest(most[v], bits), least[v] = GreatestUnsigned(least[v], bits);
-    }
+    for (size_t v = 0; v < kMost; ++v) most[v] = GreatestUnsigned(most[v], AndNot(mask, AsInts(LoadFloats(values + i + v * kStep))));
   for (; i < count; i += kStep) {
-    const Ints bits = AsInts(count - i >= kStep ? LoadFloats(values + i) : LoadFirst(values + i, static_cast<int>(count - i)));
-    most[0] = Greatest(most[0], bits), least[0] = GreatestUnsigned(least[0], bits);
+    const Floats value = count - i >= kStep ? LoadFloats(values + i) : LoadFirst(values + i, static_cast<int>(count - i));
+    most[0] = GreatestUnsigned(most[0], AndNot(mask, AsInts(value)));
   }
 #pragma GCC unroll 4
-  for (size_t v = 1; v < kMost; ++v) most[0] = Greatest(most[0], most[v]), least[0] = GreatestUnsigned(least[0], least[v]);
-  uint32_t lanes[2][kStep];
-  StoreInts(most[0], lanes[0]), StoreInts(least[0], lanes[1]);
-  const uint32_t positive = *std::max_element(lanes[0], lanes[0] + kStep), all = *std::max_element(lanes[1], lanes[1] + kStep);
-  return {.magnitude = std::max(positive, all > kSignBit ? all & ~kSignBit : 0), .negative = all > kSignBit};
+  for (size_t v = 1; v < kMost; ++v) most[0] = GreatestUnsigned(most[0], most[v]);
+  uint32_t lanes[kStep];
+  StoreInts(most[0], lanes);
+  return *std::max_element(lanes, lanes + kStep);
+}
+
+// Behind a ReLU no value has a sign, and one look is enough.
+COUPLET_INT8_TARGET Int8Extent Extent(const float* values, size_t count) {
+  const uint32_t all = GreatestBits(values, count, 0);
+  return {.magnitude = all < kSignBit ? all : GreatestBits(values, count, kSignBit), .negative = all > kSignBit};
 }
 
 // V vectors of channels, of which `count` exist.
