@@ -265,7 +265,7 @@ class Int8Convolution final : public PreparedOp {
 
 bool FitsInt8(const Convolution& c) {
   // With fewer channels making bytes takes what they save; more products might leave 32 bits.
-  constexpr int kLeastChannels = 16, kMostProducts = std::numeric_limits<int32_t>::max() / (255 * 127 * 2);
+  constexpr int kLeastChannels = 8, kMostProducts = std::numeric_limits<int32_t>::max() / (255 * 127 * 2);
   return !c.depthwise && c.src.c >= kLeastChannels && int64_t{c.kh} * c.kw * UpToGroup(c.src.c) <= kMostProducts;
 }
 

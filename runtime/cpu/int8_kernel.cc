@@ -303,6 +303,11 @@ Int8Grid GridOf(const Int8Extent& extent) {
 
 Int8Extent ExtentOf(const float* values, size_t count) { return COUPLET_INT8_DISPATCH(Extent)(values, count); }
 void Quantize(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
+  if (channels == kInt8Lanes / 2 && pixels % 2 == 0) {  // two pixels fill a vector
+    COUPLET_INT8_DISPATCH(Bytes)(values, pixels / 2, kInt8Lanes, grid, dst, sums);
+    for (int c = 0; c < channels; ++c) sums[c] += sums[c + channels];
+    return;
+  }
   COUPLET_INT8_DISPATCH(Bytes)(values, pixels, channels, grid, dst, sums);
   if (const int length = UpToGroup(channels); length != channels)
     for (int pixel = 0; pixel < pixels; ++pixel, dst += length) std::fill(dst + channels, dst + length, uint8_t{0});

@@ -133,6 +133,8 @@ std::vector<ConvShape> Shapes() {
       shapes.push_back(Named("pointwise", 1, pixels, 21, oc, 1, 1, 1, 1, {}));
       shapes.push_back(Named("windows", 1, pixels, 18, oc, 1, 3, 1, 1, {.top = 0, .left = 1, .bottom = 0, .right = 1}));
     }
+  shapes.push_back(Named("8 channels", 30, 34, 8, 16, 1, 1, 1, 1, {}));
+  shapes.push_back(Named("8 channels, odd", 5, 7, 8, 16, 1, 1, 1, 1, {}));
   shapes.push_back(Named("pointwise of stride 2", 9, 8, 24, 40, 1, 1, 2, 2, {}));
   shapes.push_back(Named("many channels", 7, 7, 512, 130, 1, 1, 1, 1, {}));
   shapes.push_back(Named("a single pixel", 1, 1, 300, 1001, 1, 1, 1, 1, {}));
@@ -298,7 +300,7 @@ TEST_CASE("int8: bytes for all layers of a network but the first, depthwise ones
   for (const auto& shapes : {MobileNetConvs(25, 128), MobileNetConvs(100, 224), InceptionConvs()})
     for (const ConvShape& s : shapes) {
       CAPTURE(s.name);
-      CHECK(fits(s) == (s.ic >= 16 && !s.depthwise));
+      CHECK(fits(s) == (s.ic >= 8 && !s.depthwise));
     }
   // More than 33,155 products of 255 and 127, and half as much for a zero of 128, might leave 31 bits.
   CHECK(fits(Named("deep", 2, 2, 16'512, 1, 1, 2, 1, 1, {0, 0, 0, 1})) == true);
