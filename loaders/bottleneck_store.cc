@@ -354,12 +354,14 @@ std::optional<std::vector<uint8_t>> SqliteStore::Thumbnail(const Sha256Digest& p
 }
 
 std::shared_ptr<void> SqliteStore::ReadTogether() {
+  // Before the lock is taken: without memory for it, what ends it is called at once.
+  std::shared_ptr<void> reading(this, [](SqliteStore* self) {
+    const std::lock_guard lock(self->mutex_);
+    if (sqlite3_get_autocommit(self->db_) == 0) self->statements_->commit.Run();
+  });
   const std::lock_guard lock(mutex_);
   statements_->begin.Run();  // if it fails, each read locks for itself
-  return {this, [](SqliteStore* self) {
-            const std::lock_guard guard(self->mutex_);
-            if (sqlite3_get_autocommit(self->db_) == 0) self->statements_->commit.Run();
-          }};
+  return reading;
 }
 
 // One photo's vector or thumbnail, in the place of the one it may have.

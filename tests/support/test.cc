@@ -90,7 +90,11 @@ std::vector<std::string> WithEmulator(std::vector<std::string> argv) {
 // Not fork: it would copy the page tables of a large program, a sanitizer's shadow with them, for each that is run. < 0: there is
 // no such program.
 pid_t Spawn(std::vector<std::string> argv, const std::vector<std::string>& env, const std::string& cwd, int out, int err) {
-  if (!cwd.empty()) argv.insert(argv.begin(), {"env", "-C", cwd});  // posix_spawn can change folders from glibc 2.29 on
+  if (!cwd.empty()) {  // posix_spawn can change folders from glibc 2.29 on. What disturbs the program does not disturb env
+    std::vector<std::string> front = {"env", "-C", cwd};
+    front.insert(front.end(), env.begin(), env.end());
+    argv.insert(argv.begin(), front.begin(), front.end());
+  }
   std::vector<char*> args, variables;
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
@@ -102,7 +106,7 @@ pid_t Spawn(std::vector<std::string> argv, const std::vector<std::string>& env, 
     names.push_back(name);
     variables.push_back(const_cast<char*>(entry));
   };
-  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) add(entry->c_str());
+  for (auto entry = env.rbegin(); cwd.empty() && entry != env.rend(); ++entry) add(entry->c_str());
   for (char** old = environ; *old != nullptr; ++old) add(*old);
   variables.push_back(nullptr);
   posix_spawn_file_actions_t actions;
