@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "loaders/files.h"
+#include "tests/support/allocations.h"
 #include "tests/support/test.h"
 
 namespace couplet {
@@ -542,6 +543,17 @@ TEST_CASE("store: what is read together is one transaction") {
   }
   reading.reset();
   CHECK(lock_out() == SQLITE_OK);
+  if (test::CanCountAllocations()) {
+    bool refused = false;
+    try {
+      const test::NoMemory none;
+      reading = store->ReadTogether();
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    }
+    CHECK(refused);
+    CHECK(lock_out() == SQLITE_OK);
+  }
   sqlite3_close(other);
   PutOne(*store, record);
 }

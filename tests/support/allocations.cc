@@ -9,14 +9,18 @@
 namespace couplet::test {
 bool CanCountAllocations() { return false; }
 int64_t AllocationsOfThisThread() { return 0; }
+NoMemory::NoMemory() {}
+NoMemory::~NoMemory() {}
 }  // namespace couplet::test
 
 #else
 
 namespace {
 thread_local int64_t allocations = 0;
+thread_local bool refused = false;
 
 void* Allocate(size_t bytes) {
+  if (refused) return nullptr;
   ++allocations;
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
@@ -41,6 +45,8 @@ void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free
 namespace couplet::test {
 bool CanCountAllocations() { return true; }
 int64_t AllocationsOfThisThread() { return allocations; }
+NoMemory::NoMemory() { refused = true; }
+NoMemory::~NoMemory() { refused = false; }
 }  // namespace couplet::test
 
 #endif
