@@ -160,7 +160,7 @@ class Int8Convolution final : public PreparedOp {
   }
 
   // As many as Quantize writes.
-  size_t sums() const { return static_cast<size_t>((src_.c + kInt8Lanes - 1) / kInt8Lanes * kInt8Lanes); }
+  size_t sums() const { return static_cast<size_t>(src_.c + kInt8Lanes - 1) / kInt8Lanes * kInt8Lanes; }
 
   // The bias for pixels whose bytes add up to `sums`, which are lost.
   const float* BiasFor(int32_t* sums, int pixels, const Int8Grid& grid, Room* room) const {

@@ -32,6 +32,7 @@ Status Window3x3::run(const RunArgs& args) const {
 }
 
 void Window3x3::RunRows(const float* src, int first, int rows, float* dst) const {
+  const int64_t row_floats = int64_t{src_.w} * src_.c;
   const float* sources[kMaxBandRows * 2 + 1];
   Window3x3Band band{.depthwise = depthwise_, .rows = sources, .columns = src_.w, .channels = dst_.c, .dst_rows = 0,
                      .dst_columns = dst_.w, .stride = stride_, .pad_left = pads_.left, .weights = weights_.data(),
@@ -41,7 +42,7 @@ void Window3x3::RunRows(const float* src, int first, int rows, float* dst) const
     band.dst_rows = std::min(height, end - y);
     for (int r = 0; r < (band.dst_rows - 1) * stride_ + 3; ++r) {
       const int sy = y * stride_ - pads_.top + r;
-      sources[r] = sy >= 0 && sy < src_.h ? src + int64_t{sy} * src_.w * src_.c : nullptr;
+      sources[r] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
     }
     RunWindow3x3Band(band);
   }
