@@ -82,7 +82,7 @@ class Preparer {
 
   // This layer and the one that reads it.
   OpResult Pair(const DepthwiseAttrs& a, const Preparer& second, const ConvAttrs& b) const {
-    return cpu::own::MakePair(Windows(a, true), second.Windows(b, false), precision_, options_.threads);
+    return cpu::own::MakeInt8Pair(Windows(a, true), second.Windows(b, false), options_.threads);
   }
 
   // A 1x1 convolution of a 1x1 picture. The library's inner product would cut the sum among its threads.
@@ -232,7 +232,7 @@ class CpuBackend final : public Backend {
                         const PrepareOptions& second_options) override {
     const auto* const depthwise = std::get_if<DepthwiseAttrs>(&first.attrs);
     const auto* const convolution = std::get_if<ConvAttrs>(&second.attrs);
-    if (kernels_ != CpuKernels::kOwn || depthwise == nullptr || convolution == nullptr) return std::unique_ptr<PreparedOp>();
+    if (precision_ != Precision::kInt8 || depthwise == nullptr || convolution == nullptr) return std::unique_ptr<PreparedOp>();
     COUPLET_RETURN_IF_ERROR(CheckLayer(first, src));
     Shape between = first.shape;
     between.n = src[0].n;

@@ -268,8 +268,8 @@ std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& c, Precision prec
   return std::make_unique<AnyDepthwise>(c);
 }
 
-std::unique_ptr<PreparedOp> MakePair(const Convolution& first, const Convolution& second, Precision precision, int threads) {
-  if (precision != Precision::kInt8 || !first.depthwise || !Window3x3::Fits(first, threads) || !IsPointwise(second) || !FitsInt8(second)) return nullptr;
+std::unique_ptr<PreparedOp> MakeInt8Pair(const Convolution& first, const Convolution& second, int threads) {
+  if (!first.depthwise || !Window3x3::Fits(first, threads) || !IsPointwise(second) || !FitsInt8(second)) return nullptr;
   return MakeInt8Convolution(second, std::make_unique<Window3x3>(first), threads);
 }
 

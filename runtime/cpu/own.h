@@ -13,8 +13,8 @@ namespace couplet::cpu::own {
 
 // `threads`: that a run may use. `precision`: kFp32 or kInt8
 std::unique_ptr<PreparedOp> MakeConvolution(const Convolution& convolution, Precision precision, int threads);
-// Both as one, to the same bits; null: they are better done one after the other.
-std::unique_ptr<PreparedOp> MakePair(const Convolution& first, const Convolution& second, Precision precision, int threads);
+// With kInt8: both as one, to the same bits; null where they are no pair for that.
+std::unique_ptr<PreparedOp> MakeInt8Pair(const Convolution& first, const Convolution& second, int threads);
 // `src`, `dst`: of one photo. `dst_stride`: as Convolution::dst_stride.
 std::unique_ptr<PreparedOp> MakePool(const Shape& src, const Shape& dst, const PoolAttrs& attrs, int dst_stride);
 // What the kernels run on: "AVX2"

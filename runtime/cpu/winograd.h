@@ -14,7 +14,6 @@ namespace couplet::cpu::own {
 
 // By the layer's shape alone, so that every machine computes it in the same way.
 bool FitsWinograd(const Convolution& convolution);
-// `bias`: [dst.c]
 std::unique_ptr<PreparedOp> MakeWinograd(const Convolution& convolution, int threads);
 
 }  // namespace couplet::cpu::own
