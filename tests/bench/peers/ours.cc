@@ -12,7 +12,9 @@
 //                                                  resized to it and made a thumbnail of, as extraction does; and whether int8 is fast
 //   ours stat PHOTO_DIR                            seconds of one stat call a photo, each
 //   ours growth N FEATURES DIR                     seconds a photo: generated vectors stored, and found again by another run
+//   ours plain N FEATURES DIR                      the floor of that: a plain file, written as safely, read again, and the stat calls
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -200,40 +202,85 @@ double StatSeconds(const Args& args) {
   return SecondsSince(start) / static_cast<double>(paths.size());
 }
 
-// What extraction asks of the store, with vectors made from a seed: a row an empty file (left for the next run), written in
-// transactions as large as its largest, looked up all at once.
+constexpr size_t kGrowthBatch = 2048;  // photos a transaction, as many as extraction's largest has
+
+// An empty file for each of N photos, left for the next run, and vectors for all of them and for a batch.
+struct Growth {
+  std::vector<std::string> paths;
+  size_t features;
+  std::vector<float> made, found;
+
+  explicit Growth(const Args& args) : features(std::stoul(args[1])) {
+    const size_t photos = std::stoul(args[0]);
+    for (size_t i = 0; i < photos; ++i) {
+      const std::string dir = JoinPath(args[2], std::to_string(i / 1000));
+      if (i % 1000 == 0) OrDie(MakeDirectories(dir));
+      paths.push_back(JoinPath(dir, std::to_string(i)));
+      if (!std::ofstream(paths.back(), std::ios::app)) gpu::Die(BadInput(paths.back() + ": cannot be made"));
+    }
+    made.resize(kGrowthBatch * features);
+    for (size_t i = 0; i < made.size(); ++i) made[i] = static_cast<float>(i * 7 % 1013) / 1013.0f;
+    found.assign(photos * features, 1.0f);  // its pages are the caller's, not the store's
+    sync();  // the files' making is not the store's
+    std::this_thread::sleep_for(std::chrono::seconds(3));  // a file that changed just now is not found by its times
+  }
+  // Its first photo -> how many a transaction has.
+  size_t batch(size_t first) const { return std::min(kGrowthBatch, paths.size() - first); }
+};
+
+// What extraction asks of the store, with vectors made from a seed: written in transactions, looked up all at once.
 double GrowthSeconds(const Args& args) {
-  const size_t photos = std::stoul(args[0]), batch = 2048;
-  const int features = std::stoi(args[1]);
+  Growth growth(args);
+  const int features = static_cast<int>(growth.features);
   const std::string dir = JoinPath(args[2], "store");
   std::filesystem::remove_all(dir);
-  std::vector<std::string> paths;
-  for (size_t i = 0; i < photos; ++i) {
-    if (i % 1000 == 0) OrDie(MakeDirectories(JoinPath(args[2], std::to_string(i / 1000))));
-    paths.push_back(JoinPath(JoinPath(args[2], std::to_string(i / 1000)), std::to_string(i)));
-    if (!std::ofstream(paths.back(), std::ios::app)) gpu::Die(BadInput(paths.back() + ": cannot be made"));
-  }
-  std::vector<float> made(batch * static_cast<size_t>(features)), found(photos * static_cast<size_t>(features));
-  for (size_t i = 0; i < made.size(); ++i) made[i] = static_cast<float>(i * 7 % 1013) / 1013.0f;
-  std::fill(found.begin(), found.end(), 0.0f);  // its pages are the caller's, not the store's
-  sync();  // the files' making is not the store's
-  std::this_thread::sleep_for(std::chrono::seconds(3));  // a file that changed just now is not found by its times
   const auto start = Clock::now();
   {
     const auto store = OrDie(BottleneckStore::Open(dir, {}, features));
-    for (size_t first = 0; first < photos; first += batch) {
+    for (size_t first = 0; first < growth.paths.size(); first += kGrowthBatch) {
       std::vector<BottleneckStore::Record> records;
-      for (size_t i = first; i < std::min(first + batch, photos); ++i)
-        records.push_back({paths[i], *StampFile(paths[i]), Sha256(std::as_bytes(std::span(paths[i]))),
-                           std::span(made).subspan((i - first) * static_cast<size_t>(features), static_cast<size_t>(features)), {}});
+      for (size_t i = 0; i < growth.batch(first); ++i) {
+        const std::string& path = growth.paths[first + i];
+        records.push_back({path, *StampFile(path), Sha256(std::as_bytes(std::span(path))),
+                           std::span(growth.made).subspan(i * growth.features, growth.features), {}});
+      }
       OrDie(store->Put(records));
     }
   }
-  const auto rows = OrDie(OrDie(BottleneckStore::Open(dir, {}, features))->Find(paths, found));
+  const auto rows = OrDie(OrDie(BottleneckStore::Open(dir, {}, features))->Find(growth.paths, growth.found));
   const double seconds = SecondsSince(start);
   for (const auto& row : rows)
     if (!row.has_vector) gpu::Die(BadInput("a vector was not found again"));
-  return seconds / static_cast<double>(photos);
+  return seconds / static_cast<double>(growth.paths.size());
+}
+
+// The floor of that: the same stat calls, as many bytes written to a plain file, each batch on the disk before the next, and read.
+double PlainSeconds(const Args& args) {
+  Growth growth(args);
+  const std::string plain = JoinPath(args[2], "plain");
+  const auto stat_all = [&](size_t first, size_t count) {
+    for (size_t i = first; i < first + count; ++i)
+      if (!StampFile(growth.paths[i])) gpu::Die(BadInput(growth.paths[i] + ": gone"));
+  };
+  const auto start = Clock::now();
+  const int file = open(plain.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  for (size_t first = 0; first < growth.paths.size(); first += kGrowthBatch) {
+    stat_all(first, growth.batch(first));
+    const size_t bytes = growth.batch(first) * growth.features * sizeof(float);
+    if (write(file, growth.made.data(), bytes) != static_cast<ssize_t>(bytes) || fdatasync(file) != 0)
+      gpu::Die(BadInput(plain + ": cannot be written"));
+  }
+  stat_all(0, growth.paths.size());
+  char* to = reinterpret_cast<char*>(growth.found.data());
+  for (size_t done = 0, all = growth.found.size() * sizeof(float); done < all;) {
+    const ssize_t part = pread(file, to + done, std::min(all - done, size_t{1} << 20), static_cast<off_t>(done));
+    if (part <= 0) gpu::Die(BadInput(plain + ": cannot be read"));
+    done += static_cast<size_t>(part);
+  }
+  const double seconds = SecondsSince(start);
+  close(file);
+  std::filesystem::remove(plain);
+  return seconds / static_cast<double>(growth.paths.size());
 }
 
 std::string Facts(const Args& args) {
@@ -254,7 +301,7 @@ int main(int argc, char** argv) {
   const Args args(all.begin() + (all.empty() ? 0 : 1), all.end());
   const std::map<std::string, size_t> wanted = {{"network", 2}, {"facts", 1},   {"pixels", 3}, {"outputs", 3},
                                                 {"backbone", 5}, {"vectors", 4}, {"steps", 4},  {"machine", 3},
-                                                {"stat", 1},     {"growth", 3}};
+                                                {"stat", 1},     {"growth", 3},  {"plain", 3}};
   const auto known = wanted.find(verb);
   if (known == wanted.end() || args.size() < known->second) {
     fmt::print(stderr, "ours: see the top of tests/bench/peers/ours.cc for what it can be asked\n");
@@ -269,6 +316,7 @@ int main(int argc, char** argv) {
   if (verb == "steps") fmt::print("{}\n", StepSeconds(args));
   if (verb == "stat") fmt::print("{}\n", StatSeconds(args));
   if (verb == "growth") fmt::print("{}\n", GrowthSeconds(args));
+  if (verb == "plain") fmt::print("{}\n", PlainSeconds(args));
   if (verb == "machine") fmt::print("{}\n", MachineRates(args));
   return 0;
 }
