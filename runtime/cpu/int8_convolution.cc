@@ -186,14 +186,19 @@ class Int8Convolution final : public PreparedOp {
       const int first = src_groups_.first(group), rows = src_groups_.first(group + 1) - first, pixels = rows * src_.w;
       Room room{Lane(args, lane)};
       const auto* src = static_cast<const float*>(args.src[0]);
+      const size_t count = static_cast<size_t>(pixels) * static_cast<size_t>(src_.c);
+      Int8Extent extent;
       if (before_ != nullptr) {
-        auto* const values = room.take<float>(static_cast<size_t>(pixels) * static_cast<size_t>(src_.c));
-        before_->RunRows(src + photo * before_->src().per_image(), first, rows, values);
+        auto* const values = room.take<float>(count);
+        uint32_t greatest = 0;
+        before_->RunRows(src + photo * before_->src().per_image(), first, rows, values, &greatest);
         src = values;
+        extent = ExtentOf(src, count, greatest);
       } else {
         src += photo * src_.per_image() + int64_t{first} * src_.w * src_.c;
+        extent = ExtentOf(src, count);
       }
-      const Int8Grid grid = GridOf(ExtentOf(src, static_cast<size_t>(pixels) * static_cast<size_t>(src_.c)));
+      const Int8Grid grid = GridOf(extent);
       auto* const bytes = room.take<uint8_t>(static_cast<size_t>(pixels) * static_cast<size_t>(length_));
       auto* const group_sums = room.take<int32_t>(sums());
       Quantize(src, pixels, src_.c, grid, bytes, group_sums);

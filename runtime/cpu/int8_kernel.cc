@@ -301,6 +301,9 @@ Int8Grid GridOf(const Int8Extent& extent) {
 #define COUPLET_INT8_DISPATCH(LOOP) (&Portable##LOOP)
 #endif
 
+Int8Extent ExtentOf(const float* values, size_t count, uint32_t greatest) {
+  return greatest < kSignBit ? Int8Extent{.magnitude = greatest} : ExtentOf(values, count);
+}
 Int8Extent ExtentOf(const float* values, size_t count) { return COUPLET_INT8_DISPATCH(Extent)(values, count); }
 void Quantize(const float* values, int pixels, int channels, const Int8Grid& grid, uint8_t* dst, int32_t* sums) {
   if (channels == kInt8Lanes / 2 && pixels % 2 == 0) {  // two pixels fill a vector

@@ -30,6 +30,8 @@ struct Int8Extent {
   bool negative = false;
 };
 Int8Extent ExtentOf(const float* values, size_t count);
+// greatest: of the values' bits as unsigned integers. Behind a ReLU no value has a sign, and it is all that is to be known.
+Int8Extent ExtentOf(const float* values, size_t count, uint32_t greatest);
 
 // Floats as bytes: x is about step * (q - zero). Where no value is negative, as behind a ReLU, zero is 0 and all 256 bytes count; else
 // it is 128, and 127 steps lie on either side.

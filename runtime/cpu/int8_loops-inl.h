@@ -79,9 +79,11 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
   constexpr int kV = W * kVectors;
   Ints sum[P][kV];
 #pragma GCC unroll 12
-  for (int p = 0; p < P; ++p)
+  for (int v = 0; v < kV; ++v) {
+    const Ints zeros = Multiply(SpreadInt(kByteShift - t.grid.zero), LoadInts(t.weight_sums + static_cast<size_t>(v) * kStep));
 #pragma GCC unroll 12
-    for (int v = 0; v < kV; ++v) sum[p][v] = ZeroInts();
+    for (int p = 0; p < P; ++p) sum[p][v] = zeros;
+  }
   const int8_t* weights = t.weights;
   const uint8_t* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
@@ -106,11 +108,10 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
   for (int v = 0; v < kV; ++v) {
     const size_t at = static_cast<size_t>(v) * kStep;
     const Floats step = Multiply(SpreadFloat(t.grid.step), LoadFloats(t.weight_steps + at)), bias = LoadFloats(t.bias + at);
-    const Ints zeros = Multiply(SpreadInt(t.grid.zero - kByteShift), LoadInts(t.weight_sums + at));
     float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
 #pragma GCC unroll 12
     for (int p = 0; p < P; ++p, dst += t.dst_stride) {
-      const Floats value = MultiplyAdd(ToFloats(Subtract(sum[p][v], zeros)), step, bias);
+      const Floats value = MultiplyAdd(ToFloats(sum[p][v]), step, bias);
       StoreFirst(Least(high, Greatest(low, value)), t.channels - static_cast<int>(at), dst + at);
     }
   }

@@ -31,12 +31,13 @@ Status Window3x3::run(const RunArgs& args) const {
   return {};
 }
 
-void Window3x3::RunRows(const float* src, int first, int rows, float* dst) const {
+void Window3x3::RunRows(const float* src, int first, int rows, float* dst, uint32_t* most) const {
+  uint32_t lanes[Window3x3Band::kMostLanes] = {};
   const int64_t row_floats = int64_t{src_.w} * src_.c;
   const float* sources[kMaxBandRows * 2 + 1];
   Window3x3Band band{.depthwise = depthwise_, .rows = sources, .columns = src_.w, .channels = dst_.c, .dst_rows = 0,
                      .dst_columns = dst_.w, .stride = stride_, .pad_left = pads_.left, .weights = weights_.data(),
-                     .bias = bias_.data(), .dst = dst, .clamp = clamp_};
+                     .bias = bias_.data(), .dst = dst, .clamp = clamp_, .ahead = nullptr, .ahead_floats = 0, .most = most == nullptr ? nullptr : lanes};
   const int height = std::min(Window3x3BandRows(depthwise_, dst_.c, stride_), kMaxBandRows), end = first + rows;
   for (int y = first; y < end; y += band.dst_rows, band.dst += int64_t{band.dst_rows} * dst_.w * dst_.c) {
     band.dst_rows = std::min(height, end - y);
@@ -44,8 +45,15 @@ void Window3x3::RunRows(const float* src, int first, int rows, float* dst) const
       const int sy = y * stride_ - pads_.top + r;
       sources[r] = sy >= 0 && sy < src_.h ? src + sy * row_floats : nullptr;
     }
+    if (!depthwise_) {
+      // A photo comes from the third cache, and a band's rows are too many streams to be foreseen: the next band's are asked for.
+      const int seen = std::clamp((y + band.dst_rows - 1) * stride_ - pads_.top + 3, 0, src_.h);
+      band.ahead = src + seen * row_floats;
+      band.ahead_floats = static_cast<size_t>(std::min(src_.h - seen, height * stride_) * row_floats);
+    }
     RunWindow3x3Band(band);
   }
+  if (most != nullptr) *most = *std::max_element(lanes, lanes + Window3x3Band::kMostLanes);
 }
 
 }  // namespace couplet::cpu::own

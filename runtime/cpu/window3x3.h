@@ -17,7 +17,8 @@ class Window3x3 final : public PreparedOp {
 
   Status run(const RunArgs& args) const override;
   // Rows [first, first + rows) of one photo's result. src: [src.h, src.w, src.c]. dst: [rows, dst.w, dst.c]
-  void RunRows(const float* src, int first, int rows, float* dst) const;
+  // most: where depthwise, takes the greatest of the results' bits as unsigned integers
+  void RunRows(const float* src, int first, int rows, float* dst, uint32_t* most = nullptr) const;
 
   const Shape& src() const { return src_; }
 

@@ -101,6 +101,8 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
   using V = hn::Vec<D>;
   const size_t channels = static_cast<size_t>(band.channels);
   const V low = hn::Set(d, band.clamp.low), high = hn::Set(d, band.clamp.high);
+  const hn::RebindToUnsigned<D> bits;
+  auto most = hn::Zero(bits);
   EachVector(d, channels, [&](size_t c) HWY_ATTR {
     const float* weights = band.weights + c;
     V w[9];
@@ -118,10 +120,16 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) sums[t] = kIn == 1 ? bias : hn::Zero(d);
     };
+    auto greatest = hn::Zero(bits);
     const auto end = [&](const V* sums) HWY_ATTR {
+      auto now = greatest;
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t)
-        hn::StoreU(ClampOrNan(kIn == 1 ? sums[t] : hn::Add(sums[t], bias), low, high), d, dst + static_cast<size_t>(t) * channels);
+      for (int t = 0; t < T; ++t) {
+        const V result = ClampOrNan(kIn == 1 ? sums[t] : hn::Add(sums[t], bias), low, high);
+        if constexpr (kIn == 1) now = hn::Max(now, hn::BitCast(bits, result));
+        hn::StoreU(result, d, dst + static_cast<size_t>(t) * channels);
+      }
+      greatest = now;
       dst += static_cast<size_t>(band.dst_columns) * channels;
     };
     const auto move = [&](V* to, const V* from) HWY_ATTR {
@@ -162,7 +170,9 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     }
     AddRow<kIn, true, false, false, S, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
     end(a);
+    if constexpr (kIn == 1) most = hn::Max(most, greatest);
   });
+  if (kIn == 1 && band.most != nullptr) hn::StoreU(hn::Max(most, hn::LoadU(bits, band.most)), bits, band.most);
 }
 
 template <class D, int kIn, int S, int T>
@@ -185,6 +195,11 @@ void Strips(const Window3x3Band& band) {
   const int first = x, columns = band.dst_columns - x, strips = (columns + kMost - 1) / kMost;
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
+    if constexpr (kIn > 1) {
+      constexpr size_t kLine = 16;  // floats
+      const size_t share = (band.ahead_floats / kLine + static_cast<size_t>(strips) - 1) / static_cast<size_t>(strips);
+      for (size_t line = 0; line < share; ++line) __builtin_prefetch(band.ahead + (static_cast<size_t>(i) * share + line) * kLine, 0, 2);
+    }
     WithWidth<kMost>(static_cast<size_t>(first + columns * (i + 1) / strips - x), [&](auto t) HWY_ATTR { StripAt<D, kIn, S, t()>(band, x); });
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "runtime/cpu/gemm_kernel.h"
 
@@ -21,6 +22,11 @@ struct Window3x3Band {
   const float* bias;     // [channels]
   float* dst;            // [dst_rows, dst_columns, channels]
   Clamp clamp;
+  // Floats of the source that are asked for into the second cache meanwhile, a share with every few columns.
+  const float* ahead;
+  size_t ahead_floats;
+  uint32_t* most;  // where depthwise, null or [kMostLanes]: raised so that its greatest is that of the results' bits too
+  static constexpr int kMostLanes = 16;
 };
 void RunWindow3x3Band(const Window3x3Band& band);
 // How many rows a band had best have; 0: the general kernel is faster.

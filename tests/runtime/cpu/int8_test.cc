@@ -202,6 +202,11 @@ TEST_CASE("int8: the same bits for any number of threads, any batch and any slic
 
 TEST_CASE("int8: a depthwise layer and the 1x1 behind it are one op, to the bits of both apart, for any threads [threads]") {
   const auto backend = MakeInt8CpuBackend();
+  const auto bits = [](const std::vector<float>& values) {
+    std::vector<uint32_t> all(values.size());
+    std::memcpy(all.data(), values.data(), values.size() * sizeof(float));
+    return all;
+  };
   const auto depthwise = [](int h, int w, int c, int stride) {
     ConvShape s = Named("depthwise", h, w, c, c, 3, 3, stride, stride, {1, 1, 1, 1});
     s.depthwise = true;
@@ -214,14 +219,26 @@ TEST_CASE("int8: a depthwise layer and the 1x1 behind it are one op, to the bits
     const int n = 2;
     Inputs in = RealInputs(first, n);
     for (float& x : in.src) x *= 9.0f;
-    const Layer a = MakeLayer(first, in, Activation::kRelu6), b = MakeLayer(second, RealInputs(second, 1));
     const Shape src = {.n = n, .h = h, .w = w, .c = ic}, between = {.n = 1, .h = first.oh(), .w = first.ow(), .c = ic};
-    const std::vector<float> apart = RunLayer(b, {between}, {RunLayer(a, {src}, {in.src}, n, 1, nullptr, backend.get())}, n, 1, nullptr, backend.get());
-    for (const int threads : {1, 3}) {
-      const auto pair = backend->prepare_pair(a, b, std::span(&src, 1), {.max_batch = n, .threads = threads}, {.max_batch = n, .threads = threads});
-      REQUIRE(pair.ok());
-      REQUIRE(*pair != nullptr);
-      CHECK(RunOp(**pair, b.shape.per_image(), {in.src}, n, threads, *backend) == apart);
+    struct Case {
+      Activation activation;
+      bool odd;  // NaN in the middle of the second photo
+      cpu::Simd simd;
+    };
+    for (const auto& [activation, odd, simd] : {Case{Activation::kRelu6, false, cpu::Simd::kBaseline}, {Activation::kRelu, false, cpu::Simd::kAvx512},
+                                                {Activation::kNone, false, cpu::Simd::kAvx2}, {Activation::kNone, false, cpu::Simd::kAvx512},
+                                                {Activation::kNone, true, cpu::Simd::kAvx512}}) {
+      CAPTURE(odd);
+      cpu::LimitSimd(simd);
+      if (odd) in.src[in.src.size() * 3 / 4] = NAN;
+      const Layer a = MakeLayer(first, in, activation), b = MakeLayer(second, RealInputs(second, 1));
+      const std::vector<float> apart = RunLayer(b, {between}, {RunLayer(a, {src}, {in.src}, n, 1, nullptr, backend.get())}, n, 1, nullptr, backend.get());
+      for (const int threads : {1, 3}) {
+        const auto pair = backend->prepare_pair(a, b, std::span(&src, 1), {.max_batch = n, .threads = threads}, {.max_batch = n, .threads = threads});
+        REQUIRE(pair.ok());
+        REQUIRE(*pair != nullptr);
+        CHECK(bits(RunOp(**pair, b.shape.per_image(), {in.src}, n, threads, *backend)) == bits(apart));
+      }
     }
   }
   // Nothing else, and nothing in floats.
