@@ -122,7 +122,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     };
     auto greatest = hn::Zero(bits);
     const auto end = [&](const V* sums) HWY_ATTR {
-      auto now = greatest;
+      auto now = greatest;  // g++ keeps in memory what a lambda captures and changes
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) {
         const V result = ClampOrNan(kIn == 1 ? sums[t] : hn::Add(sums[t], bias), low, high);

@@ -213,7 +213,11 @@ TEST_CASE("int8: a depthwise layer and the 1x1 behind it are one op, to the bits
     if (stride == 2) s.pads = {h % 2, w % 2, 1, 1};
     return s;
   };
-  for (const auto& [h, w, ic, oc, stride] : {std::array{64, 30, 16, 40, 1}, {31, 64, 24, 16, 2}, {1, 1, 16, 16, 1}, {5, 4, 130, 70, 1}, {8, 9, 516, 20, 2}}) {
+  struct Pair {
+    int h, w, ic, oc, stride;
+  };
+  for (const Pair& of : {Pair{64, 30, 16, 40, 1}, {31, 64, 24, 16, 2}, {1, 1, 16, 16, 1}, {5, 4, 130, 70, 1}, {8, 9, 516, 20, 2}}) {
+    const int h = of.h, w = of.w, ic = of.ic, oc = of.oc, stride = of.stride;
     const ConvShape first = depthwise(h, w, ic, stride), second = Named("pointwise", first.oh(), first.ow(), ic, oc, 1, 1, 1, 1, {});
     INFO(h, " x ", w, " x ", ic, " to ", oc, ", stride ", stride);
     const int n = 2;
@@ -225,13 +229,13 @@ TEST_CASE("int8: a depthwise layer and the 1x1 behind it are one op, to the bits
       bool odd;  // NaN in the middle of the second photo
       cpu::Simd simd;
     };
-    for (const auto& [activation, odd, simd] : {Case{Activation::kRelu6, false, cpu::Simd::kBaseline}, {Activation::kRelu, false, cpu::Simd::kAvx512},
-                                                {Activation::kNone, false, cpu::Simd::kAvx2}, {Activation::kNone, false, cpu::Simd::kAvx512},
-                                                {Activation::kNone, true, cpu::Simd::kAvx512}}) {
-      CAPTURE(odd);
-      cpu::LimitSimd(simd);
-      if (odd) in.src[in.src.size() * 3 / 4] = NAN;
-      const Layer a = MakeLayer(first, in, activation), b = MakeLayer(second, RealInputs(second, 1));
+    for (const Case& one : {Case{Activation::kRelu6, false, cpu::Simd::kBaseline}, {Activation::kRelu, false, cpu::Simd::kAvx512},
+                            {Activation::kNone, false, cpu::Simd::kAvx2}, {Activation::kNone, false, cpu::Simd::kAvx512},
+                            {Activation::kNone, true, cpu::Simd::kAvx512}}) {
+      CAPTURE(one.odd);
+      cpu::LimitSimd(one.simd);
+      if (one.odd) in.src[in.src.size() * 3 / 4] = NAN;
+      const Layer a = MakeLayer(first, in, one.activation), b = MakeLayer(second, RealInputs(second, 1));
       const std::vector<float> apart = RunLayer(b, {between}, {RunLayer(a, {src}, {in.src}, n, 1, nullptr, backend.get())}, n, 1, nullptr, backend.get());
       for (const int threads : {1, 3}) {
         const auto pair = backend->prepare_pair(a, b, std::span(&src, 1), {.max_batch = n, .threads = threads}, {.max_batch = n, .threads = threads});
