@@ -389,7 +389,7 @@ $(OUT)/tests/ours: $(OBJ)/tests/bench/peers/ours.o $(patsubst %,$(OBJ)/tests/%.o
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 .PHONY: bench-peers
-bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5 KEEP=1)
+bench-peers: all $(OUT)/tests/ours $(PEERS_PYTHON)  ## us beside TensorFlow, Keras, ONNX Runtime, OpenVINO (fetches them; ROWS=a,b ROUNDS=5 GROWTH=1000000 KEEP=1)
 	COUPLET_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(PEERS_PYTHON) tests/bench/peers/peers.py --commit=$(COMMIT) \
 	  $(if $(ROWS),--rows=$(ROWS)) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(filter-out 0,$(KEEP)),--keep)
 

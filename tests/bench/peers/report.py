@@ -92,6 +92,9 @@ def markdown(run):
     if noisy:
         lines += ["", f"\\* {noisy} of {len(run['rows'])} rows: fewer than three rounds in which the machine did nothing else (calibration within "
                   "3 % of the best, under 2 % of time stolen, load as our own threads make it), so all were kept: too noisy for fine differences."]
+    before = sorted({row["group"] for row in run["rows"] if row.get("earlier")})
+    if before:
+        lines += ["", f"Rows of {', '.join(f'({group})' for group in before)} are of an earlier run of the same commit and day."]
     notes = {f"({row['group']}) {note}" for row in run["rows"] for note in row["notes"]}
     notes |= {f"({row['group']}) {row['name']}: {PEERS[peer]} failed: {why}" for row in run["rows"] for peer, why in row["failed"].items()}
     return "\n".join(lines + [""] + [f"- {note}." for note in sorted(notes)]) + "\n"

@@ -38,6 +38,9 @@ def network_floor(network):
     return lambda m: 1 / (1 / m["decode"] + network.flops / m["peak"])
 
 
+NOMINAL = ["Inception v3: the floor takes each window's products for needed; ours takes fewer (Winograd), hence over 100 %"]
+
+
 def backbone_rows(workers, networks, cores):
     """(a) backbone only"""
     wanted = {"0.25_128": [times(1.2, "onnxruntime", "openvino")], "0.50_224": [times(1.08, "onnxruntime", "openvino")]}
@@ -54,7 +57,7 @@ def backbone_rows(workers, networks, cores):
                         "original", "tensorflow_peers", "backbone", n.graph, n.pixels, t, b, s),
                     "onnxruntime": engine("onnxruntime"), "openvino": engine("openvino"),
                 }, lambda m, t=threads, n=net: (m["peak1"] if t == 1 else m["peak"]) / n.flops,
-                    wanted.get(net.name, large), left_out=net.left_out, warm_up=True)
+                    wanted.get(net.name, large), NOMINAL if net.name == "Inception v3" else [], left_out=net.left_out, warm_up=True)
         workers.close()
 
 
@@ -73,7 +76,7 @@ def vector_rows(workers, networks, cores):
             "keras": lambda n=net, c=batched: workers.ask("keras", "tensorflow_peers", "keras_vectors", n.graph, PHOTOS, c, TEMP),
             "onnxruntime": engine("onnxruntime"), "openvino": engine("openvino"),
         }, network_floor(net), wanted[net.name] + [of_the_floor(85)],
-            [f"{net.name}: {own} photos for us, {one} for the original, {batched} for the others"], side=net.size, left_out=net.left_out)
+            [f"{net.name}: {own} photos for us, {one} for the original, {batched} for the others"] + (NOMINAL if net.name == "Inception v3" else []), side=net.size, left_out=net.left_out)
         workers.close()
 
 

@@ -29,7 +29,7 @@ def times(least, *peers):
 
 def of_the_floor(percent):
     return Target(f"{percent} % of the floor", lambda result, _: 100 * result["fraction_of_floor"],
-                  lambda figure: figure >= percent, lambda figure: f"{figure:.0f} %")
+                  lambda figure: figure >= percent, lambda figure: f"{figure:.1f} %")
 
 
 def at_least(least, unit):
