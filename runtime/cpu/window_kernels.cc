@@ -35,8 +35,9 @@ constexpr int kManyChannels = 128;
 constexpr bool kRgbBands = kManyRegisters && hn::MaxLanes(hn::ScalableTag<float>()) >= 16;
 constexpr int kMostRgbChannels = 32;
 // Over three channels, as many columns as make chains enough of fused multiply-adds: vectors of 8 begin two of them a cycle.
+// Lone channels are those of layers with fewer than 8, which MobileNets do not have: one column at a time is less to compile.
 template <class D, int kIn>
-constexpr int kColumns = kIn > 1 && hn::MaxLanes(D()) == 8 ? 8 : kStrip;
+constexpr int kColumns = hn::MaxLanes(D()) == 1 ? 1 : kIn > 1 && hn::MaxLanes(D()) == 8 ? 8 : kStrip;
 // Whether a strip holds the weights of the whole window, for results that see `in` channels each.
 constexpr bool HoldsWeights(int in) { return kManyRegisters && in == 1; }
 
