@@ -40,8 +40,6 @@ HWY_INLINE void StoreFirst(V value, size_t count, float* dst) {
 // g++ 12 does not see that `blocks` is read only after a block was stored (first_block).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-constexpr size_t kLineFloats = 16;
-
 // Asking for what is not needed yet is no access that a sanitizer could see, and each way of it takes g++ as long as the loop itself.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kMayAsk = false;

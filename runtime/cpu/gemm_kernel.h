@@ -13,6 +13,8 @@
 
 namespace couplet::cpu {
 
+constexpr size_t kLineFloats = 16;  // of a line of the cache
+
 // The limits of an activation; -inf and inf where there are none.
 struct Clamp {
   float low, high;

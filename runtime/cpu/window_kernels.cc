@@ -197,9 +197,8 @@ void Strips(const Window3x3Band& band) {
   for (int i = 0; i < strips; ++i) {
     x = first + columns * i / strips;
     if constexpr (kIn > 1) {
-      constexpr size_t kLine = 16;  // floats
-      const size_t share = (band.ahead_floats / kLine + static_cast<size_t>(strips) - 1) / static_cast<size_t>(strips);
-      for (size_t line = 0; line < share; ++line) __builtin_prefetch(band.ahead + (static_cast<size_t>(i) * share + line) * kLine, 0, 2);
+      const size_t share = (band.ahead_floats / kLineFloats + static_cast<size_t>(strips) - 1) / static_cast<size_t>(strips);
+      for (size_t line = 0; line < share; ++line) __builtin_prefetch(band.ahead + (static_cast<size_t>(i) * share + line) * kLineFloats, 0, 2);
     }
     WithWidth<kMost>(static_cast<size_t>(first + columns * (i + 1) / strips - x), [&](auto t) HWY_ATTR { StripAt<D, kIn, S, t()>(band, x); });
   }

@@ -38,7 +38,9 @@ def network_floor(network):
     return lambda m: 1 / (1 / m["decode"] + network.flops / m["peak"])
 
 
-NOMINAL = ["Inception v3: the floor takes each window's products for needed; ours takes fewer (Winograd), hence over 100 %"]
+def floor_notes(network):
+    return [f"{network.name}: the floor takes each window's products for needed; ours takes fewer (Winograd), hence over 100 %"
+            ] if network.name == "Inception v3" else []
 
 
 def backbone_rows(workers, networks, cores):
@@ -57,7 +59,7 @@ def backbone_rows(workers, networks, cores):
                         "original", "tensorflow_peers", "backbone", n.graph, n.pixels, t, b, s),
                     "onnxruntime": engine("onnxruntime"), "openvino": engine("openvino"),
                 }, lambda m, t=threads, n=net: (m["peak1"] if t == 1 else m["peak"]) / n.flops,
-                    wanted.get(net.name, large), NOMINAL if net.name == "Inception v3" else [], left_out=net.left_out, warm_up=True)
+                    wanted.get(net.name, large), floor_notes(net), left_out=net.left_out, warm_up=True)
         workers.close()
 
 
@@ -76,7 +78,8 @@ def vector_rows(workers, networks, cores):
             "keras": lambda n=net, c=batched: workers.ask("keras", "tensorflow_peers", "keras_vectors", n.graph, PHOTOS, c, TEMP),
             "onnxruntime": engine("onnxruntime"), "openvino": engine("openvino"),
         }, network_floor(net), wanted[net.name] + [of_the_floor(85)],
-            [f"{net.name}: {own} photos for us, {one} for the original, {batched} for the others"] + (NOMINAL if net.name == "Inception v3" else []), side=net.size, left_out=net.left_out)
+            [f"{net.name}: {own} photos for us, {one} for the original, {batched} for the others"] + floor_notes(net),
+            side=net.size, left_out=net.left_out)
         workers.close()
 
 
