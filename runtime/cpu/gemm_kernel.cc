@@ -90,9 +90,14 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
   const float* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const float* src[P];
+    if (t.pixel_stride == 0) {
 #pragma GCC unroll 12
-    for (int p = 0; p < P; ++p)
-      src[p] = t.pixel_stride == 0 ? table[s * P + p] : table[s] + static_cast<size_t>(first + p) * t.pixel_stride;
+      for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
+    } else {
+      src[0] = table[s] + static_cast<size_t>(first) * t.pixel_stride;
+#pragma GCC unroll 12
+      for (int p = 1; p < P; ++p) src[p] = src[p - 1] + t.pixel_stride;
+    }
     for (size_t k = 0; k < length;) {
       if (left == 0) end_block(), left = kBlockProducts;
       const size_t end = length - k < left ? length : k + left;
@@ -125,16 +130,20 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
       }
     return;
   }
+  // What is read of `t` after a store would be read again each time.
   const V low = hn::Set(d, t.clamp.low), high = hn::Set(d, t.clamp.high);
-  const size_t channels = static_cast<size_t>(t.channels);
+  const size_t channels = static_cast<size_t>(t.channels), dst_stride = t.dst_stride;
+  V bias[W];
 #pragma GCC unroll 12
-  for (int p = 0; p < P; ++p, dst += t.dst_stride) {
+  for (int w = 0; w < W; ++w) bias[w] = hn::LoadU(d, t.bias + w * kLanes);
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p, dst += dst_stride) {
 #pragma GCC unroll 12
     for (int w = 0; w < W; ++w) {
       const size_t at = w * kLanes;
       V value = sum[p][w];
       if (!first_block) value = hn::Add(hn::Load(d, blocks + static_cast<size_t>(p * W + w) * kLanes), value);
-      value = ClampOrNan(hn::Add(value, hn::LoadU(d, t.bias + at)), low, high);
+      value = ClampOrNan(hn::Add(value, bias[w]), low, high);
       if (at + kLanes <= channels) hn::StoreU(value, d, dst + at);
       else StoreFirst(value, channels - at, dst + at);
     }

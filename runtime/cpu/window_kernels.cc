@@ -95,8 +95,20 @@ HWY_INLINE void AddRow(D d, const float* row, std::ptrdiff_t first, size_t chann
   }
 }
 
-// T columns of the result from column x on.
-template <class D, int kIn, int S, int T, bool kLeft, bool kRight>
+// The channels' values, again for each of a vector's pixels.
+template <int kPixels, class D>
+HWY_INLINE hn::Vec<D> LoadChannels(D d, const float* values) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (kPixels == 2) {
+    const auto half = hn::LoadU(hn::Half<D>(), values);
+    return hn::Combine(d, half, half);
+  }
+#endif
+  return hn::LoadU(d, values);
+}
+
+// T vectors of the result from column x on, each of kPixels columns' channels.
+template <class D, int kIn, int S, int T, int kPixels, bool kLeft, bool kRight>
 HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
   const D d;
   using V = hn::Vec<D>;
@@ -104,14 +116,14 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
   const V low = hn::Set(d, band.clamp.low), high = hn::Set(d, band.clamp.high);
   const hn::RebindToUnsigned<D> bits;
   auto most = hn::Zero(bits);
-  EachVector(d, channels, [&](size_t c) HWY_ATTR {
+  EachVector(d, channels * kPixels, [&](size_t c) HWY_ATTR {
     const float* weights = band.weights + c;
     V w[9];
 #pragma GCC unroll 9
     for (size_t i = 0; i < 9; ++i)
-      if (HoldsWeights(kIn)) w[i] = hn::LoadU(d, weights + i * channels);
+      if (HoldsWeights(kIn)) w[i] = LoadChannels<kPixels>(d, weights + i * channels);
     // Depthwise sums begin with the bias, the others end with it, as gemm_kernel.h's do.
-    const V bias = hn::LoadU(d, band.bias + c);
+    const V bias = LoadChannels<kPixels>(d, band.bias + c);
     const std::ptrdiff_t column = std::ptrdiff_t{x} * S - band.pad_left;
     const std::ptrdiff_t first = kIn == 1 ? column * band.channels + static_cast<std::ptrdiff_t>(c) : column * kIn;
     const float* const* rows = band.rows;
@@ -128,7 +140,7 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
       for (int t = 0; t < T; ++t) {
         const V result = ClampOrNan(kIn == 1 ? sums[t] : hn::Add(sums[t], bias), low, high);
         if constexpr (kIn == 1) now = hn::Max(now, hn::BitCast(bits, result));
-        hn::StoreU(result, d, dst + static_cast<size_t>(t) * channels);
+        hn::StoreU(result, d, dst + static_cast<size_t>(t * kPixels) * channels);
       }
       greatest = now;
       dst += static_cast<size_t>(band.dst_columns) * channels;
@@ -139,83 +151,99 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     };
     V a[T], b[T], fresh[T];
     begin(a);
-    AddRow<kIn, false, false, true, S, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
+    AddRow<kIn, false, false, true, S * kPixels, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
     if constexpr (!kManyRegisters) {  // a band is one row
-      AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
     } else if constexpr (S == 1) {
       if (count == 1) {
-        AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
       } else {
         begin(b);
-        AddRow<kIn, false, true, true, S, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
+        AddRow<kIn, false, true, true, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
         for (std::ptrdiff_t r = 2; r < count; ++r) {
           begin(fresh);
-          AddRow<kIn, true, true, true, S, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
+          AddRow<kIn, true, true, true, S * kPixels, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
           end(a);
           move(a, b);
           move(b, fresh);
         }
-        AddRow<kIn, true, true, false, S, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
+        AddRow<kIn, true, true, false, S * kPixels, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
         end(a);
         move(a, b);
       }
     } else {
       for (std::ptrdiff_t y = 1; y < count; ++y) {
-        AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
         begin(fresh);
-        AddRow<kIn, true, false, true, S, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
+        AddRow<kIn, true, false, true, S * kPixels, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
         end(a);
         move(a, fresh);
       }
-      AddRow<kIn, false, true, false, S, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
     }
-    AddRow<kIn, true, false, false, S, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
+    AddRow<kIn, true, false, false, S * kPixels, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
     end(a);
     if constexpr (kIn == 1) most = hn::Max(most, greatest);
   });
   if (kIn == 1 && band.most != nullptr) hn::StoreU(hn::Max(most, hn::LoadU(bits, band.most)), bits, band.most);
 }
 
-template <class D, int kIn, int S, int T>
+template <class D, int kIn, int S, int T, int kPixels = 1>
 HWY_INLINE void StripAt(const Window3x3Band& band, int x) {
+  if constexpr (kPixels > 1) return Strip<D, kIn, S, T, kPixels, false, false>(band, x);
   const bool left = x * S < band.pad_left;
   const bool right = (x + T - 1) * S - band.pad_left + 2 >= band.columns;
-  if (left && right) return Strip<D, kIn, S, T, true, true>(band, x);
-  if (left) return Strip<D, kIn, S, T, true, false>(band, x);
-  if (right) return Strip<D, kIn, S, T, false, true>(band, x);
-  Strip<D, kIn, S, T, false, false>(band, x);
+  if (left && right) return Strip<D, kIn, S, T, 1, true, true>(band, x);
+  if (left) return Strip<D, kIn, S, T, 1, true, false>(band, x);
+  if (right) return Strip<D, kIn, S, T, 1, false, true>(band, x);
+  Strip<D, kIn, S, T, 1, false, false>(band, x);
 }
 
-template <class D, int kIn, int S>
-void Strips(const Window3x3Band& band) {
-  int x = 0;
+// Columns [x, end) of the result.
+template <class D, int kIn, int S, int kPixels = 1>
+void Strips(const Window3x3Band& band, int x, int end) {
   if constexpr (S == 1 && kLongStrip > kStrip && hn::MaxLanes(D()) > 1)
-    for (; band.channels < kManyChannels && band.dst_columns - x >= kLongStrip; x += kLongStrip) StripAt<D, kIn, S, kLongStrip>(band, x);
+    for (; band.channels < kManyChannels && end - x >= kLongStrip; x += kLongStrip) StripAt<D, kIn, S, kLongStrip>(band, x);
   // What is left is dealt evenly: 7 columns as 3 + 4.
   constexpr int kMost = kColumns<D, kIn>;
-  const int first = x, columns = band.dst_columns - x, strips = (columns + kMost - 1) / kMost;
+  const int first = x, vectors = (end - x) / kPixels, strips = (vectors + kMost - 1) / kMost;
   for (int i = 0; i < strips; ++i) {
-    x = first + columns * i / strips;
+    const int begin = vectors * i / strips, after = vectors * (i + 1) / strips;
     if constexpr (kIn > 1) {
       const size_t share = (band.ahead_floats / kLineFloats + static_cast<size_t>(strips) - 1) / static_cast<size_t>(strips);
       for (size_t line = 0; line < share; ++line) __builtin_prefetch(band.ahead + (static_cast<size_t>(i) * share + line) * kLineFloats, 0, 2);
     }
-    WithWidth<kMost>(static_cast<size_t>(first + columns * (i + 1) / strips - x), [&](auto t) HWY_ATTR { StripAt<D, kIn, S, t()>(band, x); });
+    WithWidth<kMost>(static_cast<size_t>(after - begin), [&](auto t) HWY_ATTR { StripAt<D, kIn, S, t(), kPixels>(band, first + begin * kPixels); });
   }
 }
 
 template <class D>
 void BandOfKind(const Window3x3Band& band) {
+  const int columns = band.dst_columns;
   if constexpr (kRgbBands) {
-    if (!band.depthwise) return Strips<D, 3, 2>(band);
+    if (!band.depthwise) return Strips<D, 3, 2>(band, 0, columns);
   }
-  band.stride == 1 ? Strips<D, 1, 1>(band) : Strips<D, 1, 2>(band);
+  band.stride == 1 ? Strips<D, 1, 1>(band, 0, columns) : Strips<D, 1, 2>(band, 0, columns);
 }
+
+#if HWY_TARGET <= HWY_AVX3
+// Depthwise, stride 1, channels for half a vector: a whole one has two columns. Those at the edges, which see padding, are done alone.
+template <class D>
+void BandOfPairs(const Window3x3Band& band) {
+  using One = hn::Half<D>;
+  const int first = band.pad_left, inside = std::max(first, std::min(band.dst_columns, band.columns + band.pad_left - 2));
+  const int end = first + (inside - first) / 2 * 2;
+  Strips<One, 1, 1>(band, 0, first);
+  Strips<D, 1, 1, 2>(band, first, end);
+  Strips<One, 1, 1>(band, end, band.dst_columns);
+}
+#endif
 
 void Window3x3BandImpl(const Window3x3Band& band) {
   using Full = hn::ScalableTag<float>;
   if (static_cast<size_t>(band.channels) >= hn::MaxLanes(Full())) return BandOfKind<Full>(band);
 #if HWY_TARGET <= HWY_AVX3
+  if (band.depthwise && band.stride == 1 && band.channels == 8) return BandOfPairs<Full>(band);
   if (band.channels >= 8) return BandOfKind<hn::CappedTag<float, 8>>(band);
 #endif
   BandOfKind<hn::CappedTag<float, 1>>(band);

@@ -48,12 +48,16 @@ class Workers:
         self.processes = {}
 
 
-def run_seconds(command):
-    """From the start of a process to its exit."""
+def run(command, stdout=subprocess.DEVNULL):
+    """(seconds from the start of a process to its exit, what it wrote if that is to be piped)"""
     start = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["said nothing"]
         raise PeerFailed(f"{os.path.basename(command[0])} ended with code {done.returncode}: {said[-1][:200]}")
-    return seconds
+    return seconds, done.stdout
+
+
+def run_seconds(command):
+    return run(command)[0]

@@ -52,8 +52,10 @@ class Network:
         ours("pixels", self.graph, raw, *photos)
         pixels = np.fromfile(raw, np.float32).reshape(32, self.size, self.size, 3)
         original = tensorflow_peers.Original(self.graph)
-        if pixels.tobytes() != np.concatenate([original.pixels(p) for p in photos]).tobytes():
-            raise SystemExit(f"{self.name}: the pixels are not TensorFlow's, to the byte: nothing is timed")
+        for whose, theirs in (("TensorFlow's", map(original.pixels, photos)),
+                              ("tf.data's", tensorflow_peers.dataset(photos, self.size, 32).as_numpy_iterator())):
+            if pixels.tobytes() != np.concatenate(list(theirs)).tobytes():
+                raise SystemExit(f"{self.name}: the pixels are not {whose}, to the byte: nothing is timed")
         np.save(self.pixels, pixels)
         pixels.tofile(self.floats)
         want = original.net(pixels)
@@ -78,7 +80,7 @@ class Network:
         tensorflow_peers.keras_of.cache_clear()
         if "ours" in self.left_out:
             raise SystemExit(f"{self.name}: ours: {self.left_out['ours']}: nothing is timed")
-        print(f"{self.name}: pixels equal to the byte; relative L2 from TensorFlow: "
+        print(f"{self.name}: pixels, tf.data's too, equal to the byte; relative L2 from TensorFlow: "
               + ", ".join(f"{name} {distance:.1e}" for name, distance in distances.items())
               + "".join(f"; {name} is left out: {why}" for name, why in self.left_out.items()), flush=True)
 

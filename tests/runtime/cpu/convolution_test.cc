@@ -99,6 +99,13 @@ std::vector<ConvShape> OddShapes() {
       s.pads = SamePads(s);
       shapes.push_back(s);
     }
+  // Two columns of 8 channels a vector: an odd one left over, none, and every padding beside them.
+  for (int width = 3; width <= 14; ++width)
+    for (const Pads& pads : {Pads{.left = 0, .right = 0}, Pads{.left = 1, .right = 0}, Pads{.left = 0, .right = 1}, Pads{.top = 1, .left = 1, .right = 1}}) {
+      ConvShape s = Named("depthwise in pairs", 6, width, 8, 8, 3, 3, 1, 1, pads);
+      s.depthwise = true;
+      shapes.push_back(s);
+    }
   shapes.push_back(Named("prime strides", 29, 31, 5, 11, 3, 5, 3, 5, {0, 2, 1, 0}));
   shapes.push_back(Named("1x7", 17, 17, 12, 20, 1, 7, 1, 1, {0, 3, 0, 3}));
   shapes.push_back(Named("7x1", 17, 17, 12, 20, 7, 1, 1, 1, {3, 0, 3, 0}));
