@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the contestants work on, made once below build/peers: graphs, their ONNX twins, pixels, photos; and the proof that
 all of them compute the same."""
+import functools
 import glob
 import json
 import os
@@ -108,6 +109,7 @@ def many_photos(count):
     return folder
 
 
+@functools.cache
 def retrained(network):
     """(graph, labels, head): a graph with five classes, as our retrain writes it; its head as rows of weights and the bias."""
     base = network.onnx[:-5]
@@ -117,9 +119,11 @@ def retrained(network):
         os.makedirs(target, exist_ok=True)
         shutil.copy(photo, os.path.join(target, f"{i}.jpg"))
     graph, labels = base + "_retrained.pb", base + "_labels.txt"
-    subprocess.run([os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
-                    f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
-                    f"--output_graph={graph}", f"--output_labels={labels}"], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
+                           f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
+                           f"--output_graph={graph}", f"--output_labels={labels}"], capture_output=True, text=True)
+    if done.returncode:  # what it says of so few photos is of no interest
+        raise SystemExit(f"retrain, for its graph: {done.stderr}")
     head = [graphs.tf.make_ndarray(node.attr["value"].tensor) for node in graphs.load_graph_def(graph).node
             if node.op == "Const" and node.name.startswith("final_training_ops/") and
             node.name.endswith(("final_weights", "final_biases"))]

@@ -100,11 +100,11 @@ def between_marks(path, text):
 
 
 def keep(run):
-    """The table between the marks of docs/measured/cpu.md, the picture beside it and in the README."""
+    """The table between the marks of docs/measured/cpu.md, the picture beside it, and in the README with the main figures."""
     between_marks("docs/measured/cpu.md", report.markdown(run))
     if os.path.exists(f"{TEMP}/peers.svg"):
         shutil.copy(f"{TEMP}/peers.svg", "docs/measured/peers.svg")
-        between_marks("README.md", f"![How many times as fast as each of them, {run['date']}](docs/measured/peers.svg)\n")
+        between_marks("README.md", f"{report.sentence(run)}\n![How many times as fast as each of them, {run['date']}](docs/measured/peers.svg)\n")
 
 
 def write(run):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows that time programs from start to exit, and those of ourselves alone: how cost grows with photos."""
+import functools
 import glob
 import json
 import os
@@ -59,11 +60,12 @@ def peer_scores(peer, net, made, photos):
     return np.array([[float(row[str(i)]) for i in range(len(row))] for row in rows])
 
 
-def answers(net, made, peers):
+@functools.cache
+def answers(net, made):
     """Who labels other than we do, and why: {peer: why}. The original's mean and deviation are 128 for every network, so it is held
     against ours with these; of those that let Pillow resize, the best label of most photos is all that can be asked."""
     photos, left_out, found = sorted(glob.glob(PHOTOS + "/*/*.jpg"))[::20], {}, []
-    for peer in peers:
+    for peer in PEERS:
         some = photos[::7] if peer == "original" else photos
         mine = our_scores(net, made, some, *(["--input_mean=128", "--input_std=128"] if peer == "original" else []))
         try:
@@ -90,8 +92,7 @@ def label_rows(workers, networks, cores):
     photo = sorted(glob.glob(PHOTOS + "/*/*.jpg"))[0]
     for net, wanted in ((networks[0], [at_most(10, "ms"), times(300, "original")]), (networks[-1], [at_most(150, "ms")])):
         made = material.retrained(net)
-        contestants = ("ours", "original", "onnxruntime", "openvino")
-        left_out = answers(net, made, contestants[1:])
+        left_out = answers(net, made)
         for cold in (False, True):
             def one(peer, net=net, made=made, cold=cold):
                 command = label_command(peer, net, made, [photo])
@@ -106,7 +107,7 @@ def label_rows(workers, networks, cores):
             note = ("cold: program, libraries, graph and photo dropped by posix_fadvise; what others have mapped stays" if cold
                     else "warm: the lesser of two runs, for everybody")
             yield Row("e", f"{net.name}, {'cold' if cold else 'warm'} page cache", "ms",
-                      {peer: one(peer) for peer in contestants},
+                      {peer: one(peer) for peer in ("ours", "original", "onnxruntime", "openvino")},
                       lambda m, n=net: 1e3 * (run_seconds(["true"]) + cores / m["decode"] + n.flops / m["peak"]),
                       [] if cold else wanted, [note], left_out=left_out)
 
@@ -118,7 +119,7 @@ def thousand_rows(workers, networks, cores):
     round_of = {peer: lambda peer=peer: run_seconds(label_command(peer, net, made, photos))
                 for peer in ("ours", "keras", "onnxruntime", "openvino")}
     round_of["original"] = lambda: len(photos) * run_seconds(label_command("original", net, made, photos[:1]))
-    yield Row("f", net.name, "s", round_of, lambda m: len(photos) / network_floor(net)(m), left_out=answers(net, made, list(round_of)[1:]),
+    yield Row("f", net.name, "s", round_of, lambda m: len(photos) / network_floor(net)(m), left_out=answers(net, made),
               notes=["the original labels one photo a process: one process times 1,000"])
 
 

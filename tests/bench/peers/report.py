@@ -100,6 +100,16 @@ def markdown(run):
     return "\n".join(lines + [""] + [f"- {note}." for note in sorted(notes)]) + "\n"
 
 
+def sentence(run):
+    """What everybody asks for, of that which was measured: for the README."""
+    rows = {(row["group"], row["name"]): number(row["ours"]) for row in run["rows"]}
+    asked = [("b", "0.25_128", "{} photos a second into bottlenecks with MobileNet 0.25_128"), ("b", "0.50_224", "{} with 0.50_224"),
+             ("b", "Inception v3", "{} with Inception v3"), ("c", "D=1001, 5 classes", "4,000 training steps with event files in {} s"),
+             ("e", "0.25_128, warm page cache", "label_image in {} ms from start to exit")]
+    found = [text.format(rows[group, name]) for group, name, text in asked if (group, name) in rows]
+    return f"{run['cpu']}, {run['threads']} threads: {', '.join(found)}.\n"
+
+
 def picture(run, path):
     """Bars: how many times as fast we are, a group of bars a row; only rows that every reader knows."""
     import matplotlib
