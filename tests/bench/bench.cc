@@ -48,7 +48,7 @@ Row ExtractionRow(const std::string& name, const std::string& graph, const Photo
     std::exit(2);
   }
   auto shared = std::make_shared<Backbone>(std::move(*backbone));
-  std::vector<Photo> photos(files.photos.begin(), files.photos.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::vector<Photo> photos = EvenlySpread(files.photos, count);
   Row row{.name = "photos -> vectors, " + name, .unit = "photos/s", .higher_is_better = true, .round = {}, .floor = {}};
   row.round = [=, &backend] {
     ExtractOptions options;

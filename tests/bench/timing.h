@@ -1,6 +1,7 @@
 // What the benchmarks share: clocks, medians, whole processes, material. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,15 @@ struct PhotoFiles {
 };
 // Every .jpg below `dir`.
 PhotoFiles LoadPhotos(const std::string& dir);
+
+// `count` of them from all over: neighbours in the order of names are of one class, and one class's files are larger than another's.
+template <class T>
+std::vector<T> EvenlySpread(const std::vector<T>& all, size_t count) {
+  count = std::min(count, all.size());
+  std::vector<T> some;
+  for (size_t i = 0; i < count; ++i) some.push_back(all[i * all.size() / count]);
+  return some;
+}
 
 // 3,000 vectors made from a seed, uniform in [0, 2), eight tenths of them for training.
 std::shared_ptr<const HeadData> MakeHeadData(int features, int classes);

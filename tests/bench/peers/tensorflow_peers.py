@@ -15,7 +15,10 @@ from graphs import tf, tf1
 
 
 def photos_in(folder, count):
-    return sorted(glob.glob(os.path.join(folder, "*", "*.jpg")))[:count]
+    """`count` of them from all over, as ours are: neighbours are of one class, and one class's files are larger than another's."""
+    everything = sorted(glob.glob(os.path.join(folder, "*", "*.jpg")))
+    count = min(count, len(everything))
+    return [everything[i * len(everything) // count] for i in range(count)]
 
 
 def labels_of(paths):
@@ -211,7 +214,7 @@ def retrain_original(graph, photos, sample, step_sample, temp):
     folder = os.path.join(temp, "retrain")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    paths = photos_in(photos, 10**6)[::max(1, 1000 // sample)][:sample]
+    paths = photos_in(photos, sample)
     made = Original(graph)
     made.cache(paths[:1], folder)
     start = time.perf_counter()
@@ -224,7 +227,7 @@ def retrain_original(graph, photos, sample, step_sample, temp):
 
 def retrain_keras(graph, photos, sample, step_sample, temp):
     model, size = keras_of(graph)
-    paths = photos_in(photos, 10**6)[::max(1, 1000 // sample)][:sample]
+    paths = photos_in(photos, sample)
     model.predict(dataset(paths[:33], size, 32), verbose=0)
     start = time.perf_counter()
     vectors = model.predict(dataset(paths, size, 32), verbose=0)
