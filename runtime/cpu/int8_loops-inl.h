@@ -88,9 +88,14 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
   const uint8_t* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const uint8_t* src[P];
+    if (t.pixel_stride == 0) {
 #pragma GCC unroll 12
-    for (int p = 0; p < P; ++p)
-      src[p] = t.pixel_stride == 0 ? table[s * P + p] : table[s] + static_cast<size_t>(first + p) * t.pixel_stride;
+      for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
+    } else {
+      src[0] = table[s] + static_cast<size_t>(first) * t.pixel_stride;
+#pragma GCC unroll 12
+      for (int p = 1; p < P; ++p) src[p] = src[p - 1] + t.pixel_stride;
+    }
     for (int k = 0; k < t.length; k += kInt8Group, weights += kV * kStep * kInt8Group) {
       Ints b[kV];
 #pragma GCC unroll 12
@@ -103,16 +108,21 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
       }
     }
   }
-  const Floats low = SpreadFloat(t.clamp.low), high = SpreadFloat(t.clamp.high);
+  // What is read of `t` after a store would be read again each time.
+  const Floats low = SpreadFloat(t.clamp.low), high = SpreadFloat(t.clamp.high), grid_step = SpreadFloat(t.grid.step);
+  const size_t dst_stride = t.dst_stride;
+  const int channels = t.channels;
+  const float *const weight_steps = t.weight_steps, *const biases = t.bias;
+  float* const tile = t.dst + static_cast<size_t>(first) * dst_stride;
 #pragma GCC unroll 12
   for (int v = 0; v < kV; ++v) {
     const size_t at = static_cast<size_t>(v) * kStep;
-    const Floats step = Multiply(SpreadFloat(t.grid.step), LoadFloats(t.weight_steps + at)), bias = LoadFloats(t.bias + at);
-    float* dst = t.dst + static_cast<size_t>(first) * t.dst_stride;
+    const Floats step = Multiply(grid_step, LoadFloats(weight_steps + at)), bias = LoadFloats(biases + at);
+    float* dst = tile;
 #pragma GCC unroll 12
-    for (int p = 0; p < P; ++p, dst += t.dst_stride) {
+    for (int p = 0; p < P; ++p, dst += dst_stride) {
       const Floats value = MultiplyAdd(ToFloats(sum[p][v]), step, bias);
-      StoreFirst(Least(high, Greatest(low, value)), t.channels - static_cast<int>(at), dst + at);
+      StoreFirst(Least(high, Greatest(low, value)), channels - static_cast<int>(at), dst + at);
     }
   }
 }
