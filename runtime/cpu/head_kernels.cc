@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "runtime/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/head_kernels.cc"
@@ -46,18 +49,17 @@ HWY_INLINE void WithClasses(size_t count, const F& f) {
 }
 
 // Dot products of R vectors with K classes. `next` are the vectors after them: rows drawn from all over a set that no near
-// cache holds, which no hardware foresees, so they are asked for while these are computed. Into the second cache, where the update
-// finds them too: four rows of 8 KB would push everything else out of the nearest one.
+// cache holds, which no hardware foresees, so `ask` floats of each are asked for while these are computed. Into the second cache, where
+// the update finds them too: four rows of 8 KB would push everything else out of the nearest one.
 template <int R, int K>
-HWY_INLINE void Accumulate(const float* const* x, const float* const* next, const float* w, size_t stride, size_t count,
+HWY_INLINE void Accumulate(const float* const* x, const float* const* next, size_t ask, const float* w, size_t stride, size_t count,
                            V (&sum)[R][K]) {
   const D d;
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
     V xv[R];
-    for (int r = 0; r < R; ++r) {
-      xv[r] = hn::LoadU(d, x[r] + i);
-      __builtin_prefetch(next[r] + i, 0, 2);
-    }
+    for (int r = 0; r < R; ++r) xv[r] = hn::LoadU(d, x[r] + i);
+    if (i < ask)
+      for (int r = 0; r < R; ++r) __builtin_prefetch(next[r] + i, 0, 2);
     for (int k = 0; k < K; ++k) {
       const V wv = hn::Load(d, w + k * stride + i);
       for (int r = 0; r < R; ++r) sum[r][k] = hn::MulAdd(xv[r], wv, sum[r][k]);
@@ -75,11 +77,13 @@ HWY_INLINE void ForwardBlock(const Layout& layout, const Batch& batch, size_t ro
     for (int k = 0; k < K; ++k) sum[r][k] = hn::Zero(d);
   const float* w = weights + first_class * stride;
   const float* const* rows = batch.rows + row;
-  Accumulate<R, K>(rows, row + size_t{2} * R <= batch.n ? rows + R : rows, w, stride, whole, sum);
+  // Intel's processors see by a row's first lines how it goes on; the others would only wait for each other.
+  const size_t ask = row + size_t{2} * R > batch.n ? 0 : cpu::MadeByIntel() ? 128 : whole;
+  Accumulate<R, K>(rows, rows + R, ask, w, stride, whole, sum);
   if (whole < layout.features) {
     const float* tails[R];
     for (int r = 0; r < R; ++r) tails[r] = batch.tails + (row + r) * kPad;
-    Accumulate<R, K>(tails, tails, w + whole, stride, kPad, sum);
+    Accumulate<R, K>(tails, tails, 0, w + whole, stride, kPad, sum);
   }
   for (int r = 0; r < R; ++r) {
     float* out = logits + (row + r) * Padded(layout.classes) + first_class;
@@ -134,19 +138,34 @@ HWY_INLINE float SoftmaxRow(const float* logits, size_t classes, float* probabil
 
 SoftmaxSums SoftmaxImpl(const float* logits, const int32_t* labels, size_t n, size_t classes,
                         float* probabilities) {
+  constexpr size_t kLogTogether = 8;  // rows; a row's sum of exponentials lies between 1 and the number of classes
   SoftmaxSums sums;
+  double totals = 1.0;
   for (size_t i = 0; i < n; ++i) {
     const float* z = logits + i * Padded(classes);
     float largest;
     bool finite;
-    const float total = SoftmaxRow(z, classes, probabilities + i * Padded(classes), &largest, &finite);
+    totals *= static_cast<double>(SoftmaxRow(z, classes, probabilities + i * Padded(classes), &largest, &finite));
     const size_t label = static_cast<size_t>(labels[i]);
-    sums.loss += std::log(static_cast<double>(total)) - (static_cast<double>(z[label]) - largest);
+    sums.loss -= static_cast<double>(z[label]) - static_cast<double>(largest);
+    if (i % kLogTogether == kLogTogether - 1 || i + 1 == n) sums.loss += std::log(std::exchange(totals, 1.0));
     sums.correct += z[label] == largest && std::find(z, z + label, largest) == z + label;
     sums.finite = sums.finite && finite;
   }
   sums.finite = sums.finite && std::isfinite(sums.loss);
   return sums;
+}
+
+void SlopesImpl(const int32_t* labels, size_t n, size_t classes, float* values) {
+  const D d;
+  const V one = hn::Set(d, 1.0f), scale = hn::Set(d, 1.0f / static_cast<float>(n));
+  for (size_t i = 0; i < n; ++i) {
+    const V label = hn::Set(d, static_cast<float>(labels[i]));
+    for (size_t c = 0; c < Padded(classes); c += hn::Lanes(d), values += hn::Lanes(d)) {
+      const V wanted = hn::IfThenElseZero(hn::Eq(hn::Iota(d, static_cast<float>(c)), label), one);
+      hn::StoreU(hn::Mul(hn::Sub(hn::LoadU(d, values), wanted), scale), d, values);
+    }
+  }
 }
 
 // T vectors of features from `d0` on by K classes. x[i] is where row i's features d0... lie.
@@ -216,7 +235,6 @@ bool UpdateImpl(const Layout& layout, const Batch& batch, const float* slopes, f
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "runtime/cpu/dispatch.h"
 #include "runtime/cpu/head_panels.h"
 
 namespace couplet::head {
@@ -228,6 +246,9 @@ void Forward(const Layout& layout, const Batch& batch, const float* weights, con
 SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes,
                     float* probabilities) {
   return COUPLET_DISPATCH(SoftmaxImpl)(logits, labels, n, classes, probabilities);
+}
+void Slopes(const int32_t* labels, size_t n, size_t classes, float* values) {
+  COUPLET_DISPATCH(SlopesImpl)(labels, n, classes, values);
 }
 bool Update(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst,
             cpu::Team& team) {

@@ -34,6 +34,9 @@ struct SoftmaxSums {
 SoftmaxSums Softmax(const float* logits, const int32_t* labels, size_t n, size_t classes,
                     float* probabilities);
 
+// values [n, Padded(classes)], the probabilities, become d(mean loss) / d(logits) = (probability - 1 at the label) / n. classes < 2^24
+void Slopes(const int32_t* labels, size_t n, size_t classes, float* values);
+
 // dst = src - learning_rate * sum over i of slopes[i, :] x rows[i]; src, dst as `layout` has them, slopes [n, Padded(classes)].
 // False when an element of dst is not finite.
 bool Update(const Layout& layout, const Batch& batch, const float* slopes, float learning_rate, const float* src, float* dst,

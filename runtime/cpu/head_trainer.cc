@@ -75,14 +75,8 @@ class CpuHeadTrainer final : public HeadTrainer {
                            float learning_rate, const BatchOutputs& outputs) override {
     BatchResult result = Pass(rows, labels, outputs);
     if (!result.finite) return result;
-    // d(mean loss)/d(logit) = (probability - 1 at the label) / n
-    const size_t stride = head::Padded(classes_);
-    float* slopes = probabilities_.data();
-    const float scale = 1.0f / static_cast<float>(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      slopes[i * stride + static_cast<size_t>(labels[i])] -= 1.0f;
-      for (size_t c = 0; c < stride; ++c) slopes[i * stride + c] *= scale;
-    }
+    float* const slopes = probabilities_.data();
+    head::Slopes(labels.data(), rows.size(), classes_, slopes);
     result.finite = UpdateBiases(slopes, rows.size(), learning_rate) &&
                     head::Update(layout_, batch_, slopes, learning_rate, weights_.data(), next_weights_.data(), team_);
     if (result.finite) {
