@@ -11,7 +11,7 @@ import sys
 
 import material
 import numpy as np
-from contestants import HERE, PEERS, PeerFailed, run, run_seconds
+from contestants import HERE, PEERS, PeerFailed, output_of, run_seconds
 from material import BUILD, PHOTOS, TEMP, ours
 from rows import Row, network_floor
 from targets import Target, at_most, times
@@ -50,13 +50,13 @@ def label_command(peer, net, made, photos):
 
 def our_scores(net, made, photos, *options):
     """[photos, labels]"""
-    lines = run([*label_command("ours", net, made, photos), "--format=json", *options], subprocess.PIPE)[1].splitlines()
+    lines = output_of([*label_command("ours", net, made, photos), "--format=json", *options]).splitlines()
     return np.array([[r["score"] for r in sorted(json.loads(line)["results"], key=lambda r: r["index"])] for line in lines])
 
 
 def peer_scores(peer, net, made, photos):
     """[photos, labels], in the order of the photos"""
-    rows = [dict(word.split("=") for word in line.split()[1:]) for line in run(label_command(peer, net, made, photos), subprocess.PIPE)[1].splitlines()]
+    rows = [dict(word.split("=") for word in line.split()[1:]) for line in output_of(label_command(peer, net, made, photos)).splitlines()]
     return np.array([[float(row[str(i)]) for i in range(len(row))] for row in rows])
 
 
