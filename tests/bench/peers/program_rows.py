@@ -49,8 +49,11 @@ def label_command(peer, net, made, photos):
 
 
 def our_scores(net, made, photos, *options):
-    """[photos, labels]"""
-    lines = output_of([*label_command("ours", net, made, photos), "--format=json", *options]).splitlines()
+    """[photos, labels]; that we fail ends the run"""
+    try:
+        lines = output_of([*label_command("ours", net, made, photos), "--format=json", *options]).splitlines()
+    except PeerFailed as why:
+        raise SystemExit(f"{net.name}: {why}") from why
     return np.array([[r["score"] for r in sorted(json.loads(line)["results"], key=lambda r: r["index"])] for line in lines])
 
 

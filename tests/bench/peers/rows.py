@@ -2,6 +2,7 @@
 """The rows: what each contestant does in one round, the least it could take on this machine, and what we want to reach."""
 import os
 import shutil
+import statistics
 import time
 from dataclasses import dataclass, field
 
@@ -104,8 +105,9 @@ def int8_rows(workers, networks, cores):
         print("(h) left out: this processor multiplies bytes no faster than floats")
         return
     for net in networks:
-        def backbone(net=net):
-            return ours("backbone", net.graph, net.floats, 1, 1, 0.5, "int8") / ours("backbone", net.graph, net.floats, 1, 1, 0.5)
+        def backbone(net=net):  # in turn: one burst of other work does not make the figure
+            asked = ("backbone", net.graph, net.floats, 1, 1, 0.3)
+            return statistics.median(ours(*asked, "int8") / ours(*asked) for _ in range(3))
         yield Row("h", f"backbone alone, {net.name}, 1 thread", "times fp32", {"ours": backbone}, lambda m: 0, [at_least(2, "times fp32")])
 
         def vectors(net=net):
