@@ -90,14 +90,7 @@ HWY_NOINLINE void Tile(const GemmPanel& t, int first, const Ahead& ahead) {
   const float* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const float* src[P];
-    if (t.pixel_stride == 0) {
-#pragma GCC unroll 12
-      for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
-    } else {
-      src[0] = table[s] + static_cast<size_t>(first) * t.pixel_stride;
-#pragma GCC unroll 12
-      for (int p = 1; p < P; ++p) src[p] = src[p - 1] + t.pixel_stride;
-    }
+    PointTile(table, t.pixel_stride, first, s, src);
     for (size_t k = 0; k < length;) {
       if (left == 0) end_block(), left = kBlockProducts;
       const size_t end = length - k < left ? length : k + left;

@@ -58,6 +58,20 @@ struct GemmPanel {
 };
 void RunGemmPanel(const GemmPanel& panel);
 
+// Stretch `s` of the P pixels from `first` on, where `table` is the panel's or, with pixel_stride 0, the tile's part of it. (A pointer
+// follows from the one before: a product each takes as long as a short stretch.)
+template <int P, class T>
+inline __attribute__((always_inline)) void PointTile(const T* const* table, size_t pixel_stride, int first, int s, const T* (&src)[P]) {
+  if (pixel_stride == 0) {
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
+  } else {
+    src[0] = table[s] + static_cast<size_t>(first) * pixel_stride;
+#pragma GCC unroll 12
+    for (int p = 1; p < P; ++p) src[p] = src[p - 1] + pixel_stride;
+  }
+}
+
 // Tiles are dealt evenly: 49 pixels by 6 as 9 tiles of 5 or 6, not 8 of 6 and one of 1, which would run at a third of the speed.
 struct Tiles {
   Tiles(int of, int tile) : pixels(of), count((of + tile - 1) / tile) {}

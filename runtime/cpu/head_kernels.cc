@@ -78,7 +78,8 @@ HWY_INLINE void ForwardBlock(const Layout& layout, const Batch& batch, size_t ro
   const float* w = weights + first_class * stride;
   const float* const* rows = batch.rows + row;
   // Intel's processors see by a row's first lines how it goes on; the others would only wait for each other.
-  const size_t ask = row + size_t{2} * R > batch.n ? 0 : cpu::MadeByIntel() ? 128 : whole;
+  constexpr size_t kFirstLines = 8 * cpu::kLineFloats;
+  const size_t ask = row + size_t{2} * R > batch.n ? 0 : cpu::MadeByIntel() ? kFirstLines : whole;
   Accumulate<R, K>(rows, rows + R, ask, w, stride, whole, sum);
   if (whole < layout.features) {
     const float* tails[R];

@@ -88,14 +88,7 @@ COUPLET_INT8_TARGET void Tile(const Int8Panel& t, int first) {
   const uint8_t* const* table = t.src + (t.pixel_stride == 0 ? static_cast<size_t>(first) * static_cast<size_t>(t.segments) : 0);
   for (int s = 0; s < t.segments; ++s) {
     const uint8_t* src[P];
-    if (t.pixel_stride == 0) {
-#pragma GCC unroll 12
-      for (int p = 0; p < P; ++p) src[p] = table[s * P + p];
-    } else {
-      src[0] = table[s] + static_cast<size_t>(first) * t.pixel_stride;
-#pragma GCC unroll 12
-      for (int p = 1; p < P; ++p) src[p] = src[p - 1] + t.pixel_stride;
-    }
+    PointTile(table, t.pixel_stride, first, s, src);
     for (int k = 0; k < t.length; k += kInt8Group, weights += kV * kStep * kInt8Group) {
       Ints b[kV];
 #pragma GCC unroll 12

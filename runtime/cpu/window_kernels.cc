@@ -112,6 +112,7 @@ template <class D, int kIn, int S, int T, int kPixels, bool kLeft, bool kRight>
 HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
   const D d;
   using V = hn::Vec<D>;
+  constexpr int kAcross = S * kPixels;  // columns of the source from one vector's to the next's
   const size_t channels = static_cast<size_t>(band.channels);
   const V low = hn::Set(d, band.clamp.low), high = hn::Set(d, band.clamp.high);
   const hn::RebindToUnsigned<D> bits;
@@ -151,37 +152,37 @@ HWY_NOINLINE void Strip(const Window3x3Band& band, int x) {
     };
     V a[T], b[T], fresh[T];
     begin(a);
-    AddRow<kIn, false, false, true, S * kPixels, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
+    AddRow<kIn, false, false, true, kAcross, T, kLeft, kRight>(d, rows[0], first, channels, w, weights, a, a, a);
     if constexpr (!kManyRegisters) {  // a band is one row
-      AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, kAcross, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
     } else if constexpr (S == 1) {
       if (count == 1) {
-        AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, kAcross, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, a);
       } else {
         begin(b);
-        AddRow<kIn, false, true, true, S * kPixels, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
+        AddRow<kIn, false, true, true, kAcross, T, kLeft, kRight>(d, rows[1], first, channels, w, weights, a, a, b);
         for (std::ptrdiff_t r = 2; r < count; ++r) {
           begin(fresh);
-          AddRow<kIn, true, true, true, S * kPixels, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
+          AddRow<kIn, true, true, true, kAcross, T, kLeft, kRight>(d, rows[r], first, channels, w, weights, a, b, fresh);
           end(a);
           move(a, b);
           move(b, fresh);
         }
-        AddRow<kIn, true, true, false, S * kPixels, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
+        AddRow<kIn, true, true, false, kAcross, T, kLeft, kRight>(d, rows[count], first, channels, w, weights, a, b, b);
         end(a);
         move(a, b);
       }
     } else {
       for (std::ptrdiff_t y = 1; y < count; ++y) {
-        AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
+        AddRow<kIn, false, true, false, kAcross, T, kLeft, kRight>(d, rows[2 * y - 1], first, channels, w, weights, a, a, a);
         begin(fresh);
-        AddRow<kIn, true, false, true, S * kPixels, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
+        AddRow<kIn, true, false, true, kAcross, T, kLeft, kRight>(d, rows[2 * y], first, channels, w, weights, a, a, fresh);
         end(a);
         move(a, fresh);
       }
-      AddRow<kIn, false, true, false, S * kPixels, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
+      AddRow<kIn, false, true, false, kAcross, T, kLeft, kRight>(d, rows[2 * count - 1], first, channels, w, weights, a, a, a);
     }
-    AddRow<kIn, true, false, false, S * kPixels, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
+    AddRow<kIn, true, false, false, kAcross, T, kLeft, kRight>(d, rows[kManyRegisters ? (count - 1) * S + 2 : 2], first, channels, w, weights, a, a, a);
     end(a);
     if constexpr (kIn == 1) most = hn::Max(most, greatest);
   });

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 
 from material import TEMP
@@ -49,25 +48,16 @@ class Workers:
         self.processes = {}
 
 
-def check(command, code, said):
-    if code:
-        last = (said.strip().splitlines() or ["said nothing"])[-1]
-        raise PeerFailed(f"{os.path.basename(command[0])} ended with code {code}: {last[:200]}")
-
-
-def output_of(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    check(command, done.returncode, done.stderr)
-    return done.stdout
+def run(command, stdout=subprocess.DEVNULL):
+    """(seconds from the start of a process to its exit, what it wrote if that is to be piped)"""
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["said nothing"]
+        raise PeerFailed(f"{os.path.basename(command[0])} ended with code {done.returncode}: {said[-1][:200]}")
+    return seconds, done.stdout
 
 
 def run_seconds(command):
-    """From the start of a process to its exit; subprocess.run would add milliseconds of its own."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said, open(os.devnull, "w", encoding="utf-8") as null:
-        to = [(os.POSIX_SPAWN_DUP2, null.fileno(), 1), (os.POSIX_SPAWN_DUP2, said.fileno(), 2)]
-        start = time.perf_counter()
-        _, status = os.waitpid(os.posix_spawnp(command[0], command, os.environ, file_actions=to), 0)
-        seconds = time.perf_counter() - start
-        said.seek(0)
-        check(command, os.waitstatus_to_exitcode(status), said.read())
-    return seconds
+    return run(command)[0]

@@ -20,11 +20,17 @@ PHOTOS = os.path.join(SHARED, "data", "flower_photos")
 OURS = os.path.join(BUILD, "tests", "ours")
 
 
-def ours(*arguments):
-    done = subprocess.run([OURS, *map(str, arguments)], capture_output=True, text=True)
+def our_program(*command):
+    """What one of our programs writes; that it fails ends the run."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{OURS} {' '.join(map(str, arguments))}: {done.stderr}")
-    return json.loads(done.stdout) if done.stdout[:1] in "{0123456789" and done.stdout else done.stdout.strip()
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    return done.stdout
+
+
+def ours(*arguments):
+    said = our_program(OURS, *map(str, arguments))
+    return json.loads(said) if said[:1] in "{0123456789" and said else said.strip()
 
 
 class Network:
@@ -119,11 +125,9 @@ def retrained(network):
         os.makedirs(target, exist_ok=True)
         shutil.copy(photo, os.path.join(target, f"{i}.jpg"))
     graph, labels = base + "_retrained.pb", base + "_labels.txt"
-    done = subprocess.run([os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
-                           f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
-                           f"--output_graph={graph}", f"--output_labels={labels}"], capture_output=True, text=True)
-    if done.returncode:  # what it says of so few photos is of no interest
-        raise SystemExit(f"retrain, for its graph: {done.stderr}")
+    our_program(os.path.join(BUILD, "retrain"), "--quiet", f"--image_dir={some}", f"--model_file={network.graph}",
+                f"--bottleneck_dir={base}_store", f"--summaries_dir={TEMP}/events", "--how_many_training_steps=20",
+                f"--output_graph={graph}", f"--output_labels={labels}")
     head = [graphs.tf.make_ndarray(node.attr["value"].tensor) for node in graphs.load_graph_def(graph).node
             if node.op == "Const" and node.name.startswith("final_training_ops/") and
             node.name.endswith(("final_weights", "final_biases"))]

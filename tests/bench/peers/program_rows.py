@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows that time programs from start to exit, and those of ourselves alone: how cost grows with photos."""
 import functools
-import glob
 import json
 import os
 import shutil
@@ -11,10 +10,11 @@ import sys
 
 import material
 import numpy as np
-from contestants import HERE, PEERS, PeerFailed, output_of, run_seconds
+from contestants import HERE, PEERS, PeerFailed, run, run_seconds
 from material import BUILD, PHOTOS, TEMP, ours
 from rows import Row, network_floor
 from targets import Target, at_most, times
+from tensorflow_peers import photos_in
 
 
 def drop_from_page_cache(paths):
@@ -49,17 +49,14 @@ def label_command(peer, net, made, photos):
 
 
 def our_scores(net, made, photos, *options):
-    """[photos, labels]; that we fail ends the run"""
-    try:
-        lines = output_of([*label_command("ours", net, made, photos), "--format=json", *options]).splitlines()
-    except PeerFailed as why:
-        raise SystemExit(f"{net.name}: {why}") from why
+    """[photos, labels]"""
+    lines = material.our_program(*label_command("ours", net, made, photos), "--format=json", *options).splitlines()
     return np.array([[r["score"] for r in sorted(json.loads(line)["results"], key=lambda r: r["index"])] for line in lines])
 
 
 def peer_scores(peer, net, made, photos):
     """[photos, labels], in the order of the photos"""
-    rows = [dict(word.split("=") for word in line.split()[1:]) for line in output_of(label_command(peer, net, made, photos)).splitlines()]
+    rows = [dict(word.split("=") for word in line.split()[1:]) for line in run(label_command(peer, net, made, photos), subprocess.PIPE)[1].splitlines()]
     return np.array([[float(row[str(i)]) for i in range(len(row))] for row in rows])
 
 
@@ -67,7 +64,7 @@ def peer_scores(peer, net, made, photos):
 def answers(net, made):
     """Who labels other than we do, and why: {peer: why}. The original's mean and deviation are 128 for every network, so it is held
     against ours with these; of those that let Pillow resize, the best label of most photos is all that can be asked."""
-    photos, left_out, found = sorted(glob.glob(PHOTOS + "/*/*.jpg"))[::20], {}, []
+    photos, left_out, found = photos_in(PHOTOS, 50), {}, []
     for peer in PEERS:
         some = photos[::7] if peer == "original" else photos
         mine = our_scores(net, made, some, *(["--input_mean=128", "--input_std=128"] if peer == "original" else []))
@@ -92,7 +89,7 @@ def answers(net, made):
 
 def label_rows(workers, networks, cores):
     """(e) label_image, one photo, process start to exit"""
-    photo = sorted(glob.glob(PHOTOS + "/*/*.jpg"))[0]
+    [photo] = photos_in(PHOTOS, 1)
     for net, wanted in ((networks[0], [at_most(10, "ms"), times(300, "original")]), (networks[-1], [at_most(150, "ms")])):
         made = material.retrained(net)
         left_out = answers(net, made)
@@ -117,7 +114,7 @@ def label_rows(workers, networks, cores):
 
 def thousand_rows(workers, networks, cores):
     """(f) 1,000 photos through label_image"""
-    net, photos = networks[0], sorted(glob.glob(PHOTOS + "/*/*.jpg"))[:1000]
+    net, photos = networks[0], photos_in(PHOTOS, 1000)
     made = material.retrained(net)
     round_of = {peer: lambda peer=peer: run_seconds(label_command(peer, net, made, photos))
                 for peer in ("ours", "keras", "onnxruntime", "openvino")}

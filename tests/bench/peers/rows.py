@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows: what each contestant does in one round, the least it could take on this machine, and what we want to reach."""
-import os
 import shutil
 import statistics
 import time
