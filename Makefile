@@ -57,7 +57,9 @@ LDFLAGS_ALL  := -pthread -Wl,--as-needed -Wl,--gc-sections $(LINK_$(BUILD)) $(fi
 # CPU=own: convolutions and pools of our own; onednn: the library's, ours beside them; auto: what measured faster, which is our
 # own (docs/measured/cpu.md).
 ONEDNN := $(filter onednn,$(CPU))
-LIBS := -ldl $(if $(ONEDNN),-ldnnl -lgomp) -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lcurl -larchive -lcrypto -lhwy -lfmt
+LIBS := -ldl $(if $(ONEDNN),-ldnnl -lgomp) -lprotobuf-lite -ljpeg -lgif -lsqlite3 -lhwy -lfmt
+# libcurl, libarchive and libcrypto are opened when used (loaders/opened_when_used.cc); the tests write archives, too.
+TEST_LIBS = $(LIBS) -larchive
 
 # What a build needs from the distribution, by Debian's and Ubuntu's names.
 DEPS := make g++ $(if $(ONEDNN),libdnnl-dev) libprotobuf-dev protobuf-compiler libstb-dev libgif-dev libjpeg-dev libsqlite3-dev \
@@ -310,7 +312,7 @@ $(patsubst %,$(OUT)/%,$(PROGRAMS) $(TOOLS)): $(OUT)/%: $(OBJ)/apps/%.o $(APPS) $
 # Of an inline function the first object's is kept: the sources' own, which UBSan sees, before the tests'.
 $(OUT)/tests/couplet_tests: $(LIB_OBJ) $(APP_OBJ) $(TEST_OBJ)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+	$(CXX) $(LDFLAGS_ALL) $^ $(TEST_LIBS) -o $@
 
 # The CUDA engine for machines without a GPU: the very sources, against the stand-ins and the kernels as the harness runs
 # them; beside it the programs, which find it there, and a driver for them to find.
@@ -358,9 +360,9 @@ test:  ## install what is missing, build, run every test
 # The fuzzers: one program under the name of every target.
 FUZZ_OBJ := $(patsubst %.cc,$(OBJ)/%.o,$(FUZZ_TARGETS_SRC) $(addprefix tests/support/,hostile_graphs.cc image_files.cc make_archive.cc))
 $(OUT)/fuzzers: $(OBJ)/tests/fuzz/driver.o $(FUZZ_OBJ) $(APPS) $(LIBRARY)
-	$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LIBS) -o $@
+	$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(TEST_LIBS) -o $@
 $(OUT)/fuzz_starts: $(OBJ)/tests/fuzz/starts.o $(FUZZ_OBJ) $(APPS) $(LIBRARY)
-	$(CXX) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
+	$(CXX) $(LDFLAGS_ALL) $^ $(TEST_LIBS) -o $@
 .PHONY: fuzz
 fuzz:  ## feed damaged files to every reader under clang's sanitizers (SECONDS=60 each, TARGET=png, JOBS=1)
 	@$(MAKE) --no-print-directory deps DEPS='clang libclang-rt-dev'
@@ -467,7 +469,7 @@ $(MUTANT_ARCHIVE): $(filter-out %_test.o $(OBJ)/tests/main.o,$(TEST_OBJ))
 check-mutations: $(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(filter $(OBJ)/tests/kernels/%,$(TEST_OBJ)) $(OBJ)/tests/main.o  ## seed faults into the kernels: the tests must see each (KERNEL=)
 	@MUTANTS_DIR=$(OUT)/mutants TESTS_DIR=$(OBJ)/tests/kernels KERNEL='$(KERNEL)' JOBS=$$(nproc) \
 	  COMPILE='$(CXX) $(filter-out -O3 -I. -MMD -MP,$(CXXFLAGS_ALL)) -O1 -w $(SIMT_FLAGS) -x c++' \
-	  LINK_FRONT='$(CXX) $(LDFLAGS_ALL) $(OBJ)/tests/main.o' LINK='$(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(LIBS)' \
+	  LINK_FRONT='$(CXX) $(LDFLAGS_ALL) $(OBJ)/tests/main.o' LINK='$(MUTANT_ARCHIVE) $(APPS) $(LIBRARY) $(TEST_LIBS)' \
 	  sh tests/check_mutations.sh
 check-fresh:  ## both lines of the README on bare Debian 12 and 13 (root; SUITES=, MIRROR=)
 	@sh tests/check_fresh.sh $(SUITES)

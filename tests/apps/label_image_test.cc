@@ -120,6 +120,22 @@ TEST_CASE("label_image: --threshold calibrates scores and puts unknown before la
   CheckRefused(desk.Label({photo, "--threshold=1.5"}), 2, "1.5 is above 1");
 }
 
+TEST_CASE("programs start without the libraries that are opened when used; one that is missed then is named") {
+  Desk desk;
+  for (const std::string library : {"libcurl.so.4", "libarchive.so.13", "libcrypto.so.3"}) Spill(desk.dir / library, "no library");
+  const std::vector<std::string> env = {"LD_LIBRARY_PATH=" + (desk.dir / "")};
+  for (const std::string program : {"retrain", "lab", "evaluate"}) {
+    const auto run = RunProcess({ProgramPath(program), "--version"}, env);
+    CHECK_MESSAGE(run.code == 0, run.err);
+  }
+  std::vector<std::string> label = {ProgramPath("label_image"), "--graph=" + (desk.dir / "retrained_graph.pb"), desk.Photo("a/a_0.jpg")};
+  const auto plain = RunProcess(label, env);
+  CHECK_MESSAGE(plain.code == 0, plain.err);
+  Spill(desk.dir / "retrained_graph_calibration.txt", couplet::FormatCalibration({2.0, 10}, {}));
+  label.push_back("--threshold=0.5");
+  CheckRefused(RunProcess(label, env), 3, (desk.dir / "libcrypto.so.3") + ": ");
+}
+
 TEST_CASE("label_image: several photos and folders, in the order given, in text, tsv and json") {
   Desk desk;
   const std::vector<std::string> photos = {desk.Photo("b/b_1.jpg"), desk.Photo("a")};

@@ -12,7 +12,9 @@ for program in retrain label_image libcouplet_cuda.so tests/gpu_tests tests/gpu_
   strip -o "$bundle/bin/$(basename $program)" "$out/$program"
 done
 # What every Linux has stays out (the C and C++ libraries belong to the machine), NVIDIA's too.
-for file in "$bundle"/bin/*; do ldd "$file"; done | awk '$3 ~ /^\// { print $3 }' | sort -u |
+# libcrypto is opened when used; what downloads takes with it is not needed there.
+{ for file in "$bundle"/bin/*; do ldd "$file"; done; ldconfig -p | awk '$1 ~ /^libcrypto\.so\.[0-9]/ { print $1, "=>", $NF }'; } |
+  awk '$3 ~ /^\// { print $3 }' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libstdc\+\+|libgcc_s|libcu(da|dart|blas|dnn)[a-zA-Z_]*|libnv[a-zA-Z]*)\.so' |
   while read -r library; do strip -o "$bundle/lib/$(basename "$library")" "$library"; done
 # A hundred photos, twenty a class, in the same place as a checkout finds them.
