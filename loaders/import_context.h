@@ -45,8 +45,11 @@ class ImportContext {
   // Appends a layer named after the node. Checks the shape against the limits.
   Result<Value> AddLayer(const NodeView& node, std::vector<int> inputs, const Shape& shape, int rank,
                          LayerAttrs attrs);
-  // A float constant. Refuses values that are not finite, unless options().allow_nonfinite.
-  Result<Value> AddConstant(const NodeView& node, ConstTensor floats) const;
+  // A float constant; CheckFinite() looks at its values. `node` is one of def()'s.
+  Value AddConstant(const NodeView& node, ConstTensor floats);
+  // Refuses values that are not finite, unless options().allow_nonfinite: the first node added that holds one. After all are
+  // added, because it reads the whole file and takes the threads for that.
+  Status CheckFinite() const;
   // Floats that are made in memory are counted: a few bytes of a file can stand for gigabytes of equal
   // numbers.
   Status Charge(const NodeView& node, size_t floats);
@@ -64,6 +67,7 @@ class ImportContext {
   const ImportOptions& options_;
   Graph graph_;
   size_t charged_ = 0;
+  std::vector<std::pair<const NodeView*, ConstTensor>> constants_;
 };
 
 // Two kinds of handlers make up the table: `fold` when every input is a constant, `layer` otherwise.

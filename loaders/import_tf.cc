@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
 #include "loaders/import_context.h"
 #include "loaders/nearest_name.h"
 #include "loaders/tensor_proto.h"
+#include "loaders/threads.h"
 #include "runtime/shape.h"
 
 namespace couplet {
@@ -100,6 +102,7 @@ class GraphImporter {
   Status Order(int output);
   Status ImportInput();
   Status ImportNode(int index);
+  Status ImportNodes();
 
   const GraphDef& def_;
   ImportContext context_;
@@ -244,6 +247,14 @@ Status GraphImporter::ImportNode(int index) {
   return {};
 }
 
+Status GraphImporter::ImportNodes() {
+  Status status;
+  for (size_t i = 0; i < order_.size() && status.ok(); ++i) status = ImportNode(order_[i]);
+  // A constant that is not finite comes before what an op made of it.
+  COUPLET_RETURN_IF_ERROR(context_.CheckFinite());
+  return status;
+}
+
 Result<Graph> GraphImporter::Import() {
   const ImportOptions& options = context_.options();
   COUPLET_ASSIGN_OR_RETURN(input_, FindLayerNode(options.input_layer, "input layer"));
@@ -251,7 +262,7 @@ Result<Graph> GraphImporter::Import() {
   COUPLET_RETURN_IF_ERROR(Order(output));
   values_.resize(def_.nodes().size());
   COUPLET_RETURN_IF_ERROR(ImportInput());
-  for (const int index : order_) COUPLET_RETURN_IF_ERROR(ImportNode(index));
+  COUPLET_RETURN_IF_ERROR(ImportNodes());
   const Value& result = values_[static_cast<size_t>(output)];
   if (result.is_constant())
     return context_.Error(def_.nodes()[static_cast<size_t>(output)],
@@ -264,7 +275,7 @@ Result<ConstTensor> GraphImporter::Evaluate(const std::string& name) {
   COUPLET_ASSIGN_OR_RETURN(const int output, FindLayerNode(name, "node"));
   COUPLET_RETURN_IF_ERROR(Order(output));
   values_.resize(def_.nodes().size());
-  for (const int index : order_) COUPLET_RETURN_IF_ERROR(ImportNode(index));
+  COUPLET_RETURN_IF_ERROR(ImportNodes());
   const Constant& constant = *values_[static_cast<size_t>(output)].constant;  // with no input there is no layer
   if (!constant.is_float())
     return context_.Error(def_.nodes()[static_cast<size_t>(output)], "is no float");
@@ -308,13 +319,28 @@ Result<Value> ImportContext::AddLayer(const NodeView& node, std::vector<int> inp
   return Value{.constant = nullptr, .layer = static_cast<int>(graph_.layers.size()) - 1, .rank = rank};
 }
 
-Result<Value> ImportContext::AddConstant(const NodeView& node, ConstTensor floats) const {
-  if (!options_.allow_nonfinite && !AllFinite(floats))
-    return Error(node, "holds weights that are not finite (NaN or infinity): train or fetch the model again");
+Value ImportContext::AddConstant(const NodeView& node, ConstTensor floats) {
+  constants_.emplace_back(&node, floats);
   auto constant = std::make_shared<Constant>();
   constant->dims = floats.dims();
   constant->floats = std::move(floats);
   return Value{.constant = std::move(constant), .layer = -1, .rank = 0};
+}
+
+Status ImportContext::CheckFinite() const {
+  if (options_.allow_nonfinite) return {};
+  size_t floats = 0;
+  for (const auto& [node, constant] : constants_) floats += constant.count();
+  constexpr size_t kWorthAThread = size_t{1} << 20;  // half a millisecond
+  const int threads = static_cast<int>(std::min(static_cast<size_t>(options_.threads), 1 + floats / kWorthAThread));
+  std::atomic<size_t> first = constants_.size();
+  ForEachIndex(constants_.size(), threads, [&](size_t i) {
+    if (AllFinite(constants_[i].second)) return;
+    for (size_t before = first; i < before && !first.compare_exchange_weak(before, i);) {
+    }
+  });
+  if (first == constants_.size()) return {};
+  return Error(*constants_[first].first, "holds weights that are not finite (NaN or infinity): train or fetch the model again");
 }
 
 Status ImportContext::Charge(const NodeView& node, size_t floats) {

@@ -19,6 +19,7 @@ struct ImportOptions {
   bool photos = true;
   Normalization normalization;
   bool allow_nonfinite = false;
+  int threads = 1;  // that look through a large network's weights for what is not finite
 };
 
 // Errors (kBadInput) name file, node and op: unknown layer (the nearest name is offered), unsupported op,

@@ -84,7 +84,8 @@ std::vector<Prediction> TopPredictions(std::span<const float> scores, int count)
 Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierOptions& options,
                                                                Backend& backend, int threads, size_t photos) {
   COUPLET_ASSIGN_OR_RETURN(const GraphDef def, GraphDef::Open(options.graph));
-  COUPLET_ASSIGN_OR_RETURN(const ImportOptions import, ResolveImport(def, options));
+  COUPLET_ASSIGN_OR_RETURN(ImportOptions import, ResolveImport(def, options));
+  import.threads = threads;
   COUPLET_ASSIGN_OR_RETURN(Graph graph, ImportGraph(def, import));
   graph = Optimize(std::move(graph));
   std::unique_ptr<PhotoClassifier> classifier(new PhotoClassifier);

@@ -135,6 +135,25 @@ TEST_CASE("import: weights that are not finite are refused by name, on the outpu
   CHECK(folded.error_without({"'root' (Rsqrt)", "not finite"}) == "");
 }
 
+TEST_CASE("import: of many weights that are not finite the first is named, before what an op says of them [threads]") {
+  Tiny tiny;
+  constexpr int64_t kCount = 1'100'000;
+  for (const std::string name : {"a", "b", "c", "d"}) {
+    std::vector<float> values(kCount, 0.5f);
+    if (name != "a") values[name == "b" ? kCount - 1 : 0] = kNan;  // what is found first is not the first
+    tiny.Floats(name, {kCount}, values);
+  }
+  tiny.Node("ab", "Add", {"a", "b"});
+  tiny.Node("cd", "Add", {"c", "d"});
+  tiny.Node("abcd", "Add", {"ab", "cd"});
+  tiny.Node("out", "Mul", {"input", "abcd"});  // does not fit its channels
+  ImportOptions options = Options("out");
+  for (const int threads : {1, 4}) {
+    options.threads = threads;
+    CHECK(NotTheLine(tiny.Import(options).status(), {"'b' (Const)", "not finite"}) == "");
+  }
+}
+
 TEST_CASE("import: a few bytes cannot stand for gigabytes of constants") {
   Tiny tiny;
   for (int i = 0; i < 3; ++i) {
