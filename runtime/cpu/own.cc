@@ -95,15 +95,18 @@ class Gemm final : public PreparedOp {
     const size_t rows = static_cast<size_t>(kh_) * static_cast<size_t>(kw_) * static_cast<size_t>(src_.c);
     const size_t oc = static_cast<size_t>(dst_.c);
     weights_ = MakeAligned(rows * static_cast<size_t>(panels_.channels()));
-    float* to = weights_.get();
-    for (int panel = 0; panel < panels_.count; ++panel) {
-      const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
-      const size_t count = std::min(width, oc - first);
-      for (size_t row = 0; row < rows; ++row, to += width) {
+    // Row by row, as the file has them: a graph is read once, from its beginning to its end.
+    for (size_t row = 0; row < rows; ++row) {
+      float* panel_weights = weights_.get();
+      for (int panel = 0; panel < panels_.count; ++panel) {
+        const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
+        const size_t count = std::min(width, oc - first);
+        float* const to = panel_weights + row * width;
         c.weights->copy_to(to, row * oc + first, count);
         if (!c.scale.empty())
           for (size_t i = 0; i < count; ++i) to[i] *= c.scale[first + i];
         std::fill(to + count, to + width, 0.0f);
+        panel_weights += rows * width;
       }
     }
   }

@@ -75,17 +75,24 @@ class WinogradLines final : public PreparedOp {
   void Pack(const Convolution& c) {
     const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), tap = ic * oc;
     weights_ = MakeAligned((1 + (kQuad - 1) * static_cast<size_t>(triples_)) * tap);
-    std::vector<float> taps((2 * static_cast<size_t>(triples_) + 1) * tap);
-    c.weights->copy_to(taps.data(), 0, taps.size());
-    for (size_t i = 0; i < taps.size() && !c.scale.empty(); i += oc)
-      for (size_t o = 0; o < oc; ++o) taps[i + o] *= c.scale[o];
-    float* to = weights_.get();
-    for (int panel = 0; panel < panels_.count; ++panel)
-      for (int place = 0; place < kQuad; ++place)
-        for (int segment = 0; segment < segments(place); ++segment) {
-          const float* from = taps.data() + 2 * static_cast<size_t>(segment) * tap + static_cast<size_t>(panels_.first(panel));
-          for (size_t i = 0; i < ic; ++i, from += oc, to += panels_.width(panel)) PackTaps(from, tap, segment == 0, place, panels_.width(panel), to);
-        }
+    const size_t taps = 2 * static_cast<size_t>(triples_) + 1;
+    std::vector<float> channel(taps * oc);  // of the source: its taps, each with all results' channels
+    for (size_t i = 0; i < ic; ++i) {
+      for (size_t t = 0; t < taps; ++t) {
+        float* const row = channel.data() + t * oc;
+        c.weights->copy_to(row, (t * ic + i) * oc, oc);
+        for (size_t o = 0; o < c.scale.size(); ++o) row[o] *= c.scale[o];
+      }
+      float* to = weights_.get();
+      for (int panel = 0; panel < panels_.count; ++panel) {
+        const size_t width = static_cast<size_t>(panels_.width(panel));
+        for (int place = 0; place < kQuad; ++place)
+          for (int segment = 0; segment < segments(place); ++segment, to += ic * width) {
+            const float* from = channel.data() + 2 * static_cast<size_t>(segment) * oc + static_cast<size_t>(panels_.first(panel));
+            PackTaps(from, oc, segment == 0, place, panels_.width(panel), to + i * width);
+          }
+      }
+    }
   }
 
   // Of three taps, the first of which may be zero.

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cpu/aligned_floats.h"
+
+#include <sanitizer/asan_interface.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <new>
+
+namespace couplet::cpu {
+namespace {
+
+constexpr size_t kLargePage = size_t{2} << 20, kBlock = 8 * kLargePage;
+
+// Room for arrays, one after another; what nobody touches takes no memory. Around each array AddressSanitizer sees who reads
+// past its end, as it does around what `new` gives.
+class Block {
+ public:
+  explicit Block(size_t bytes) : mapped_((bytes + kLargePage - 1) / kLargePage * kLargePage + kLargePage) {
+    map_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map_ == MAP_FAILED) throw std::bad_alloc();
+    const size_t before = (kLargePage - reinterpret_cast<uintptr_t>(map_) % kLargePage) % kLargePage;
+    next_ = static_cast<std::byte*>(map_) + before;
+    left_ = mapped_ - before;
+    madvise(next_, left_, MADV_HUGEPAGE);  // where there are none it stays as it is
+    ASAN_POISON_MEMORY_REGION(map_, mapped_);
+  }
+  ~Block() {
+    ASAN_UNPOISON_MEMORY_REGION(map_, mapped_);
+    munmap(map_, mapped_);
+  }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  // Null: there is no more room.
+  void* Take(size_t bytes) {
+    const size_t with_gap = AlignUp(bytes) + kArenaAlignment;
+    if (with_gap > left_) return nullptr;
+    std::byte* const taken = next_;
+    next_ += with_gap;
+    left_ -= with_gap;
+    ASAN_UNPOISON_MEMORY_REGION(taken, bytes);
+    return taken;
+  }
+
+ private:
+  size_t mapped_, left_;
+  void* map_;
+  std::byte* next_;
+};
+
+}  // namespace
+
+std::shared_ptr<void> AllocateAligned(size_t bytes) {
+  static std::mutex mutex;
+  static std::weak_ptr<Block> current;
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::shared_ptr<Block> block = current.lock();
+  void* memory = block != nullptr ? block->Take(bytes) : nullptr;
+  if (memory == nullptr) {
+    current = block = std::make_shared<Block>(std::max(kBlock, bytes + 2 * kArenaAlignment));
+    memory = block->Take(bytes);
+  }
+  return {std::move(block), memory};
+}
+
+}  // namespace couplet::cpu
