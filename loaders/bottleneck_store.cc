@@ -184,6 +184,8 @@ int SqliteStore::CheckPages() {
 Status SqliteStore::Init(const FeatureKey& key, Integrity integrity) {
   const std::string description = Describe(key, static_cast<int>(dim_));
   model_key_ = Sha256(std::as_bytes(std::span(description)));
+  // Without a tally of its memory, for which every thread's every allocation would take one lock.
+  [[maybe_unused]] static const int untallied = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   errno = 0;
   // Our own mutex stands for SQLite's. A file that cannot be written is opened for reading by itself.
   int code = sqlite3_open_v2(path_.c_str(), &db_,
