@@ -185,7 +185,7 @@ std::string BatchLine::warning() const {
 // memory for it.
 Status BatchLine::MakeSession() {
   for (;;) {
-    auto made = network_.make_session({.max_batch = asked_, .prepare_threads = options_.prepare_threads});
+    auto made = network_.make_session({.max_batch = asked_, .prepare_threads = options_.prepare_threads, .each_by_itself = profile_ != nullptr});
     if (made.ok()) {
       session_ = std::move(*made);
       batch_ = session_->max_batch();

@@ -110,7 +110,7 @@ Result<std::unique_ptr<PhotoClassifier>> PhotoClassifier::Open(const ClassifierO
   if (!network.in_batches) {
     COUPLET_ASSIGN_OR_RETURN(
         classifier->session_,
-        network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads}));
+        network.make_session({.threads = threads / classifier->workers_, .prepare_threads = threads, .each_by_itself = options.profile != nullptr}));
   }
   return classifier;
 }

@@ -135,6 +135,12 @@ struct MemoryPlan {
 // One line for people.
 std::string Describe(const MemoryPlan& plan);
 
+// Ops that were made one: `count` of them, the others are as they were.
+struct Joined {
+  size_t count = 0;
+  std::unique_ptr<PreparedOp> op;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -163,6 +169,9 @@ class Backend {
                                                            const PrepareOptions& /*second_options*/) {
     return std::unique_ptr<PreparedOp>();
   }
+  // Makes the first few of `ops` one op, or none. Each reads nothing but the one before it, which nothing else reads: the values
+  // between them need not be there. They run on one thread.
+  virtual Joined join(std::span<std::unique_ptr<PreparedOp>> /*ops*/) const { return {}; }
   // Whether the layer can write its result into channels [at, at + c) of a value that has `stride` channels a
   // pixel.
   virtual bool writes_slice(const Layer& /*layer*/, int /*at*/, int /*stride*/) const { return false; }

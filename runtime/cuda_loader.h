@@ -50,7 +50,7 @@ Result<std::unique_ptr<Backend>> LoadCudaBackend(const CudaOptions& options);
 std::string DescribeCudaDevices();
 
 // What the object exports. `version` is kCudaInterface: a program refuses an object built from other sources.
-inline constexpr int kCudaInterface = 3;
+inline constexpr int kCudaInterface = 4;
 struct CudaEntryPoints {
   int version = 0;
   Result<std::unique_ptr<Backend>> (*make_backend)(const CudaOptions& options) = nullptr;

@@ -47,9 +47,9 @@ struct Session::Impl {
   Graph graph;
   Backend* backend = nullptr;
   SessionOptions options;
-  // Null: Input and Identity, which do no work, and the first of a pair.
+  // Null: Input and Identity, which do no work, and of layers that are done as one all but the last.
   std::vector<std::unique_ptr<PreparedOp>> ops;
-  std::vector<int> pair_first;  // of each layer that is done together with another: that one's index; else -1
+  std::vector<int> starts;  // as in session_plan.h
   size_t lead = 1;              // how many layers run straight from the photos: 2 where those two are a pair
   std::unique_ptr<PreparedOp> second_alone;  // the second of that pair, for RunPixels
   std::vector<Place> places;
@@ -60,16 +60,17 @@ struct Session::Impl {
 
   const Layer& output() const { return graph.layers[graph.output]; }
   std::string NameOf(size_t i) const {
-    return (pair_first[i] >= 0 ? graph.layers[pair_first[i]].name + " + " : "") + graph.layers[i].name;
+    if (starts[i] == static_cast<int>(i)) return graph.layers[i].name;
+    const bool is_pair = graph.layers[i].inputs[0] == starts[i];
+    return graph.layers[starts[i]].name + (is_pair ? " + " : " .. ") + graph.layers[i].name;
   }
-  const std::vector<int>& SourcesOf(size_t i) const {
-    return graph.layers[pair_first[i] >= 0 ? static_cast<size_t>(pair_first[i]) : i].inputs;
-  }
+  const std::vector<int>& SourcesOf(size_t i) const { return graph.layers[starts[i]].inputs; }
   LayerCost CostOfOp(size_t i) const;
   std::vector<Shape> SourceShapes(size_t i) const;
   PrepareOptions OptionsFor(size_t i) const;
   Status PrepareLayer(size_t i);
   Status PreparePair(size_t i, int first);
+  void JoinLayers();
   void FindPixelReaders();
   Status ForEachLayer(const std::function<Status(size_t)>& work) const;
   Status PrepareLayers();
@@ -135,7 +136,7 @@ Status Session::Impl::PreparePair(size_t i, int first) {
   const auto f = static_cast<size_t>(first);
   COUPLET_ASSIGN_OR_RETURN(ops[i], backend->prepare_pair(graph.layers[f], graph.layers[i], SourceShapes(f),
                                                          OptionsFor(f), OptionsFor(i)));
-  if (ops[i] != nullptr) pair_first[i] = first;
+  if (ops[i] != nullptr) starts[i] = first;
   return {};
 }
 
@@ -160,13 +161,13 @@ Status Session::Impl::ForEachLayer(const std::function<Status(size_t)>& work_on)
 
 Status Session::Impl::PrepareLayers() {
   ops.resize(graph.layers.size());
-  pair_first.assign(graph.layers.size(), -1);
-  const std::vector<int> candidates = PairCandidates(graph);
+  starts = EachByItself(graph);
+  const std::vector<int> candidates = OnlySources(graph);
   COUPLET_RETURN_IF_ERROR(ForEachLayer([&](size_t i) { return PreparePair(i, candidates[i]); }));
   std::vector<bool> absorbed(ops.size(), false);
-  for (const int first : pair_first)
-    if (first >= 0) {
-      COUPLET_CHECK(pair_first[first] < 0);
+  for (size_t i = 0; i < ops.size(); ++i)
+    if (const auto first = static_cast<size_t>(starts[i]); first != i) {
+      COUPLET_CHECK(starts[first] == starts[i]);
       absorbed[first] = true;
     }
   COUPLET_RETURN_IF_ERROR(
@@ -176,28 +177,56 @@ Status Session::Impl::PrepareLayers() {
     COUPLET_ASSIGN_OR_RETURN(second_alone, backend->prepare(graph.layers[1], SourceShapes(1), OptionsFor(1)));
     scratch_bytes = second_alone->scratch_bytes();
   }
+  if (!options.keep_all && !options.each_by_itself && options.threads == 1) JoinLayers();
   for (const auto& op : ops)
     if (op != nullptr) scratch_bytes = std::max(scratch_bytes, op->scratch_bytes());
   return {};
 }
 
-// What a pair moves is without what lies between the two.
+// Offers the backend every run of ops of which each reads the one before it alone.
+void Session::Impl::JoinLayers() {
+  const std::vector<int> only_sources = OnlySources(graph);
+  const auto lies_apart = [this](size_t i) { return places[i].home == static_cast<int>(i) && places[i].stride == 0; };
+  for (size_t first = lead; first < ops.size(); ++first) {
+    if (ops[first] == nullptr || !lies_apart(first)) continue;
+    std::vector<size_t> at = {first};
+    for (size_t i = first + 1; i < ops.size(); ++i) {
+      if (ops[i] == nullptr) continue;
+      if (!lies_apart(i) || only_sources[static_cast<size_t>(starts[i])] != static_cast<int>(at.back())) break;
+      at.push_back(i);
+    }
+    std::vector<std::unique_ptr<PreparedOp>> run;
+    run.reserve(at.size());
+    for (const size_t i : at) run.push_back(std::move(ops[i]));
+    Joined joined = backend->join(run);
+    for (size_t k = 0; k < at.size(); ++k) ops[at[k]] = std::move(run[k]);
+    if (joined.op == nullptr) continue;
+    const size_t last = at[joined.count - 1];
+    ops[last] = std::move(joined.op);
+    starts[last] = starts[first];
+    first = last;
+  }
+}
+
+// What is done as one moves nothing that lies between its layers.
 LayerCost Session::Impl::CostOfOp(size_t i) const {
   const auto element_bytes = static_cast<double>(backend->element_bytes());
   LayerCost cost = CostOf(graph, static_cast<int>(i), element_bytes);
-  if (pair_first[i] < 0) return cost;
-  const LayerCost first = CostOf(graph, pair_first[i], element_bytes);
-  const double between = static_cast<double>(graph.layers[pair_first[i]].shape.per_image()) * element_bytes;
-  cost.weight_bytes += first.weight_bytes;
-  cost.photo_bytes += first.photo_bytes - 2 * between;
-  cost.multiply_adds += first.multiply_adds;
+  for (int at = static_cast<int>(i); at != starts[i];) {
+    at = graph.layers[at].inputs[0];
+    const LayerCost before = CostOf(graph, at, element_bytes);
+    const double between = static_cast<double>(graph.layers[at].shape.per_image()) * element_bytes;
+    cost.weight_bytes += before.weight_bytes;
+    cost.photo_bytes += before.photo_bytes - 2 * between;
+    cost.multiply_adds += before.multiply_adds;
+  }
   return cost;
 }
 
 Status Session::Impl::PlanMemory() {
   COUPLET_ASSIGN_OR_RETURN(
       const std::vector<Lifetime> lifetimes,
-      PlanLifetimes(graph, places, pair_first, backend->element_bytes(), options.max_batch, options.keep_all));
+      PlanLifetimes(graph, places, starts, backend->element_bytes(), options.max_batch, options.keep_all));
   const Plan plan = PlanArena(lifetimes);
   arena_bytes = plan.arena_bytes;
   for (const Place& place : places)
@@ -238,7 +267,7 @@ Result<size_t> Session::BytesPerPhoto(const Graph& graph, const Backend& backend
   CheckGraph(graph);
   COUPLET_ASSIGN_OR_RETURN(
       const std::vector<Lifetime> lifetimes,
-      PlanLifetimes(graph, PlaceLayers(graph, backend), std::vector<int>(graph.layers.size(), -1),
+      PlanLifetimes(graph, PlaceLayers(graph, backend), EachByItself(graph),
                     backend.element_bytes(), 1, false));
   return PlanArena(lifetimes).arena_bytes;
 }

@@ -28,6 +28,8 @@ struct SessionOptions {
   int prepare_threads = 1;  // that Create may use; they change nothing but its time
   // Every layer keeps its memory to the end, so Output() works for all of them; so none is done together with another.
   bool keep_all = false;
+  // No more than two layers are done as one: for a profile of them.
+  bool each_by_itself = false;
 };
 
 // What one layer took, and the least it could have taken on this device (0 = not known).
@@ -69,7 +71,7 @@ class Session {
   // The same from floats in place of the first layer's output: pixels [n, h, w, c], already normalised.
   Status RunPixels(Worker& worker, std::span<const float> pixels, std::span<float> dst) const;
   // As Run, but each layer is timed and nothing is replayed. times[i] belongs to graph().layers[i]; layers
-  // that do no work take 0. Two layers that the backend does as one are one time, the second's, named by both.
+  // that do no work take 0. Layers that the backend does as one are one time, the last one's, named by the first and the last.
   Status RunTimed(Worker& worker, const ImageBatch& images, std::span<float> dst,
                   std::vector<LayerTime>* times, const KeptRows& kept = {}) const;
   // Runs every layer after the first `times` times, over what the first one holds since the last run of n photos,

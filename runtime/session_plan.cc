@@ -2,6 +2,7 @@
 #include "runtime/session_plan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <cstdint>
 #include <variant>
 
@@ -58,7 +59,7 @@ std::vector<bool> LeaveClips(const Graph& graph, const Backend& backend) {
   return leaves;
 }
 
-std::vector<int> PairCandidates(const Graph& graph) {
+std::vector<int> OnlySources(const Graph& graph) {
   std::vector<int> readers(graph.layers.size(), 0), firsts(graph.layers.size(), -1);
   for (const Layer& layer : graph.layers)
     for (const int source : layer.inputs) ++readers[source];
@@ -72,8 +73,14 @@ std::vector<int> PairCandidates(const Graph& graph) {
   return firsts;
 }
 
+std::vector<int> EachByItself(const Graph& graph) {
+  std::vector<int> starts(graph.layers.size());
+  std::iota(starts.begin(), starts.end(), 0);
+  return starts;
+}
+
 Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vector<Place>& places,
-                                            const std::vector<int>& pair_first, size_t element_bytes, int max_batch,
+                                            const std::vector<int>& starts, size_t element_bytes, int max_batch,
                                             bool keep_all) {
   const int steps = static_cast<int>(graph.layers.size());
   std::vector<Lifetime> lifetimes(graph.layers.size());
@@ -82,8 +89,11 @@ Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vecto
     const Layer& layer = graph.layers[i];
     const int home = places[i].home;
     lifetimes[home].first = std::min(lifetimes[home].first, i);
-    const int first = pair_first[i] > 0 ? pair_first[i] : -1;
-    if (first >= 0) lifetimes[places[first].home].bytes = 0;
+    int first = i;  // of those done as one that reads what has a value
+    while (first != starts[i] && graph.layers[first].inputs[0] != 0) {
+      first = graph.layers[first].inputs[0];
+      lifetimes[places[first].home].bytes = 0;
+    }
     if (home == i) {
       const auto elements = CheckedMul(layer.shape.per_image(), max_batch);
       if (!elements || *elements > kMaxBatchElements)
@@ -91,7 +101,7 @@ Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vecto
                         ToString(layer.shape) + " floats are too many; use a smaller batch or image");
       lifetimes[i].bytes = static_cast<size_t>(*elements) * element_bytes;
     }
-    for (const int source : first >= 0 ? graph.layers[first].inputs : layer.inputs) {
+    for (const int source : graph.layers[first].inputs) {
       Lifetime& read = lifetimes[places[source].home];
       read.last = std::max(read.last, i);
     }

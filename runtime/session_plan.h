@@ -37,13 +37,16 @@ std::vector<Place> PlaceLayers(const Graph& graph, const Backend& backend);
 std::vector<bool> LeaveClips(const Graph& graph, const Backend& backend);
 
 // For each layer the one that it may be done together with: its only source, which nothing else reads; or -1.
-std::vector<int> PairCandidates(const Graph& graph);
+std::vector<int> OnlySources(const Graph& graph);
+
+// What is done as one, as `starts`: for the last of layers that are, the first one's index, from which each is the only source of the
+// next; for all others their own.
+std::vector<int> EachByItself(const Graph& graph);
 
 // Lifetimes of the layers' values for a batch; those that lie in another's memory have none of their own, and neither
-// has the first of a pair: pair_first has its index for the second, -1 for all others. (Photos' layer has one:
-// Session::RunPixels writes it.)
+// have those between layers that are done as one. (Photos' layer has one: Session::RunPixels writes it.)
 Result<std::vector<Lifetime>> PlanLifetimes(const Graph& graph, const std::vector<Place>& places,
-                                            const std::vector<int>& pair_first, size_t element_bytes, int max_batch,
+                                            const std::vector<int>& starts, size_t element_bytes, int max_batch,
                                             bool keep_all);
 
 }  // namespace couplet

@@ -17,6 +17,7 @@
 #endif
 #include "runtime/cpu/own.h"
 #include "runtime/cpu/preprocess.h"
+#include "runtime/cpu/row_chain.h"
 #include "runtime/cpu/small_ops.h"
 #include "runtime/cpu/worker.h"
 #include "runtime/layer_check.h"
@@ -240,6 +241,8 @@ class CpuBackend final : public Backend {
     const Preparer after(second, {&between, 1}, second_options, kernels_, precision_);
     return Preparer(first, src, first_options, kernels_, precision_).Pair(*depthwise, after, *convolution);
   }
+
+  Joined join(std::span<std::unique_ptr<PreparedOp>> ops) const override { return cpu::JoinRows(ops); }
 
   // What the catalogue's networks concatenate. (An average over the whole picture is no pool here, so none is a slice.)
   bool writes_slice(const Layer& layer, int /*at*/, int /*stride*/) const override {

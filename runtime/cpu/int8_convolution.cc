@@ -191,7 +191,8 @@ class Int8Convolution final : public PreparedOp {
       if (before_ != nullptr) {
         auto* const values = room.take<float>(count);
         uint32_t greatest = 0;
-        before_->RunRows(src + photo * before_->src().per_image(), first, rows, values, &greatest);
+        before_->RunRows({.src = src + photo * before_->src().per_image(), .src_first = 0, .src_rows = before_->src().h, .first = first, .count = rows,
+                          .dst = values, .scratch = nullptr}, &greatest);
         src = values;
         extent = ExtentOf(src, count, greatest);
       } else {

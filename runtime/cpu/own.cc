@@ -8,6 +8,7 @@
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/int8_convolution.h"
+#include "runtime/cpu/row_chain.h"
 #include "runtime/cpu/window3x3.h"
 #include "runtime/cpu/window_kernels.h"
 #include "runtime/cpu/window_table.h"
@@ -32,7 +33,7 @@ Range InPicture(int out, int stride, int pad, int kernel, int size) {
 // place alone, and where few channels would make the kernel's loop short (the stretch of a row that a window sees is then one
 // segment, from rows with the padding put to them), pixels follow each other at equal distances. Else a table says where each
 // pixel's segments lie.
-class Gemm final : public PreparedOp {
+class Gemm final : public RowOp {
  public:
   Gemm(const Convolution& c, int threads)
       : src_(c.src), dst_(c.dst), dst_stride_(c.dst_stride != 0 ? c.dst_stride : c.dst.c), kh_(c.kh), kw_(c.kw), sh_(c.sh), sw_(c.sw),
@@ -60,6 +61,15 @@ class Gemm final : public PreparedOp {
   }
 
   size_t scratch_bytes() const override { return static_cast<size_t>(lanes_) * lane_bytes_; }
+
+  void RunRows(const Rows& rows) const override {
+    RunPixels(rows.src + int64_t{rows.first - rows.src_first} * src_.w * src_.c, rows.dst, 0, rows.count * dst_.w, rows.scratch);
+  }
+  bool makes_rows() const override { return dense_ && dst_stride_ == dst_.c; }
+  bool sees_own_row() const override { return true; }
+  Range Sees(int first, int count) const override { return {first, first + count}; }
+  const Shape& src() const override { return src_; }
+  const Shape& dst() const override { return dst_; }
 
   Status run(const RunArgs& args) const override {
     const auto* src = static_cast<const float*>(args.src[0]);
@@ -95,18 +105,15 @@ class Gemm final : public PreparedOp {
     const size_t rows = static_cast<size_t>(kh_) * static_cast<size_t>(kw_) * static_cast<size_t>(src_.c);
     const size_t oc = static_cast<size_t>(dst_.c);
     weights_ = MakeAligned(rows * static_cast<size_t>(panels_.channels()));
-    // Row by row, as the file has them: a graph is read once, from its beginning to its end.
-    for (size_t row = 0; row < rows; ++row) {
-      float* panel_weights = weights_.get();
-      for (int panel = 0; panel < panels_.count; ++panel) {
-        const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
-        const size_t count = std::min(width, oc - first);
-        float* const to = panel_weights + row * width;
+    float* to = weights_.get();
+    for (int panel = 0; panel < panels_.count; ++panel) {
+      const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
+      const size_t count = std::min(width, oc - first);
+      for (size_t row = 0; row < rows; ++row, to += width) {
         c.weights->copy_to(to, row * oc + first, count);
         if (!c.scale.empty())
           for (size_t i = 0; i < count; ++i) to[i] *= c.scale[first + i];
         std::fill(to + count, to + width, 0.0f);
-        panel_weights += rows * width;
       }
     }
   }

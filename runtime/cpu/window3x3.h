@@ -4,23 +4,25 @@
 
 #include <vector>
 
-#include "runtime/backend.h"
 #include "runtime/cpu/convolution.h"
+#include "runtime/cpu/row_chain.h"
 
 namespace couplet::cpu::own {
 
-class Window3x3 final : public PreparedOp {
+class Window3x3 final : public RowOp {
  public:
   explicit Window3x3(const Convolution& c);
 
   static bool Fits(const Convolution& c, int threads);
 
   Status run(const RunArgs& args) const override;
-  // Rows [first, first + rows) of one photo's result. src: [src.h, src.w, src.c]. dst: [rows, dst.w, dst.c]
-  // most: where depthwise, takes the greatest of the results' bits as unsigned integers
-  void RunRows(const float* src, int first, int rows, float* dst, uint32_t* most = nullptr) const;
-
-  const Shape& src() const { return src_; }
+  void RunRows(const Rows& rows) const override { RunRows(rows, nullptr); }
+  // most: where depthwise, null or takes the greatest of the results' bits as unsigned integers
+  void RunRows(const Rows& rows, uint32_t* most) const;
+  bool sees_own_row() const override { return false; }
+  Range Sees(int first, int count) const override;
+  const Shape& src() const override { return src_; }
+  const Shape& dst() const override { return dst_; }
 
  private:
   bool depthwise_;

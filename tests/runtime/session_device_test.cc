@@ -104,9 +104,13 @@ TEST_CASE("session: a timed run gives the same values and one time a layer") {
   }
 }
 
-TEST_CASE("session: layers that the backend does in pairs give the values that they give apart") {
+namespace {
+
+// With what the backend makes one: pairs as they are prepared, longer runs afterwards, or both.
+void CheckDoneAsOne(bool pairs, size_t joins) {
   FakeBackend apart, pairing;
-  pairing.pairs = true;
+  pairing.pairs = pairs;
+  pairing.joins = joins;
   int starts = 0, names = 0, smaller = 0;
   for (uint32_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
@@ -139,19 +143,38 @@ TEST_CASE("session: layers that the backend does in pairs give the values that t
     CHECK(timed == want);
     for (size_t i = 0; i < times.size(); ++i) {
       if (times[i].layer == graph.layers[i].name) continue;
-      const std::string& first = graph.layers[static_cast<size_t>(graph.layers[i].inputs[0])].name;
-      CHECK(times[i].layer == first + " + " + graph.layers[i].name);
-      CHECK(times[static_cast<size_t>(graph.layers[i].inputs[0])].ms == 0.0);
+      size_t first = i, layers = 1;
+      do {
+        first = static_cast<size_t>(graph.layers[first].inputs[0]);
+        CHECK(times[first].ms == 0.0);
+        ++layers;
+      } while (!times[i].layer.starts_with(graph.layers[first].name + " "));
+      CHECK(times[i].layer == graph.layers[first].name + (layers == 2 ? " + " : " .. ") + graph.layers[i].name);
+      CHECK(layers <= std::max<size_t>(joins, 2));
       ++names;
-      starts += first == "in" ? 1 : 0;
+      starts += first == 0 ? 1 : 0;
     }
     REQUIRE(session->RunAgain(**worker, 2, 1).ok());
-    const int before = pairing.paired;
+    const int before = pairing.paired, joined_before = pairing.joined;
     MustCreate(graph, pairing, {.keep_all = true});
     CHECK(pairing.paired == before);  // what is compared layer by layer is done so
+    MustCreate(graph, pairing, {.each_by_itself = true});
+    MustCreate(graph, pairing, {.threads = 2});
+    CHECK(pairing.joined == joined_before);
+    pairing.paired = before;
   }
-  CHECK(names == pairing.paired);
-  CHECK(starts > 3);
+  CHECK(names == pairing.paired + pairing.joined);
+  if (pairs) CHECK(starts > 3);
   CHECK(names > starts + 10);
   CHECK(smaller > 3);
+}
+
+}  // namespace
+
+TEST_CASE("session: layers that the backend does in pairs give the values that they give apart") { CheckDoneAsOne(true, 0); }
+
+TEST_CASE("session: layers that the backend joins give the values that they give apart, pairs beside them") {
+  CheckDoneAsOne(false, 2);
+  CheckDoneAsOne(false, 9);
+  CheckDoneAsOne(true, 3);
 }

@@ -49,6 +49,9 @@ class FakeOp : public PreparedOp {
     return std::make_unique<FakeState>(max_batch_ * layer_.shape.per_image());
   }
 
+  bool joins() const { return std::holds_alternative<AffineAttrs>(layer_.attrs) && stride_ == layer_.shape.c; }
+  int64_t elements() const { return max_batch_ * layer_.shape.per_image(); }
+
   Status run(const RunArgs& args) const override {
     if (args.n < 1 || args.n > max_batch_ || args.worker == nullptr) return Internal("bad arguments");
     if (args.src.size() != src_.size()) return Internal("bad sources");
@@ -111,39 +114,50 @@ class FakeOp : public PreparedOp {
   size_t scratch_;
 };
 
-// Two ops as one. Poisons what it writes to before it reads.
-class FakePair : public PreparedOp {
+// Ops as one. Poisons what it writes to before it reads.
+class FakeJoined : public PreparedOp {
  public:
-  FakePair(std::unique_ptr<PreparedOp> first, std::unique_ptr<PreparedOp> second, int64_t between)
-      : first_(std::move(first)), second_(std::move(second)), between_(static_cast<size_t>(between)) {}
-  size_t scratch_bytes() const override { return std::max(first_->scratch_bytes(), second_->scratch_bytes()); }
+  // between: how many numbers each op but the last gives
+  FakeJoined(std::vector<std::unique_ptr<PreparedOp>> ops, std::vector<int64_t> between) : ops_(std::move(ops)), between_(std::move(between)) {}
+  size_t scratch_bytes() const override {
+    size_t most = 0;
+    for (const auto& op : ops_) most = std::max(most, op->scratch_bytes());
+    return most;
+  }
   std::unique_ptr<OpState> make_state() const override {
     auto state = std::make_unique<State>();
-    state->first = first_->make_state(), state->second = second_->make_state();
-    state->memory.resize(between_ + 2 * kArenaAlignment / sizeof(float), NAN);
+    for (const auto& op : ops_) state->of.push_back(op->make_state());
+    for (const int64_t count : between_) state->memory.emplace_back(static_cast<size_t>(count) + 2 * kArenaAlignment / sizeof(float), NAN);
     return state;
   }
   Status run(const RunArgs& args) const override {
     auto* state = static_cast<State*>(args.state);
-    void* between = state->memory.data();
-    size_t space = state->memory.size() * sizeof(float);
-    std::align(kArenaAlignment, between_ * sizeof(float), between, space);
-    const void* const source = between;
-    RunArgs one = args, two = args;
-    one.dst = between, one.state = state->first.get();
-    two.src = std::span(&source, 1), two.images = nullptr, two.state = state->second.get();
-    COUPLET_RETURN_IF_ERROR(second_->run(two));
-    COUPLET_RETURN_IF_ERROR(first_->run(one));
-    return second_->run(two);
+    std::vector<void*> between;
+    for (size_t k = 0; k < between_.size(); ++k) {
+      void* at = state->memory[k].data();
+      size_t space = state->memory[k].size() * sizeof(float);
+      between.push_back(std::align(kArenaAlignment, static_cast<size_t>(between_[k]) * sizeof(float), at, space));
+    }
+    const auto run_one = [&](size_t k) {
+      RunArgs one = args;
+      one.state = state->of[k].get();
+      const void* const source = k > 0 ? between[k - 1] : nullptr;
+      if (k > 0) one.src = std::span(&source, 1), one.images = nullptr;
+      if (k + 1 < ops_.size()) one.dst = between[k];
+      return ops_[k]->run(one);
+    };
+    COUPLET_RETURN_IF_ERROR(run_one(ops_.size() - 1));
+    for (size_t k = 0; k < ops_.size(); ++k) COUPLET_RETURN_IF_ERROR(run_one(k));
+    return {};
   }
 
  private:
   struct State : OpState {
-    std::unique_ptr<OpState> first, second;
-    std::vector<float> memory;
+    std::vector<std::unique_ptr<OpState>> of;
+    std::vector<std::vector<float>> memory;
   };
-  std::unique_ptr<PreparedOp> first_, second_;
-  size_t between_;
+  std::vector<std::unique_ptr<PreparedOp>> ops_;
+  std::vector<int64_t> between_;
 };
 
 class FakeRecording : public Recording {
@@ -182,8 +196,28 @@ class FakeBackend : public Backend {
     between.n = options.max_batch;
     auto one = prepare(first, src, first_options), two = prepare(second, std::span(&between, 1), options);
     ++paired;
-    return std::unique_ptr<PreparedOp>(
-        std::make_unique<FakePair>(std::move(*one), std::move(*two), between.elements()));
+    std::vector<std::unique_ptr<PreparedOp>> both;
+    both.push_back(std::move(*one)), both.push_back(std::move(*two));
+    return std::unique_ptr<PreparedOp>(std::make_unique<FakeJoined>(std::move(both), std::vector{between.elements()}));
+  }
+  // All but concatenations, `joins` of them at most.
+  Joined join(std::span<std::unique_ptr<PreparedOp>> ops) const override {
+    std::vector<std::unique_ptr<PreparedOp>> taken;
+    std::vector<int64_t> between;
+    for (auto& op : ops) {
+      const auto* const one = dynamic_cast<FakeOp*>(op.get());
+      if (one == nullptr || !one->joins() || taken.size() == joins) break;
+      between.push_back(one->elements());
+      taken.push_back(std::move(op));
+    }
+    if (taken.size() < 2) {
+      if (!taken.empty()) ops[0] = std::move(taken[0]);
+      return {};
+    }
+    between.pop_back();
+    ++joined;
+    const size_t count = taken.size();
+    return {.count = count, .op = std::make_unique<FakeJoined>(std::move(taken), std::move(between))};
   }
   bool writes_slice(const Layer& layer, int, int) const override {
     return slices && std::holds_alternative<AffineAttrs>(layer.attrs);
@@ -223,6 +257,8 @@ class FakeBackend : public Backend {
   }
 
   std::atomic<int> prepared{0}, waits{0}, paired{0};
+  mutable int joined = 0;
+  size_t joins = 0;  // 0: none
   int fail_wait = -1;  // the wait that does, counted from 0
   int batch_step = 1, recordings = 0, replays = 0;
   bool refuse_memory = false, slices = false, records = false, pairs = false;
