@@ -58,10 +58,13 @@ ConvShape Pointwise(const ConvShape& before, int c) { return Named("pointwise", 
 }  // namespace
 
 TEST_CASE("row chain: layers done a few rows at a time give the bits that they give one after another") {
-  for (const auto& [h, w] : {std::pair{37, 29}, {64, 40}, {5, 7}, {98, 8}}) {
+  struct Size {
+    int h, w;
+  };
+  for (const Size& size : {Size{37, 29}, {64, 40}, {5, 7}, {98, 8}}) {
     for (uint64_t seed = 1; seed <= 12; ++seed) {
       auto draw = [seed, i = uint32_t{0}](uint32_t below) mutable { return static_cast<int>(Philox(seed, i++, 7, 9).v[0] % below); };
-      std::vector<ConvShape> shapes = {Stem(h, w, 8 * (1 + draw(4)))};
+      std::vector<ConvShape> shapes = {Stem(size.h, size.w, 8 * (1 + draw(4)))};
       while (shapes.size() < 2 + seed % 7) {
         const ConvShape& last = shapes.back();
         if (draw(2) == 0) shapes.push_back(Pointwise(last, draw(3) == 0 ? 5 + draw(60) : 8 * (1 + draw(9))));
@@ -71,7 +74,7 @@ TEST_CASE("row chain: layers done a few rows at a time give the bits that they g
       if (shapes.size() < 2) continue;
       for (const int rows : {1, 2, 5, 200}) {
         Convolutions of(shapes, 2);
-        INFO(h, " x ", w, ", seed ", seed, ", ", shapes.size(), " layers, rows ", rows);
+        INFO(size.h, " x ", size.w, ", seed ", seed, ", ", shapes.size(), " layers, rows ", rows);
         CHECK(of.Equal(*cpu::MakeRowChain(of.ops, rows)));
       }
     }
