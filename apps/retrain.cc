@@ -119,7 +119,7 @@ Status CheckPhotos(const RetrainOptions& o, HeadTrainer& trainer, const HeadData
   return {};
 }
 
-// Training and the final test.
+// Training, the final test and what is learnt from the other photos.
 Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& backend, const PhotoSet& set,
                  HeadData& data, RetrainReport* report) {
   const HeadShape shape{.features = data.features, .classes = data.classes, .threads = ThreadsAskedFor(o.threads)};
@@ -168,6 +168,7 @@ Status TrainHead(const RetrainOptions& o, const Backbone& backbone, Backend& bac
   if (o.projector) COUPLET_RETURN_IF_ERROR(WritePhotosProjector(o, set, data, report));
   report->test_batch = DrawBatch(data.rows[static_cast<size_t>(Split::kTesting)], o.test_batch_size, o.seed, 0, kStreamTest);
   COUPLET_ASSIGN_OR_RETURN(report->test, EvaluateBatch(*trainer, data, report->test_batch));
+  COUPLET_ASSIGN_OR_RETURN(report->calibration, Calibrate(*trainer, data));
   report->Lap("test");
   return o.report.empty() ? Status() : CheckPhotos(o, *trainer, data, std::move(wrong_labels), report);
 }
@@ -220,7 +221,6 @@ Status Compute(const RetrainOptions& o, const Backbone& backbone, std::unique_pt
     backend = MakeCpuBackend();
     status = TrainHead(o, backbone, *backend, *set, *data, report);
   }
-  if (status.ok()) report->calibration = Calibrate(*data, report->training.params);
   return status;
 }
 

@@ -10,29 +10,37 @@
 #include "loaders/files.h"
 #include "loaders/graphdef.h"
 #include "loaders/hash.h"
+#include "loaders/image_list.h"
 
 namespace couplet {
 namespace {
 
 constexpr double kHottest = 20;  // and 1 / kHottest the coldest
+constexpr double kCloseEnough = 1e-12;  // a file has seven digits
 constexpr uint64_t kMaxFileBytes = 4096;
 
-// d/d(beta) of the mean cross entropy of softmax(beta * logits) with the targets; it grows with beta.
-double Slope(std::span<const float> logits, size_t classes, std::span<const int32_t> labels, double beta) {
+// The first and second derivative, by beta, of the cross entropy of softmax(beta * logits) with the targets.
+struct Slope {
+  double first = 0, second = 0;  // second >= 0: the first grows with beta
+};
+Slope SlopeAt(std::span<const float> logits, size_t classes, std::span<const int32_t> labels, double beta) {
   const auto n = static_cast<double>(labels.size());
   const double own = (n + 1) / (n + 2), other = (1 - own) / static_cast<double>(classes - 1);
-  double slope = 0;
+  Slope slope;
   for (size_t i = 0; i < labels.size(); ++i) {
     const std::span<const float> row = logits.subspan(i * classes, classes);
     const double greatest = *std::max_element(row.begin(), row.end());
-    double sum = 0, expected = 0, wanted = 0;
+    double sum = 0, expected = 0, expected_square = 0, wanted = 0;
     for (size_t c = 0; c < classes; ++c) {
       const double logit = row[c] - greatest, weight = std::exp(beta * logit);
       sum += weight;
       expected += weight * logit;
+      expected_square += weight * logit * logit;
       wanted += (c == static_cast<size_t>(labels[i]) ? own : other) * logit;
     }
-    slope += expected / sum - wanted;
+    const double mean = expected / sum;
+    slope.first += mean - wanted;
+    slope.second += expected_square / sum - mean * mean;
   }
   return slope;
 }
@@ -42,30 +50,37 @@ double Slope(std::span<const float> logits, size_t classes, std::span<const int3
 double FitTemperature(std::span<const float> logits, int classes, std::span<const int32_t> labels) {
   const auto c = static_cast<size_t>(classes);
   COUPLET_CHECK(!labels.empty() && classes > 1 && logits.size() == labels.size() * c);
-  double low = std::log(1 / kHottest), high = std::log(kHottest);  // of beta = 1 / temperature
-  for (int i = 0; i < 50; ++i) {
-    const double middle = (low + high) / 2;
-    (Slope(logits, c, labels, std::exp(middle)) < 0 ? low : high) = middle;
+  double low = 1 / kHottest, high = kHottest, beta = 1;  // beta: 1 / temperature
+  // Newton's steps double the digits; the middle, where one leads out of what is left, halves their number at least once in two.
+  for (int i = 0; i < 100 && high - low > kCloseEnough * low; ++i) {
+    const Slope slope = SlopeAt(logits, c, labels, beta);
+    (slope.first < 0 ? low : high) = beta;
+    const double next = beta - slope.first / slope.second;
+    if (std::fabs(next - beta) <= kCloseEnough * beta) break;
+    beta = next > low && next < high ? next : std::sqrt(low * high);
   }
-  return std::exp(-(low + high) / 2);
+  return 1 / beta;
 }
 
-Calibration Calibrate(const HeadData& data, const HeadParams& params) {
-  const auto features = static_cast<size_t>(data.features), classes = static_cast<size_t>(data.classes);
-  std::vector<float> logits;
+Result<Calibration> Calibrate(HeadTrainer& trainer, const HeadData& data) {
+  constexpr size_t kAtOnce = 4096;
+  const auto classes = static_cast<size_t>(data.classes);
+  std::vector<uint32_t> rows;
   std::vector<int32_t> labels;
   for (size_t c = 0; c < classes; ++c)
-    for (const uint32_t row : data.rows[1][c]) {  // Split::kValidation
-      std::vector<double> sums(params.biases.begin(), params.biases.end());
-      for (size_t f = 0; f < features; ++f) {
-        const double value = data.vectors[row * features + f];
-        for (size_t k = 0; k < classes; ++k) sums[k] += value * static_cast<double>(params.weights[f * classes + k]);
-      }
-      logits.insert(logits.end(), sums.begin(), sums.end());
+    for (const uint32_t row : data.rows[static_cast<size_t>(Split::kValidation)][c]) {
+      rows.push_back(row);
       labels.push_back(static_cast<int32_t>(c));
     }
-  if (labels.empty()) return {};
-  return {FitTemperature(logits, data.classes, labels), static_cast<int>(labels.size())};
+  if (labels.empty()) return Calibration{};
+  COUPLET_RETURN_IF_ERROR(UseVectors(trainer, data));
+  std::vector<float> logits(rows.size() * classes);
+  for (size_t first = 0; first < rows.size(); first += kAtOnce) {
+    const size_t count = std::min(kAtOnce, rows.size() - first);
+    COUPLET_RETURN_IF_ERROR(trainer.evaluate(std::span(rows).subspan(first, count), std::span(labels).subspan(first, count),
+                                             {.logits = logits.data() + first * classes}).status());
+  }
+  return Calibration{FitTemperature(logits, data.classes, labels), static_cast<int>(labels.size())};
 }
 
 void ApplyTemperature(double temperature, std::vector<Prediction>* all) {

@@ -21,13 +21,14 @@ struct Calibration {
   int photos = 0;  // it was fitted on
 };
 
-// The temperature in [1/20, 20] that makes the labels most likely, in double by bisection. Targets are Platt's (1999):
+// The temperature in [1/20, 20] that makes the labels most likely, in double. Targets are Platt's (1999):
 // with n photos the label gets (n + 1) / (n + 2) and the other classes the rest, so that a head which is right every
 // time is not infinitely sure. `logits` [labels.size(), classes]. REQUIRES: labels.size() > 0, classes > 1.
 double FitTemperature(std::span<const float> logits, int classes, std::span<const int32_t> labels);
 
-// On the head's validation photos; photos 0: there are none, and the temperature is 1.
-Calibration Calibrate(const HeadData& data, const HeadParams& params);
+// On the validation photos, as the trainer's parameters have them; photos 0: there are none, and the temperature is 1. Hands
+// `data.vectors` to the trainer.
+Result<Calibration> Calibrate(HeadTrainer& trainer, const HeadData& data);
 
 // Scores p become p^(1 / temperature), to the sum of 1; their order stays. `all`: every class, best first.
 void ApplyTemperature(double temperature, std::vector<Prediction>* all);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "runtime/backend.h"
 #include "tests/support/test.h"
 #include "tests/support/tiny_graph.h"
 #include "tests/support/values.h"
@@ -59,6 +60,9 @@ TEST_CASE("calibration: a few photos, all right, leave doubt; all wrong, none of
   // Two photos: Platt's target is 3 / 4, reached where exp(4 / T) = 3.
   CHECK(std::fabs(right - 4 / std::log(3.0)) < 1e-6);
   CHECK(FitTemperature(logits, 2, std::vector<int32_t>{1, 0}) == doctest::Approx(20));
+  // Logits that leave no doubt, and those that tell nothing: the bounds, and any temperature.
+  CHECK(FitTemperature(std::vector<float>{0.01f, 0, 0, 0.01f}, 2, std::vector<int32_t>{0, 1}) == doctest::Approx(0.05));
+  CHECK(std::isfinite(FitTemperature(std::vector<float>{1, 1, 1, 1}, 2, std::vector<int32_t>{0, 1})));
 }
 
 TEST_CASE("calibration: it is fitted on the validation rows of the head") {
@@ -70,12 +74,25 @@ TEST_CASE("calibration: it is fitted on the validation rows of the head") {
   HeadParams params;
   params.weights = {4, 0, 0, 4};
   params.biases = {1, 1};
-  const Calibration calibration = Calibrate(data, params);
-  CHECK(calibration.photos == 2);
-  CHECK(std::fabs(calibration.temperature - 4 / std::log(3.0)) < 1e-6);
+  const auto backend = MakeCpuBackend();
+  const auto trainer = backend->make_head_trainer({.features = 2, .classes = 2});
+  REQUIRE(trainer.ok());
+  REQUIRE((*trainer)->set_params(params).ok());
+  const auto calibration = Calibrate(**trainer, data);
+  REQUIRE(calibration.ok());
+  CHECK(calibration->photos == 2);
+  CHECK(std::fabs(calibration->temperature - 4 / std::log(3.0)) < 1e-6);
+  // More of them than are evaluated at once, in every split: the same photo many times tells no more about it.
+  for (size_t split = 0; split < 3; ++split) data.rows[split] = {std::vector<uint32_t>(5000, split == 1 ? 0 : 2), std::vector<uint32_t>(5000, split == 1 ? 1 : 2)};
+  const auto many = Calibrate(**trainer, data);
+  REQUIRE(many.ok());
+  CHECK(many->photos == 10000);
+  CHECK(std::fabs(many->temperature - 4 / std::log(10001.0)) < 1e-6);
   data.rows[1] = {{}, {}};
-  CHECK(Calibrate(data, params).photos == 0);
-  CHECK(Calibrate(data, params).temperature == 1);
+  const auto none = Calibrate(**trainer, data);
+  REQUIRE(none.ok());
+  CHECK(none->photos == 0);
+  CHECK(none->temperature == 1);
 }
 
 TEST_CASE("calibration: scores to the power of 1 / T, to the sum of 1, a zero stays") {
