@@ -116,7 +116,8 @@ Status Extraction::MakeNetwork() {
     size = line_->output_size();
   } else {
     COUPLET_ASSIGN_OR_RETURN(
-        session_, network_.make_split({.threads = threads_ / workers_, .prepare_threads = threads_}, options_.profile != nullptr));
+        session_, network_.make_split({.threads = threads_ / workers_, .prepare_threads = threads_, .each_by_itself = options_.profile != nullptr},
+                                      options_.profile != nullptr));
     size = session_->output_size();
   }
   if (size == static_cast<int64_t>(dim_)) return {};

@@ -25,8 +25,11 @@ class Schedule {
  public:
   // `rows` of the last op are made at a time, of the others what that comes to.
   Schedule(const RowOps& ops, int rows) : ops_(ops) {
-    for (size_t k = ops.size(); k-- > 0; rows *= (ops[k]->src().h + ops[k]->dst().h - 1) / ops[k]->dst().h, rows = std::min(rows, ops[k]->src().h))
+    for (size_t k = ops.size(); k-- > 0;) {
+      const Shape &src = ops[k]->src(), &dst = ops[k]->dst();
       lines_[k].step = rows;
+      rows = std::min(rows * ((src.h + dst.h - 1) / dst.h), src.h);
+    }
   }
 
   // make(k, first, count) for every op, in the order in which rows are needed.
@@ -48,7 +51,7 @@ class Schedule {
     while (line.made < end) {
       const int first = line.made, count = std::min(line.step, end - first);
       if (k > 0) MakeUpTo(k - 1, ops_[k]->Sees(first, count).end, make);
-      // All rows before have been seen, and none is seen again: the buffer is begun anew.
+      // Who sees its own rows alone takes as many at a time as are made: those before have been seen, so the buffer is begun anew.
       if (k + 1 < ops_.size() && ops_[k + 1]->sees_own_row()) line.base = first;
       make(k, first, count);
       line.made += count;

@@ -25,12 +25,12 @@ class RowOp : public PreparedOp {
   virtual void RunRows(const Rows& rows) const = 0;
   // Whether this one can, as it was prepared.
   virtual bool makes_rows() const { return true; }
-  // Whether a row sees its own row of the source alone. It then has to lie before the end of `src` with all others of `Rows`.
+  // Whether a row sees its own row of the source alone; those that one call sees then follow each other in `src`.
   virtual bool sees_own_row() const = 0;
-  // The first and, behind it, the last row of the source that [first, first + count) sees; none lies in the padding.
   struct Range {
     int begin, end;
   };
+  // The rows of the source, without padding, that [first, first + count) sees.
   virtual Range Sees(int first, int count) const = 0;
   virtual const Shape& src() const = 0;  // of one photo
   virtual const Shape& dst() const = 0;
