@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a program is linked with, as SPDX 2.3 JSON on stdout: our own files by SHA-256, each shared library by the
-Debian package that brought it (ldd, dpkg).
+"""What a program is linked with, as SPDX 2.3 JSON on stdout: our own files by SHA-256, each shared library, those
+that are opened when used too, by the Debian package that brought it (ldd, dpkg).
 
 sbom.py VERSION COMMIT FILE...
 """
+import ctypes
 import datetime
 import hashlib
 import json
@@ -27,6 +28,19 @@ def libraries(path):
             found.add(os.path.realpath(match.group(1)))
         elif "not found" in line:
             raise SystemExit(f"{path}: {line.strip()}")
+    return found
+
+
+def opened_by(path):
+    """Real paths of the libraries that loaders/opened_when_used.cc opens for `path`, and of what these map."""
+    found = set()
+    with open(path, "rb") as file:
+        names = set(re.findall(rb"\0(lib(?:curl|archive|crypto)\.so\.\d+)\0", file.read()))
+    for name in names:
+        ctypes.CDLL(name.decode())
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            real = next(line.split()[-1] for line in maps if f"/{name.decode()}" in line)
+        found |= {os.path.realpath(real)} | libraries(real)
     return found
 
 
@@ -65,7 +79,7 @@ def main():
         contents.append({"SPDXID": file_id, "fileName": "./" + os.path.basename(path), "copyrightText": "NOASSERTION",
                          "licenseConcluded": "Apache-2.0", "checksums": [{"algorithm": "SHA256", "checksumValue": sha256(path)}]})
         relations.append((ours["SPDXID"], "CONTAINS", file_id))
-        for library in sorted(libraries(path) - {os.path.realpath(p) for p in files}):
+        for library in sorted((libraries(path) | opened_by(path)) - {os.path.realpath(p) for p in files}):
             found = package_of(library)
             name, number, source = found or (os.path.basename(library), sha256(library), None)
             package = {"SPDXID": spdx_id("package-" + name), "name": name, "versionInfo": number, "supplier": "NOASSERTION",

@@ -271,6 +271,7 @@ int Main(int argc, char** argv) {
   Status status = ParseRetrainFlags(kProgram, argc, argv, &options);
   SetQuiet(options.quiet);
   options.backbone.interrupted = Interrupted;
+  options.backbone.threads = ThreadsAskedFor(options.threads);
   if (status.ok() && options.device.list_devices) {
     Out("{}", DescribeDevices());
     return FinishOutput(kProgram, 0);

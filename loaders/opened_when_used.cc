@@ -17,10 +17,10 @@
 
 namespace {
 
-// What the dynamic linker does when a program's library is missing: one line, and the end.
+// What the dynamic linker does when a program's library is missing, one line and the end, if only when the library is asked for.
 [[noreturn]] void EndWithout(const char* why) {
   std::fflush(stdout);
-  std::fprintf(stderr, "%s: error: a library does not open: %s; install it\n", program_invocation_short_name, why);
+  std::fprintf(stderr, "%s: error: a library that is needed now does not open: %s; install it if it is not there\n", program_invocation_short_name, why);
   _exit(static_cast<int>(couplet::Code::kDevice));
 }
 

@@ -66,6 +66,7 @@ Result<Backbone> Backbone::Open(const BackboneOptions& options, const ProgressFn
     const size_t slash = options.model_file.rfind('/');
     backbone.architecture_ = slash == std::string::npos ? options.model_file : options.model_file.substr(slash + 1);
   }
+  backbone.import_.threads = options.threads;
   backbone.import_.output_layer = WithoutPort(backbone.import_.output_layer);
   backbone.sha256_ = Sha256(backbone.def_.bytes());
   backbone.sha256_hex_ = ToHex(backbone.sha256_);

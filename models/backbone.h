@@ -24,6 +24,7 @@ struct BackboneOptions {
   std::optional<int> input_size;
   std::optional<double> input_mean, input_std;  // (x - mean) * (1 / std), retrain.py's arithmetic
   bool offline = false;
+  int threads = 1;  // that look through a large network's weights
   std::function<bool()> interrupted;  // polled while downloading
 };
 

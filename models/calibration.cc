@@ -51,7 +51,7 @@ double FitTemperature(std::span<const float> logits, int classes, std::span<cons
   const auto c = static_cast<size_t>(classes);
   COUPLET_CHECK(!labels.empty() && classes > 1 && logits.size() == labels.size() * c);
   double low = 1 / kHottest, high = kHottest, beta = 1;  // beta: 1 / temperature
-  // Newton's steps double the digits; the middle, where one leads out of what is left, halves their number at least once in two.
+  // Newton's steps; the (geometric) middle of what is left where one leads out of it. More than any set has taken.
   for (int i = 0; i < 100 && high - low > kCloseEnough * low; ++i) {
     const Slope slope = SlopeAt(logits, c, labels, beta);
     (slope.first < 0 ? low : high) = beta;
@@ -63,7 +63,7 @@ double FitTemperature(std::span<const float> logits, int classes, std::span<cons
 }
 
 Result<Calibration> Calibrate(HeadTrainer& trainer, const HeadData& data) {
-  constexpr size_t kAtOnce = 4096;
+  constexpr size_t kAtOnce = 1024;
   const auto classes = static_cast<size_t>(data.classes);
   std::vector<uint32_t> rows;
   std::vector<int32_t> labels;

@@ -202,8 +202,10 @@ void Session::Impl::JoinLayers() {
     for (size_t k = 0; k < at.size(); ++k) ops[at[k]] = std::move(run[k]);
     if (joined.op == nullptr) continue;
     const size_t last = at[joined.count - 1];
+    const int start = starts[first];
+    for (size_t k = 0; k < joined.count; ++k) starts[at[k]] = static_cast<int>(at[k]);
     ops[last] = std::move(joined.op);
-    starts[last] = starts[first];
+    starts[last] = start;
     first = last;
   }
 }

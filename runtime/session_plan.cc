@@ -2,8 +2,8 @@
 #include "runtime/session_plan.h"
 
 #include <algorithm>
-#include <numeric>
 #include <cstdint>
+#include <numeric>
 #include <variant>
 
 namespace couplet {

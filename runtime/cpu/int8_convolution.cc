@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/int8_kernel.h"
+#include "runtime/cpu/packed_weights.h"
 #include "runtime/cpu/window_table.h"
 #include "runtime/cpu/worker.h"
 #include "runtime/planner.h"
@@ -21,7 +21,7 @@ class Int8Weights {
   Int8Weights() = default;
   Int8Weights(const Panels& panels, size_t rows, int channels)
       : panels_(panels), bytes_(rows * static_cast<size_t>(panels.channels())), channels_(static_cast<size_t>(channels)),
-        weights_(MakeAligned<int8_t>(bytes_)), steps_(static_cast<size_t>(panels.channels())), sums_(steps_.size()) {
+        weights_(MakePacked<int8_t>(bytes_)), steps_(static_cast<size_t>(panels.channels())), sums_(steps_.size()) {
     std::fill_n(weights_.get(), bytes_, int8_t{0});
   }
 
@@ -65,7 +65,7 @@ class Int8Weights {
  private:
   Panels panels_;
   size_t bytes_ = 0, channels_ = 0;
-  AlignedArray<int8_t> weights_;  // panel by panel, [rows / kInt8Group, width, kInt8Group]; zeros where there is no channel
+  PackedArray<int8_t> weights_;  // panel by panel, [rows / kInt8Group, width, kInt8Group]; zeros where there is no channel
   std::vector<float> steps_, inverses_;
   std::vector<int32_t> sums_;
 };
@@ -192,7 +192,7 @@ class Int8Convolution final : public PreparedOp {
         auto* const values = room.take<float>(count);
         uint32_t greatest = 0;
         before_->RunRows({.src = src + photo * before_->src().per_image(), .src_first = 0, .src_rows = before_->src().h, .first = first, .count = rows,
-                          .dst = values, .scratch = nullptr}, &greatest);
+                          .dst = values}, &greatest);
         src = values;
         extent = ExtentOf(src, count, greatest);
       } else {

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
 #include "runtime/cpu/gemm_kernel.h"
 #include "runtime/cpu/int8_convolution.h"
+#include "runtime/cpu/packed_weights.h"
 #include "runtime/cpu/row_chain.h"
 #include "runtime/cpu/window3x3.h"
 #include "runtime/cpu/window_kernels.h"
@@ -63,7 +63,7 @@ class Gemm final : public RowOp {
   size_t scratch_bytes() const override { return static_cast<size_t>(lanes_) * lane_bytes_; }
 
   void RunRows(const Rows& rows) const override {
-    RunPixels(rows.src + int64_t{rows.first - rows.src_first} * src_.w * src_.c, rows.dst, 0, rows.count * dst_.w, rows.scratch);
+    RunPixels(rows.src + int64_t{rows.first - rows.src_first} * src_.w * src_.c, rows.dst, 0, rows.count * dst_.w, nullptr);
   }
   bool makes_rows() const override { return dense_ && dst_stride_ == dst_.c; }
   bool sees_own_row() const override { return true; }
@@ -104,7 +104,7 @@ class Gemm final : public RowOp {
   void Pack(const Convolution& c) {
     const size_t rows = static_cast<size_t>(kh_) * static_cast<size_t>(kw_) * static_cast<size_t>(src_.c);
     const size_t oc = static_cast<size_t>(dst_.c);
-    weights_ = MakeAligned(rows * static_cast<size_t>(panels_.channels()));
+    weights_ = MakePacked(rows * static_cast<size_t>(panels_.channels()));
     float* to = weights_.get();
     for (int panel = 0; panel < panels_.count; ++panel) {
       const size_t first = static_cast<size_t>(panels_.first(panel)), width = static_cast<size_t>(panels_.width(panel));
@@ -195,7 +195,7 @@ class Gemm final : public RowOp {
   int segments_ = 0, length_ = 0, block_ = 0;
   WindowTable<float> windows_;
   size_t row_floats_ = 0, row_bytes_ = 0, lane_bytes_ = 0;
-  AlignedFloats weights_;
+  PackedArray<float> weights_;
   std::vector<float> bias_, zeros_;
 };
 

@@ -87,17 +87,15 @@ class RowChain final : public PreparedOp {
  public:
   RowChain(std::vector<std::unique_ptr<PreparedOp>> held, RowOps ops, int rows)
       : held_(std::move(held)), ops_(std::move(ops)), rows_(rows), buffer_rows_(BufferRows(ops_, rows)) {
-    for (const RowOp* op : ops_) op_scratch_ = std::max(op_scratch_, AlignUp(op->scratch_bytes()));
-    buffers_ = op_scratch_ + BufferBytes(ops_, rows);
+    for (size_t k = 0; k < buffer_rows_.size(); ++k) scratch_bytes_ += BufferBytes(*ops_[k], buffer_rows_[k]);
   }
 
-  size_t scratch_bytes() const override { return buffers_; }
+  size_t scratch_bytes() const override { return scratch_bytes_; }
 
   Status run(const RunArgs& args) const override {
     const size_t last = ops_.size() - 1;
-    auto* const scratch = static_cast<std::byte*>(args.scratch);
     std::array<float*, kMostInChain> buffers;
-    std::byte* at = scratch + op_scratch_;
+    auto* at = static_cast<std::byte*>(args.scratch);
     for (size_t k = 0; k < last; at += BufferBytes(*ops_[k], buffer_rows_[k]), ++k) buffers[k] = reinterpret_cast<float*>(at);
     for (int photo = 0; photo < args.n; ++photo) {
       const float* const src = static_cast<const float*>(args.src[0]) + photo * ops_[0]->src().per_image();
@@ -105,8 +103,7 @@ class RowChain final : public PreparedOp {
       Schedule schedule(ops_, rows_);
       schedule.Run([&](size_t k, int first, int count) {
         const int64_t row = int64_t{ops_[k]->dst().w} * ops_[k]->dst().c;
-        RowOp::Rows rows{.src = src, .src_first = 0, .src_rows = ops_[0]->src().h, .first = first, .count = count, .dst = dst + first * row,
-                         .scratch = scratch};
+        RowOp::Rows rows{.src = src, .src_first = 0, .src_rows = ops_[0]->src().h, .first = first, .count = count, .dst = dst + first * row};
         if (k > 0) rows.src = buffers[k - 1], rows.src_first = schedule.base(k - 1), rows.src_rows = buffer_rows_[k - 1];
         if (k == last) return ops_[k]->RunRows(rows);
         // In two parts where they go over the buffer's end.
@@ -126,7 +123,7 @@ class RowChain final : public PreparedOp {
   RowOps ops_;  // held_, as what they are
   int rows_;
   std::vector<int> buffer_rows_;
-  size_t op_scratch_ = 0, buffers_ = 0;
+  size_t scratch_bytes_ = 0;
 };
 
 RowOps AsRowOps(std::span<const std::unique_ptr<PreparedOp>> ops) {
@@ -134,6 +131,7 @@ RowOps AsRowOps(std::span<const std::unique_ptr<PreparedOp>> ops) {
   for (const auto& op : ops) {
     const auto* const row_op = dynamic_cast<const RowOp*>(op.get());
     if (row_op == nullptr || !row_op->makes_rows()) break;
+    if (!row_ops.empty() && row_op->src() != row_ops.back()->dst()) break;  // it sees the same numbers in another shape
     row_ops.push_back(row_op);
   }
   return row_ops;

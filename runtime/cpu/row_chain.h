@@ -11,7 +11,8 @@
 
 namespace couplet::cpu {
 
-// An op that makes rows of a photo's value from rows of its one source, in order and to the same bits whatever their number.
+// An op that makes rows of a photo's value from rows of its one source, in order and to the same bits whatever their number. Without
+// scratch.
 class RowOp : public PreparedOp {
  public:
   struct Rows {
@@ -20,7 +21,6 @@ class RowOp : public PreparedOp {
     int src_first, src_rows;
     int first, count;  // of the result
     float* dst;        // [count, w, c]
-    std::byte* scratch;
   };
   virtual void RunRows(const Rows& rows) const = 0;
   // Whether this one can, as it was prepared.

@@ -28,7 +28,7 @@ bool Window3x3::Fits(const Convolution& c, int threads) {
 Status Window3x3::run(const RunArgs& args) const {
   for (int n = 0; n < args.n; ++n)
     RunRows({.src = static_cast<const float*>(args.src[0]) + n * src_.per_image(), .src_first = 0, .src_rows = src_.h, .first = 0, .count = dst_.h,
-             .dst = static_cast<float*>(args.dst) + n * dst_.per_image(), .scratch = nullptr});
+             .dst = static_cast<float*>(args.dst) + n * dst_.per_image()});
   return {};
 }
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
-#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
+#include "runtime/cpu/packed_weights.h"
 #include "runtime/cpu/winograd_kernel.h"
 #include "runtime/cpu/worker.h"
 
@@ -89,7 +89,7 @@ class Winograd final : public PreparedOp {
     const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), side = static_cast<size_t>(c.kw);
     std::array<size_t, kPlaces + 1> before = {};  // segments of the places before
     for (size_t p = 0; p < kPlaces; ++p) before[p + 1] = before[p] + static_cast<size_t>(segments(p));
-    weights_ = MakeAligned(before[kPlaces] * ic * oc);
+    weights_ = MakePacked(before[kPlaces] * ic * oc);
     std::vector<float> taps(side * side * oc);  // of one channel of the source
     for (size_t i = 0; i < ic; ++i) {
       for (size_t tap = 0; tap < side * side; ++tap) c.weights->copy_to(taps.data() + tap * oc, (tap * ic + i) * oc, oc);
@@ -174,7 +174,7 @@ class Winograd final : public PreparedOp {
   int windows_;  // of 3x3 in a row of the window
   int columns_, tiles_, more_, block_ = 0;  // of the grid; tiles of 2 x 2 results; beyond a block's that its windows see
   size_t source_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
-  AlignedFloats weights_;
+  PackedArray<float> weights_;
   std::vector<float> bias_;
   Clamp clamp_;
 };

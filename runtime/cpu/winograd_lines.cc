@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
-#include "runtime/cpu/aligned_floats.h"
 #include "runtime/cpu/bands.h"
+#include "runtime/cpu/packed_weights.h"
 #include "runtime/cpu/winograd_kernel.h"
 #include "runtime/cpu/worker.h"
 
@@ -74,7 +74,7 @@ class WinogradLines final : public PreparedOp {
   // Panel by panel, place by place, [segment, ic, width], times scale.
   void Pack(const Convolution& c) {
     const size_t ic = static_cast<size_t>(src_.c), oc = static_cast<size_t>(dst_.c), tap = ic * oc;
-    weights_ = MakeAligned((1 + (kQuad - 1) * static_cast<size_t>(triples_)) * tap);
+    weights_ = MakePacked((1 + (kQuad - 1) * static_cast<size_t>(triples_)) * tap);
     const size_t taps = 2 * static_cast<size_t>(triples_) + 1;
     std::vector<float> channel(taps * oc);  // of the source: its taps, each with all results' channels
     for (size_t i = 0; i < ic; ++i) {
@@ -151,7 +151,7 @@ class WinogradLines final : public PreparedOp {
   int64_t dst_image_ = 0;
   int pairs_ = 0, quads_ = 0, blocks_ = 0;
   size_t place_stride_ = 0, product_stride_ = 0, lane_floats_ = 0;
-  AlignedFloats weights_;
+  PackedArray<float> weights_;
   std::vector<float> bias_, zeros_;  // zeros_: a pixel of the padding
   Clamp clamp_;
 };

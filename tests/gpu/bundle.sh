@@ -13,7 +13,9 @@ for program in retrain label_image libcouplet_cuda.so tests/gpu_tests tests/gpu_
 done
 # What every Linux has stays out (the C and C++ libraries belong to the machine), NVIDIA's too.
 # libcrypto is opened when used; what downloads takes with it is not needed there.
-{ for file in "$bundle"/bin/*; do ldd "$file"; done; ldconfig -p | awk '$1 ~ /^libcrypto\.so\.[0-9]/ { print $1, "=>", $NF }'; } |
+crypto=$(realpath "$(${CXX:-g++} -print-file-name=libcrypto.so)")
+[ -e "$crypto" ] || { echo 'gpu-bundle: no libcrypto.so; make deps' >&2; exit 2; }
+{ for file in "$bundle"/bin/*; do ldd "$file"; done; echo "libcrypto => $crypto"; } |
   awk '$3 ~ /^\// { print $3 }' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libstdc\+\+|libgcc_s|libcu(da|dart|blas|dnn)[a-zA-Z_]*|libnv[a-zA-Z]*)\.so' |
   while read -r library; do strip -o "$bundle/lib/$(basename "$library")" "$library"; done

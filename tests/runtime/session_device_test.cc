@@ -150,20 +150,22 @@ void CheckDoneAsOne(bool pairs, size_t joins) {
         ++layers;
       } while (!times[i].layer.starts_with(graph.layers[first].name + " "));
       CHECK(times[i].layer == graph.layers[first].name + (layers == 2 ? " + " : " .. ") + graph.layers[i].name);
-      CHECK(layers <= std::max<size_t>(joins, 2));
+      CHECK(layers <= 2 * std::max<size_t>(joins, 1));
       ++names;
       starts += first == 0 ? 1 : 0;
     }
     REQUIRE(session->RunAgain(**worker, 2, 1).ok());
-    const int before = pairing.paired, joined_before = pairing.joined;
+    const int before = pairing.paired, joined_before = pairing.joined, paired_joined = pairing.paired_joined;
     MustCreate(graph, pairing, {.keep_all = true});
     CHECK(pairing.paired == before);  // what is compared layer by layer is done so
     MustCreate(graph, pairing, {.each_by_itself = true});
     MustCreate(graph, pairing, {.threads = 2});
     CHECK(pairing.joined == joined_before);
     pairing.paired = before;
+    CHECK(pairing.paired_joined == paired_joined);
   }
-  CHECK(names == pairing.paired + pairing.joined);
+  CHECK(names == pairing.paired - pairing.paired_joined + pairing.joined);
+  if (pairs && joins > 0) CHECK(pairing.paired_joined > 0);
   if (pairs) CHECK(starts > 3);
   CHECK(names > starts + 10);
   CHECK(smaller > 3);
@@ -177,4 +179,5 @@ TEST_CASE("session: layers that the backend joins give the values that they give
   CheckDoneAsOne(false, 2);
   CheckDoneAsOne(false, 9);
   CheckDoneAsOne(true, 3);
+  CheckDoneAsOne(true, 9);
 }

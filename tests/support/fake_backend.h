@@ -119,6 +119,7 @@ class FakeJoined : public PreparedOp {
  public:
   // between: how many numbers each op but the last gives
   FakeJoined(std::vector<std::unique_ptr<PreparedOp>> ops, std::vector<int64_t> between) : ops_(std::move(ops)), between_(std::move(between)) {}
+  int64_t elements() const { return dynamic_cast<const FakeOp&>(*ops_.back()).elements(); }
   size_t scratch_bytes() const override {
     size_t most = 0;
     for (const auto& op : ops_) most = std::max(most, op->scratch_bytes());
@@ -206,8 +207,9 @@ class FakeBackend : public Backend {
     std::vector<int64_t> between;
     for (auto& op : ops) {
       const auto* const one = dynamic_cast<FakeOp*>(op.get());
-      if (one == nullptr || !one->joins() || taken.size() == joins) break;
-      between.push_back(one->elements());
+      const auto* const pair = dynamic_cast<FakeJoined*>(op.get());
+      if ((pair == nullptr && !one->joins()) || taken.size() == joins) break;
+      between.push_back(pair != nullptr ? pair->elements() : one->elements());
       taken.push_back(std::move(op));
     }
     if (taken.size() < 2) {
@@ -216,6 +218,7 @@ class FakeBackend : public Backend {
     }
     between.pop_back();
     ++joined;
+    for (const auto& op : taken) paired_joined += dynamic_cast<FakeJoined*>(op.get()) != nullptr ? 1 : 0;
     const size_t count = taken.size();
     return {.count = count, .op = std::make_unique<FakeJoined>(std::move(taken), std::move(between))};
   }
@@ -257,7 +260,7 @@ class FakeBackend : public Backend {
   }
 
   std::atomic<int> prepared{0}, waits{0}, paired{0};
-  mutable int joined = 0;
+  mutable int joined = 0, paired_joined = 0;
   size_t joins = 0;  // 0: none
   int fail_wait = -1;  // the wait that does, counted from 0
   int batch_step = 1, recordings = 0, replays = 0;

@@ -111,4 +111,11 @@ TEST_CASE("row chain: layers whose values are large are joined, within the secon
   CHECK(cpu::JoinRows(mixed.ops).op == nullptr);
   CHECK(cpu::JoinRows(std::span(mixed.ops).subspan(1)).op == nullptr);
   CHECK(cpu::JoinRows(std::span(mixed.ops).subspan(2)).count == 2);
+
+  // So does one that sees the same numbers in another shape.
+  const ConvShape wide = Depthwise(Named("as many", 56, 224, 32, 32, 1, 1, 1, 1, {}), 1);
+  Convolutions one({stem}, 1), other({wide, Pointwise(wide, 64)}, 1);
+  one.ops.push_back(std::move(other.ops[0])), one.ops.push_back(std::move(other.ops[1]));
+  CHECK(cpu::JoinRows(one.ops).op == nullptr);
+  CHECK(cpu::JoinRows(std::span(one.ops).subspan(1)).count == 2);
 }

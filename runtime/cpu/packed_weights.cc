@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cpu/aligned_floats.h"
+#include "runtime/cpu/packed_weights.h"
 
-#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,13 +8,28 @@
 #include <mutex>
 #include <new>
 
+#include "runtime/planner.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define COUPLET_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define COUPLET_ASAN
+#endif
+#endif
+#if defined(COUPLET_ASAN)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, bytes) static_cast<void>(bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) static_cast<void>(bytes)
+#endif
+
 namespace couplet::cpu {
 namespace {
 
 constexpr size_t kLargePage = size_t{2} << 20, kBlock = 8 * kLargePage;
 
-// Room for arrays, one after another; what nobody touches takes no memory. Around each array AddressSanitizer sees who reads
-// past its end, as it does around what `new` gives.
+// Room for arrays, one after another; what nobody touches takes no memory. AddressSanitizer sees who reads past an array's end.
 class Block {
  public:
   explicit Block(size_t bytes) : mapped_((bytes + kLargePage - 1) / kLargePage * kLargePage + kLargePage) {
@@ -53,15 +67,16 @@ class Block {
 
 }  // namespace
 
-std::shared_ptr<void> AllocateAligned(size_t bytes) {
+std::shared_ptr<void> AllocatePacked(size_t bytes) {
   static std::mutex mutex;
   static std::weak_ptr<Block> current;
   const std::lock_guard<std::mutex> lock(mutex);
   std::shared_ptr<Block> block = current.lock();
   void* memory = block != nullptr ? block->Take(bytes) : nullptr;
   if (memory == nullptr) {
-    current = block = std::make_shared<Block>(std::max(kBlock, bytes + 2 * kArenaAlignment));
+    block = std::make_shared<Block>(std::max(kBlock, bytes + 2 * kArenaAlignment));
     memory = block->Take(bytes);
+    if (bytes < kBlock) current = block;
   }
   return {std::move(block), memory};
 }
