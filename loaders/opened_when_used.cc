@@ -42,15 +42,24 @@ constexpr char kCrypto[] = "libcrypto.so." COUPLET_TEXT(OPENSSL_SHLIB_VERSION);
 
 }  // namespace
 
-// curl.h makes macros of these two, and hands on what is optional: a long, an offset or a pointer, which take the same room.
-#undef curl_easy_setopt
-#undef curl_easy_getinfo
-static_assert(sizeof(void*) == sizeof(long) && sizeof(void*) == sizeof(curl_off_t));
-
 #define COUPLET_FORWARD(library, result, name, parameters, ...) \
   result name parameters {                                      \
     static const auto call = Find<decltype(name)>(library, #name); \
     return call(__VA_ARGS__);                                   \
+  }
+
+// curl.h makes macros of these two, and hands on what is optional: a long, an offset or a pointer, which take the same room.
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+static_assert(sizeof(void*) == sizeof(long) && sizeof(void*) == sizeof(curl_off_t));
+#define COUPLET_FORWARD_OPTIONAL(name, Option)                   \
+  CURLcode name(CURL* handle, Option option, ...) {              \
+    static const auto call = Find<decltype(name)>(kCurl, #name); \
+    std::va_list optional;                                       \
+    va_start(optional, option);                                  \
+    void* const value = va_arg(optional, void*);                 \
+    va_end(optional);                                            \
+    return call(handle, option, value);                          \
   }
 
 extern "C" {
@@ -68,23 +77,8 @@ COUPLET_FORWARD(kCurl, void, curl_url_cleanup, (CURLU * url), url)
 COUPLET_FORWARD(kCurl, CURLUcode, curl_url_get, (CURLU * url, CURLUPart part, char** text, unsigned flags), url, part, text, flags)
 COUPLET_FORWARD(kCurl, CURLUcode, curl_url_set, (CURLU * url, CURLUPart part, const char* text, unsigned flags), url, part, text, flags)
 
-CURLcode curl_easy_setopt(CURL* handle, CURLoption option, ...) {
-  static const auto call = Find<decltype(curl_easy_setopt)>(kCurl, "curl_easy_setopt");
-  std::va_list optional;
-  va_start(optional, option);
-  void* const value = va_arg(optional, void*);
-  va_end(optional);
-  return call(handle, option, value);
-}
-
-CURLcode curl_easy_getinfo(CURL* handle, CURLINFO info, ...) {
-  static const auto call = Find<decltype(curl_easy_getinfo)>(kCurl, "curl_easy_getinfo");
-  std::va_list optional;
-  va_start(optional, info);
-  void* const value = va_arg(optional, void*);
-  va_end(optional);
-  return call(handle, info, value);
-}
+COUPLET_FORWARD_OPTIONAL(curl_easy_setopt, CURLoption)
+COUPLET_FORWARD_OPTIONAL(curl_easy_getinfo, CURLINFO)
 
 COUPLET_FORWARD(kArchive, archive*, archive_read_new, (), )
 COUPLET_FORWARD(kArchive, int, archive_read_support_filter_gzip, (archive * a), a)

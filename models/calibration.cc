@@ -65,13 +65,7 @@ double FitTemperature(std::span<const float> logits, int classes, std::span<cons
 Result<Calibration> Calibrate(HeadTrainer& trainer, const HeadData& data) {
   constexpr size_t kAtOnce = 1024;
   const auto classes = static_cast<size_t>(data.classes);
-  std::vector<uint32_t> rows;
-  std::vector<int32_t> labels;
-  for (size_t c = 0; c < classes; ++c)
-    for (const uint32_t row : data.rows[static_cast<size_t>(Split::kValidation)][c]) {
-      rows.push_back(row);
-      labels.push_back(static_cast<int32_t>(c));
-    }
+  const auto [rows, labels] = DrawBatch(data.rows[static_cast<size_t>(Split::kValidation)], -1, 0, 0, 0);  // all of them
   if (labels.empty()) return Calibration{};
   COUPLET_RETURN_IF_ERROR(UseVectors(trainer, data));
   std::vector<float> logits(rows.size() * classes);

@@ -4,14 +4,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
+
+#include "runtime/large_pages.h"
 
 namespace couplet {
 
@@ -26,9 +25,7 @@ struct ZeroedMemory {
   T* allocate(size_t count) {
     void* const memory = std::calloc(count, sizeof(T));
     if (memory == nullptr) throw std::bad_alloc();
-    constexpr size_t kLarge = size_t{2} << 20;
-    const size_t before = (kLarge - reinterpret_cast<uintptr_t>(memory) % kLarge) % kLarge, bytes = count * sizeof(T);
-    if (bytes >= before + kLarge) madvise(static_cast<char*>(memory) + before, (bytes - before) / kLarge * kLarge, MADV_HUGEPAGE);
+    AskForLargePages(memory, count * sizeof(T));
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, size_t /*count*/) { std::free(memory); }

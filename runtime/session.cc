@@ -70,7 +70,7 @@ struct Session::Impl {
   PrepareOptions OptionsFor(size_t i) const;
   Status PrepareLayer(size_t i);
   Status PreparePair(size_t i, int first);
-  void JoinLayers();
+  void JoinLayers(const std::vector<int>& only_sources);
   void FindPixelReaders();
   Status ForEachLayer(const std::function<Status(size_t)>& work) const;
   Status PrepareLayers();
@@ -162,8 +162,8 @@ Status Session::Impl::ForEachLayer(const std::function<Status(size_t)>& work_on)
 Status Session::Impl::PrepareLayers() {
   ops.resize(graph.layers.size());
   starts = EachByItself(graph);
-  const std::vector<int> candidates = OnlySources(graph);
-  COUPLET_RETURN_IF_ERROR(ForEachLayer([&](size_t i) { return PreparePair(i, candidates[i]); }));
+  const std::vector<int> only_sources = OnlySources(graph);
+  COUPLET_RETURN_IF_ERROR(ForEachLayer([&](size_t i) { return PreparePair(i, only_sources[i]); }));
   std::vector<bool> absorbed(ops.size(), false);
   for (size_t i = 0; i < ops.size(); ++i)
     if (const auto first = static_cast<size_t>(starts[i]); first != i) {
@@ -177,36 +177,37 @@ Status Session::Impl::PrepareLayers() {
     COUPLET_ASSIGN_OR_RETURN(second_alone, backend->prepare(graph.layers[1], SourceShapes(1), OptionsFor(1)));
     scratch_bytes = second_alone->scratch_bytes();
   }
-  if (!options.keep_all && !options.each_by_itself && options.threads == 1) JoinLayers();
+  if (!options.keep_all && !options.each_by_itself && options.threads == 1) JoinLayers(only_sources);
   for (const auto& op : ops)
     if (op != nullptr) scratch_bytes = std::max(scratch_bytes, op->scratch_bytes());
   return {};
 }
 
 // Offers the backend every run of ops of which each reads the one before it alone.
-void Session::Impl::JoinLayers() {
-  const std::vector<int> only_sources = OnlySources(graph);
+void Session::Impl::JoinLayers(const std::vector<int>& only_sources) {
   const auto lies_apart = [this](size_t i) { return places[i].home == static_cast<int>(i) && places[i].stride == 0; };
   for (size_t first = lead; first < ops.size(); ++first) {
     if (ops[first] == nullptr || !lies_apart(first)) continue;
-    std::vector<size_t> at = {first};
-    for (size_t i = first + 1; i < ops.size(); ++i) {
-      if (ops[i] == nullptr) continue;
-      if (!lies_apart(i) || only_sources[static_cast<size_t>(starts[i])] != static_cast<int>(at.back())) break;
-      at.push_back(i);
-    }
+    std::vector<size_t> at;
     std::vector<std::unique_ptr<PreparedOp>> run;
-    run.reserve(at.size());
-    for (const size_t i : at) run.push_back(std::move(ops[i]));
-    Joined joined = backend->join(run);
-    for (size_t k = 0; k < at.size(); ++k) ops[at[k]] = std::move(run[k]);
-    if (joined.op == nullptr) continue;
-    const size_t last = at[joined.count - 1];
-    const int start = starts[first];
-    for (size_t k = 0; k < joined.count; ++k) starts[at[k]] = static_cast<int>(at[k]);
-    ops[last] = std::move(joined.op);
-    starts[last] = start;
-    first = last;
+    for (size_t i = first; i < ops.size(); ++i) {
+      if (ops[i] == nullptr) continue;
+      if (!at.empty() && (!lies_apart(i) || only_sources[static_cast<size_t>(starts[i])] != static_cast<int>(at.back()))) break;
+      at.push_back(i);
+      run.push_back(std::move(ops[i]));
+    }
+    for (size_t k = 0; k < at.size();) {
+      Joined joined = backend->join(std::span(run).subspan(k));
+      if (joined.op != nullptr) {
+        const int start = starts[at[k]];
+        for (const size_t end = k + joined.count - 1; k < end; ++k) starts[at[k]] = static_cast<int>(at[k]);
+        run[k] = std::move(joined.op);
+        starts[at[k]] = start;
+      }
+      ops[at[k]] = std::move(run[k]);
+      ++k;
+    }
+    first = at.back();
   }
 }
 

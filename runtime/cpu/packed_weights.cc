@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cpu/packed_weights.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdint>
 #include <mutex>
 #include <new>
 
+#include "runtime/large_pages.h"
 #include "runtime/planner.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -27,23 +25,20 @@
 namespace couplet::cpu {
 namespace {
 
-constexpr size_t kLargePage = size_t{2} << 20, kBlock = 8 * kLargePage;
+constexpr size_t kBlock = 8 * kLargePage;
 
 // Room for arrays, one after another; what nobody touches takes no memory. AddressSanitizer sees who reads past an array's end.
 class Block {
  public:
-  explicit Block(size_t bytes) : mapped_((bytes + kLargePage - 1) / kLargePage * kLargePage + kLargePage) {
-    map_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map_ == MAP_FAILED) throw std::bad_alloc();
-    const size_t before = (kLargePage - reinterpret_cast<uintptr_t>(map_) % kLargePage) % kLargePage;
-    next_ = static_cast<std::byte*>(map_) + before;
-    left_ = mapped_ - before;
-    madvise(next_, left_, MADV_HUGEPAGE);  // where there are none it stays as it is
-    ASAN_POISON_MEMORY_REGION(map_, mapped_);
+  explicit Block(size_t bytes)
+      : bytes_((bytes + kLargePage - 1) / kLargePage * kLargePage), left_(bytes_),
+        memory_(static_cast<std::byte*>(::operator new(bytes_, std::align_val_t{kLargePage}))), next_(memory_) {
+    AskForLargePages(memory_, bytes_);
+    ASAN_POISON_MEMORY_REGION(memory_, bytes_);
   }
   ~Block() {
-    ASAN_UNPOISON_MEMORY_REGION(map_, mapped_);
-    munmap(map_, mapped_);
+    ASAN_UNPOISON_MEMORY_REGION(memory_, bytes_);
+    ::operator delete(memory_, std::align_val_t{kLargePage});
   }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
@@ -60,9 +55,8 @@ class Block {
   }
 
  private:
-  size_t mapped_, left_;
-  void* map_;
-  std::byte* next_;
+  size_t bytes_, left_;
+  std::byte *memory_, *next_;
 };
 
 }  // namespace

@@ -126,11 +126,12 @@ class RowChain final : public PreparedOp {
   size_t scratch_bytes_ = 0;
 };
 
-RowOps AsRowOps(std::span<const std::unique_ptr<PreparedOp>> ops) {
+// The first of them that can be one: each makes rows of what the one before it made, and reads and writes `least_bytes` a photo.
+RowOps AsRowOps(std::span<const std::unique_ptr<PreparedOp>> ops, int64_t least_bytes) {
   RowOps row_ops;
   for (const auto& op : ops) {
     const auto* const row_op = dynamic_cast<const RowOp*>(op.get());
-    if (row_op == nullptr || !row_op->makes_rows()) break;
+    if (row_op == nullptr || !row_op->makes_rows() || Bytes(row_op->src()) + Bytes(row_op->dst()) < least_bytes) break;
     if (!row_ops.empty() && row_op->src() != row_ops.back()->dst()) break;  // it sees the same numbers in another shape
     row_ops.push_back(row_op);
   }
@@ -140,7 +141,7 @@ RowOps AsRowOps(std::span<const std::unique_ptr<PreparedOp>> ops) {
 }  // namespace
 
 std::unique_ptr<PreparedOp> MakeRowChain(std::span<std::unique_ptr<PreparedOp>> ops, int rows) {
-  RowOps row_ops = AsRowOps(ops);
+  RowOps row_ops = AsRowOps(ops, 0);
   COUPLET_CHECK(row_ops.size() == ops.size() && ops.size() >= 2 && ops.size() <= kMostInChain);
   std::vector<std::unique_ptr<PreparedOp>> held;
   for (auto& op : ops) held.push_back(std::move(op));
@@ -148,9 +149,7 @@ std::unique_ptr<PreparedOp> MakeRowChain(std::span<std::unique_ptr<PreparedOp>> 
 }
 
 Joined JoinRows(std::span<std::unique_ptr<PreparedOp>> ops) {
-  RowOps row_ops = AsRowOps(ops.first(std::min(ops.size(), kMostInChain)));
-  const auto small = [](const RowOp* op) { return Bytes(op->src()) + Bytes(op->dst()) < kWorthBytes; };
-  row_ops.erase(std::find_if(row_ops.begin(), row_ops.end(), small), row_ops.end());
+  RowOps row_ops = AsRowOps(ops.first(std::min(ops.size(), kMostInChain)), kWorthBytes);
   while (row_ops.size() >= 2 && BufferBytes(row_ops, 1) > kBufferBytes) row_ops.pop_back();
   if (row_ops.size() < 2) return {};
   int rows = kMostRows;
